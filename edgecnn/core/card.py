@@ -1,0 +1,69 @@
+"""The model card `edgecnn.json`: what a model file says of itself beyond its weights."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgecnn.core.errors import ModelFileError
+from edgecnn.core.precision import Precision
+from edgecnn.core.preprocess import PreprocessSpec
+
+CARD_FILE = "edgecnn.json"
+CARD_VERSION: Final = 1
+
+
+class _Record(BaseModel):
+    # JSON has no NaN: a card with one could be written and never read again.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DatasetRecord(_Record):
+    """Which images a model was trained with: a fingerprint of their content and the number in each split."""
+
+    fingerprint: str
+    counts: dict[str, int]
+
+
+class CalibrationRecord(_Record):
+    """Which images set the quantisation ranges."""
+
+    fingerprint: str
+    count: int
+    seed: int
+
+
+class ModelCard(_Record):
+    """The content of `edgecnn.json`. `parent_sha256` is the hash of the float32 file that this one was derived from."""
+
+    format_version: Literal[1] = CARD_VERSION
+    name: str
+    backbone: str
+    precision: Precision
+    quantization: Literal["none", "ptq", "qat"] = "none"
+    preprocess: PreprocessSpec
+    labels: tuple[str, ...] = Field(min_length=1)
+    metrics: dict[str, float] = {}
+    dataset: DatasetRecord | None = None
+    calibration: CalibrationRecord | None = None
+    parent_sha256: str | None = None
+    versions: dict[str, str] = {}
+    created: datetime
+
+
+def card_from_json(content: bytes, where: str) -> ModelCard:
+    """Parses a card; `where` names the file in the `ModelFileError` that a bad one raises."""
+    try:
+        return ModelCard.model_validate_json(content)
+    except ValidationError as error:
+        raise ModelFileError(f"{where}: the model card does not hold: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first finding of a pydantic error in one line: where, what, what came."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the document"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place}: {first['msg']}, got {first['input']!r:.80}{more}"

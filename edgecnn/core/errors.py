@@ -1,0 +1,93 @@
+"""Everything edgecnn raises on purpose.
+
+    EdgecnnError                exit status 1
+      InputError                a path, file, option or name the user gave cannot be used
+        UnknownName             ... and there is a nearest known one
+        DataError               a folder of photos that cannot be trained on or measured with
+        ModelFileError          a .tflite that is cut, foreign, or contradicts its card
+        SourceError             a camera, video or folder that cannot be opened
+      MissingDependency         an optional part is not installed
+      SourceLost                a live source stopped giving frames
+      WriteError                a result could not be written; nothing half-written is left
+      ExportError               a converted model failed its check, so it did not get its name
+      Interrupted               exit status 130: Ctrl-C, with what is left said in the message
+      GateFailed                exit status 3: the accuracy gate says no
+      GateUndecided             exit status 4: too little data for the gate to say anything
+
+A message is one line: what was expected, what came, what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class EdgecnnError(Exception):
+    """Root of the tree; `exit_status` is what the command line leaves with."""
+
+    exit_status: ClassVar[int] = 1
+
+
+class InputError(EdgecnnError):
+    """Something the user gave cannot be used as it is."""
+
+
+class UnknownName(InputError):
+    """A name that is not in a closed set of names."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.known = tuple(known)
+        close = difflib.get_close_matches(name.lower(), [k.lower() for k in self.known], n=1, cutoff=0.5)
+        nearest = next((k for k in self.known if close and k.lower() == close[0]), None)
+        hint = f"did you mean {nearest!r}?" if nearest else f"known: {', '.join(self.known)}"
+        super().__init__(f"unknown {kind} {name!r}: {hint}")
+        self.nearest = nearest
+
+
+class DataError(InputError):
+    """A folder of photos that cannot be used."""
+
+
+class ModelFileError(InputError):
+    """A model file that cannot be used."""
+
+
+class SourceError(InputError):
+    """A frame source that cannot be opened."""
+
+
+class MissingDependency(EdgecnnError):
+    """An optional part of edgecnn is not installed."""
+
+
+class SourceLost(EdgecnnError):
+    """A live source was open and stopped giving frames."""
+
+
+class WriteError(EdgecnnError):
+    """A file could not be written; its previous content, if any, is untouched."""
+
+
+class ExportError(EdgecnnError):
+    """A converted model did not pass its own check."""
+
+
+class Interrupted(EdgecnnError):
+    """Ctrl-C came; the message says what was saved and can be used."""
+
+    exit_status = 130
+
+
+class GateFailed(EdgecnnError):
+    """The model is worse than the gate allows."""
+
+    exit_status = 3
+
+
+class GateUndecided(EdgecnnError):
+    """The images are too few to tell whether the gate holds."""
+
+    exit_status = 4

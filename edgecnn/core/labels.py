@@ -1,0 +1,71 @@
+"""The class names of a classifier, in the order of its output axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecnn.core.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """Class names by output index. Names need not be unique: ImageNet has two kinds of "crane"."""
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise InputError("expected at least one label, got none")
+        for index, name in enumerate(self.names):
+            if not name or name != name.strip() or "\n" in name:
+                raise InputError(f"label {index} must be one non-empty line without surrounding spaces, got {name!r}")
+            if not _encodable(name):
+                raise InputError(f"label {index} must be text that UTF-8 can hold, got {name!r}; rename it")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __getitem__(self, index: int) -> str:
+        return self.names[index]
+
+
+def labels_to_text(labels: Iterable[str]) -> str:
+    """One label a line, each line ended: the form of `labels.txt` in TFLite metadata."""
+    return "".join(f"{name}\n" for name in labels)
+
+
+def labels_from_text(text: str) -> LabelMap:
+    """Inverse of `labels_to_text`; trailing blank lines are ignored, a blank line between labels is an `InputError`."""
+    lines = text.rstrip().split("\n") if text.strip() else []
+    return LabelMap(tuple(line.strip() for line in lines))
+
+
+def read_labels(path: Path) -> LabelMap:
+    """Reads a UTF-8 text file with one label a line. Raises `InputError`."""
+    try:
+        # Windows editors put a byte order mark before the first label.
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"no such labels file: {path}; expected a text file with one label a line") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; expected a text file with one label a line") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text with one label a line: {error}") from None
+    try:
+        return labels_from_text(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _encodable(name: str) -> bool:
+    """Whether UTF-8 can hold `name`; Python gives a folder whose name is other bytes a lone surrogate."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""Recipes: a chain of stages in TOML, one table a stage."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from edgecnn.core.card import first_problem
+from edgecnn.core.errors import InputError, UnknownName
+from edgecnn.core.settings import (
+    BenchmarkSettings,
+    EvaluateSettings,
+    ExportSettings,
+    QatSettings,
+    RunSettings,
+    Settings,
+    TrainSettings,
+)
+
+
+class DataSettings(Settings):
+    """Where a recipe's photos are. `prepare` writes them first: `digits` are scikit-learn's, which need no download."""
+
+    path: Path | None = None
+    prepare: Literal["digits"] | None = None
+
+
+class Recipe(Settings):
+    """A recipe. A stage whose table is missing is left out; `train` is always there."""
+
+    name: str
+    run: Path
+    """The run folder."""
+    data: DataSettings = DataSettings()
+    train: TrainSettings = TrainSettings()
+    qat: QatSettings | None = None
+    export: ExportSettings | None = None
+    evaluate: EvaluateSettings | None = None
+    benchmark: BenchmarkSettings | None = None
+    live: RunSettings | None = None
+    """`run` over a video made of test images."""
+
+    def replaced(self, *, data: Path | None, run: Path | None) -> Recipe:
+        """The recipe over other photos, or into another run folder; photos that are given need no preparing."""
+        recipe = self.model_copy(update={"run": run}) if run else self
+        return recipe.model_copy(update={"data": DataSettings(path=data)}) if data else recipe
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Reads a recipe. Raises `InputError`; an unknown key is one, with the nearest name."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"no such recipe: {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path} is not a recipe in TOML: {error}") from None
+    _check_keys(document, Recipe, path.name)
+    try:
+        recipe = Recipe.model_validate(document)
+    except ValidationError as error:
+        raise InputError(f"{path}: {first_problem(error)}") from None
+    _check_stages(recipe, path)
+    return recipe
+
+
+def _check_stages(recipe: Recipe, path: Path) -> None:
+    """That a file is missing should not come out after an hour of training."""
+    users = [name for name in ("evaluate", "benchmark", "live") if getattr(recipe, name) is not None]
+    if users and (recipe.export is None or "int8" not in recipe.export.precisions):
+        raise InputError(f"{path}: [{users[0]}] measures the int8 file; add [export] with int8 among its precisions")
+
+
+def _check_keys(table: dict[str, Any], model: type[Settings], where: str) -> None:
+    for key, value in table.items():
+        if key not in model.model_fields:
+            raise UnknownName(f"key in {where}", key, model.model_fields)
+        table_model = _table_of(model, key)
+        if table_model and isinstance(value, dict):
+            _check_keys(value, table_model, f"{where} [{key}]")
+
+
+def _table_of(model: type[Settings], key: str) -> type[Settings] | None:
+    annotation = model.model_fields[key].annotation
+    kinds = [annotation, *getattr(annotation, "__args__", ())]
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)), None)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgecnn.core.atomic import atomic_path, write_bytes, write_text
+from edgecnn.core.errors import WriteError
+
+
+def test_what_was_written_is_there_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "run.json"
+    write_text(target, "é\n")
+    assert target.read_bytes() == b"\xc3\xa9\n"
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("half way"), KeyboardInterrupt()])
+def test_an_exception_leaves_the_old_content_and_no_other_file(error: BaseException, tmp_path: Path) -> None:
+    target = tmp_path / "model.tflite"
+    target.write_bytes(b"old")
+    with pytest.raises(type(error)), atomic_path(target) as temporary:
+        temporary.write_bytes(b"ne")
+        raise error
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_old_content_is_there_until_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "model.tflite"
+    target.write_bytes(b"old")
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(b"new")
+        assert (target.read_bytes(), temporary.parent, temporary.suffix) == (b"old", tmp_path, ".tflite")
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_follow_the_umask(mask: int, mode: int, tmp_path: Path) -> None:
+    previous = os.umask(mask)
+    try:
+        write_bytes(tmp_path / "file", b"x")
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(previous)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+def test_a_folder_in_the_place_of_the_file_is_an_error_in_one_line(tmp_path: Path) -> None:
+    target = tmp_path / "run.json"
+    target.mkdir()
+    with pytest.raises(WriteError, match=r"could not write .*run\.json: .*nothing was changed") as caught:
+        write_bytes(target, b"x")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "run").write_bytes(b"")
+    with pytest.raises(WriteError, match="could not write"):
+        write_bytes(tmp_path / "run" / "run.json", b"x")
+
+
+def test_a_file_over_the_allowed_size_leaves_the_old_content(tmp_path: Path) -> None:
+    target = tmp_path / "model.tflite"
+    target.write_bytes(b"old")
+    program = f"""
+import resource, signal
+from pathlib import Path
+from edgecnn.core.atomic import write_bytes
+from edgecnn.core.errors import WriteError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, {resource.RLIM_INFINITY}))
+try:
+    write_bytes(Path({str(target)!r}), bytes(8192))
+except WriteError as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "File too large" in ran.stdout
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a file system of its own needs root and the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_leaves_the_old_content(small_disk: Path) -> None:
+    target = small_disk / "model.tflite"
+    target.write_bytes(b"old")
+    with pytest.raises(WriteError, match="No space left on device; nothing was changed"):
+        write_bytes(target, bytes(100_000))
+    assert target.read_bytes() == b"old"
+    assert list(small_disk.iterdir()) == [target]

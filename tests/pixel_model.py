@@ -1,0 +1,104 @@
+"""Models small enough to reason about: the output is the input, flattened, so every byte of a picture is a class."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgecnn.core.card import ModelCard
+from edgecnn.core.model_file import append_associated_files
+from edgecnn.core.preprocess import PreprocessSpec
+from edgecnn.core.tflite_metadata import METADATA_NAME, build_metadata
+
+SCALE, ZERO_POINT = 1 / 64, 128
+"""Of the quantised ones: a byte is (byte - 128) / 64."""
+
+_TYPES = {
+    "float32": schema.TensorType.FLOAT32,
+    "uint8": schema.TensorType.UINT8,
+    "int8": schema.TensorType.INT8,
+}
+
+
+def pixel_model(
+    height: int,
+    width: int,
+    dtype: str = "uint8",
+    *,
+    quantized: bool = True,
+    output_rank: int = 2,
+    metadata: bytes | None = None,
+) -> bytes:
+    """A `.tflite` of one RESHAPE from `[1, height, width, 3]` to `[1, 1 ..., height * width * 3]`."""
+    classes = height * width * 3
+    shapes = [1, height, width, 3], [*[1] * (output_rank - 1), classes]
+    model = schema.ModelT()
+    model.version = 3
+    model.buffers = [schema.BufferT()]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RESHAPE
+    model.operatorCodes = [code]
+    graph = schema.SubGraphT()
+    graph.tensors = [
+        _tensor(name, shape, dtype, quantized=quantized and dtype != "float32")
+        for name, shape in zip(("picture", "bytes"), shapes, strict=True)
+    ]
+    graph.inputs, graph.outputs = [0], [1]
+    graph.operators = [_reshape(shapes[1])]
+    model.subgraphs = [graph]
+    if metadata is not None:
+        entry, content = schema.MetadataT(), schema.BufferT()
+        entry.name, entry.buffer, content.data = METADATA_NAME, 1, np.frombuffer(metadata, np.uint8)
+        model.metadata = [entry]
+        model.buffers.append(content)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def pixel_spec(height: int, width: int) -> PreprocessSpec:
+    """Preprocessing that a picture of this size passes unchanged, and under which SCALE and ZERO_POINT store a byte."""
+    return PreprocessSpec(height=height, width=width, resize="squash", mean=(ZERO_POINT,) * 3, std=(1 / SCALE,) * 3)
+
+
+def pixel_card(height: int, width: int, labels: tuple[str, ...] | None = None) -> ModelCard:
+    return ModelCard(
+        name="pixels",
+        backbone="none",
+        precision="int8",
+        preprocess=pixel_spec(height, width),
+        labels=labels or tuple(f"byte {index}" for index in range(height * width * 3)),
+        created=datetime(2024, 2, 29, 12, tzinfo=UTC),
+    )
+
+
+def write_pixel_model(folder: Path, height: int, width: int, dtype: str = "uint8") -> Path:
+    """A whole edgecnn file: model, standard metadata, labels and card."""
+    card = pixel_card(height, width)
+    metadata = build_metadata(card.name, card.preprocess, len(card.labels), "Apache-2.0")
+    path = folder / f"pixels-{dtype}-{height}x{width}.tflite"
+    path.write_bytes(append_associated_files(pixel_model(height, width, dtype, metadata=metadata), card))
+    return path
+
+
+def _tensor(name: str, shape: list[int], dtype: str, *, quantized: bool) -> schema.TensorT:
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, shape, _TYPES[dtype], 0
+    if quantized:
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = [SCALE]
+        tensor.quantization.zeroPoint = [ZERO_POINT - (128 if dtype == "int8" else 0)]
+    return tensor
+
+
+def _reshape(shape: list[int]) -> schema.OperatorT:
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0], [1]
+    operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
+    operator.builtinOptions = schema.ReshapeOptionsT()
+    operator.builtinOptions.newShape = np.array(shape, np.int32)
+    return operator
