@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from edgecnn.core.model_file import ModelFile
+from edgecnn.runtime.classifier import load_model
+
+# A machine that is busy with something else is no failure.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
+pytest_plugins = ["tests.trained"]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of development data, see `EDGECNN_DATA`."""
+    where = os.environ.get("EDGECNN_DATA")
+    if not where:
+        pytest.skip("EDGECNN_DATA is not set: this test needs the models made by others and the photos")
+    return Path(where)
+
+
+def _model(data: Path, name: str) -> ModelFile:
+    models = data / "third_party_models"
+    return load_model(models / name, labels=models / "imagenet_labels.txt", preprocess="squash")
+
+
+@pytest.fixture(scope="session")
+def mobilenet_v2(data: Path) -> ModelFile:
+    return _model(data, "mobilenet_v2_1.0_224_quant.tflite")
+
+
+@pytest.fixture(scope="session")
+def mobilenet_v1(data: Path) -> ModelFile:
+    return _model(data, "mobilenet_v1_0.25_128_quant.tflite")

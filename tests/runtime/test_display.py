@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from edgecnn.core.errors import InputError
+from edgecnn.core.frame import Frame, Prediction, Score, StageLatency
+from edgecnn.runtime.display import draw_caption, open_display
+from edgecnn.runtime.sinks import Result, StopRun
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="DISPLAY is a matter of Linux")
+needs_screen = pytest.mark.skipif("DISPLAY" not in os.environ, reason="DISPLAY is not set: no screen for a window")
+
+
+def a_result(label: str = "cat") -> Result:
+    frame = Frame(np.zeros((120, 160, 3), np.uint8), "camera 0", 0, 0.0, 0, 0.0)
+    return Result(frame, Prediction((Score(label, 0, 0.9),), StageLatency(0.0, 0.0, 0.0)), 0.0, 0)
+
+
+@on_linux
+def test_without_a_screen_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(InputError, match="needs a screen"):
+        open_display()
+
+
+@on_linux
+def test_a_screen_that_does_not_answer_ends_in_an_error_and_not_in_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":97")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(InputError, match="none answers"):
+        open_display()
+
+
+def test_an_opencv_without_windows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", ":97")
+    monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
+    with pytest.raises(InputError, match="headless"):
+        open_display()
+
+
+def test_the_caption_is_drawn_into_the_canvas_given() -> None:
+    canvas = np.full((240, 320, 3), 128, np.uint8)
+    draw_caption(canvas, a_result(), 29.9)
+    assert canvas[:40].min() == 0 and canvas[:40].max() > 200
+    assert (canvas[120:] == 128).all()
+
+
+def test_a_long_label_fits_the_picture() -> None:
+    canvas = np.full((240, 320, 3), 128, np.uint8)
+    draw_caption(canvas, a_result(label="academic gown, academic robe, judge's robe and more besides"), 29.9)
+    assert (canvas[:, -2:] == 128).all()
+
+
+@needs_screen
+def test_a_window_shows_results_until_it_is_closed() -> None:
+    with open_display("edgecnn test") as display:
+        for _ in range(5):
+            display(a_result())
+        cv2.destroyWindow("edgecnn test")
+        with pytest.raises(StopRun, match="window closed"):
+            display(a_result())

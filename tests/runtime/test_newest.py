@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import threading
+import time
+from typing import Self
+
+import numpy as np
+import pytest
+
+from edgecnn.core.errors import SourceLost
+from edgecnn.core.frame import Frame
+from edgecnn.core.preprocess import Image
+from edgecnn.runtime.newest import NewestFrame
+from edgecnn.runtime.sources import open_source
+from tests.runtime.loopback_camera import LoopbackCamera, number_in
+
+
+class Ticker:
+    """A live source without a camera: fills whole pictures with their number, as fast as it is read."""
+
+    name = "ticker"
+    live = True
+    dropped = 0
+    unreadable = ()
+
+    def __init__(self, frames: int | None = None) -> None:
+        self.made: list[Image] = []
+        self._number = 0
+        self._frames = frames
+
+    def read(self, reuse: Image | None = None) -> Frame | None:
+        if self._number == self._frames:
+            return None
+        if reuse is None:
+            self.made.append(reuse := np.empty((120, 160, 3), np.uint8))
+        reuse.fill(self._number % 256)
+        self._number += 1
+        return Frame(reuse, self.name, self._number - 1, time.time(), time.monotonic_ns(), 0.0)
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class Silent(Ticker):
+    """Never gives a frame until it is told to end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.over = threading.Event()
+
+    def read(self, reuse: Image | None = None) -> Frame | None:
+        self.over.wait(timeout=30)
+        return None
+
+
+def test_a_slow_reader_gets_fresh_frames_and_every_lost_one_is_counted() -> None:
+    with (
+        LoopbackCamera() as camera,
+        open_source(camera.address) as source,
+        NewestFrame(source, stall_timeout_s=10) as feed,
+    ):
+        lags, numbers = [], []
+        pixels: Image | None = None
+        for _ in range(25):
+            frame = feed.read(pixels)
+            assert frame is not None
+            lags.append(camera.number - number_in(frame.pixels))
+            numbers.append(frame.number)
+            assert frame.number + 1 == len(numbers) + feed.dropped
+            pixels = frame.pixels
+            time.sleep(0.1)
+    # Unread pictures would pile up to about 45 by now; the bound leaves room for a machine that is busy.
+    assert max(lags[-5:]) < 20
+    assert feed.dropped > 10
+    assert numbers == sorted(set(numbers))
+
+
+def test_no_array_is_written_while_its_reader_looks_and_three_are_enough() -> None:
+    ticker = Ticker()
+    with NewestFrame(ticker, stall_timeout_s=10) as feed:
+        pixels: Image | None = None
+        for turn in range(300):
+            frame = feed.read(pixels)
+            assert frame is not None
+            if turn % 3 == 0:
+                time.sleep(0.001)
+            assert (frame.pixels == frame.number % 256).all()
+            pixels = frame.pixels
+    assert len(ticker.made) <= 3
+
+
+def test_frames_that_are_never_handed_back_stay_as_they_were() -> None:
+    with NewestFrame(Ticker(), stall_timeout_s=10) as feed:
+        kept = [feed.read() for _ in range(30)]
+        time.sleep(0.01)
+    for frame in kept:
+        assert frame is not None and (frame.pixels == frame.number % 256).all()
+
+
+def test_the_last_frame_is_delivered_before_the_end() -> None:
+    with NewestFrame(Ticker(frames=5), stall_timeout_s=10) as feed:
+        time.sleep(0.2)
+        last = feed.read()
+        assert last is not None and last.number == 4
+        assert feed.dropped == 4
+        assert feed.read() is None
+
+
+def test_a_camera_that_dies_is_lost() -> None:
+    with (
+        LoopbackCamera() as camera,
+        open_source(camera.address) as source,
+        NewestFrame(source, stall_timeout_s=30) as feed,
+    ):
+        assert feed.read() is not None
+        camera.die()
+        with pytest.raises(SourceLost, match="no more frames"):
+            for _ in range(1000):
+                feed.read()
+
+
+def test_a_camera_that_stalls_is_lost_after_the_timeout() -> None:
+    silent = Silent()
+    feed = NewestFrame(silent, stall_timeout_s=0.3)
+    with pytest.raises(SourceLost, match=r"ticker gave no frame for 0\.3 s"):
+        feed.read()
+    silent.over.set()
+    feed.close()
+
+
+def test_what_breaks_in_the_thread_reaches_the_reader() -> None:
+    class Broken(Ticker):
+        def read(self, reuse: Image | None = None) -> Frame | None:
+            raise ZeroDivisionError("a defect")
+
+    with NewestFrame(Broken(), stall_timeout_s=10) as feed, pytest.raises(ZeroDivisionError):
+        feed.read()
+
+
+def test_no_thread_is_left_after_close() -> None:
+    before = set(threading.enumerate())
+    with LoopbackCamera() as camera, open_source(camera.address) as source:
+        feed = NewestFrame(source, stall_timeout_s=10)
+        assert feed.read() is not None
+        feed.close()
+        feed.close()
+    assert not [thread for thread in set(threading.enumerate()) - before if "newest" in thread.name]
+
+
+def test_a_source_may_be_closed_while_a_thread_reads_it() -> None:
+    with LoopbackCamera() as camera, open_source(camera.address) as source:
+        feed = NewestFrame(source, stall_timeout_s=10)
+        assert feed.read() is not None
+        source.close()
+        with pytest.raises(SourceLost):
+            for _ in range(1000):
+                feed.read()
+        feed.close()
