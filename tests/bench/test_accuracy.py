@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecnn.bench.accuracy import evaluate, evaluation_record, match_labels
+from edgecnn.core.dataset import Dataset, Example, all_examples, scan_dataset
+from edgecnn.core.errors import DataError, InputError, ModelFileError
+from edgecnn.core.labels import LabelMap
+from edgecnn.core.model_file import ModelFile
+from edgecnn.core.preprocess import Image
+from edgecnn.runtime.classifier import Classifier
+
+COLOURS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
+SUBJECTS = {
+    "Egyptian cat": "cat_720p",
+    "military uniform": "grace_hopper",
+    "hotdog, hot dog, red hot": "hot_dog",
+    "macaw": "parrot",
+    "daisy": "sunflower",
+}
+
+
+class FakeClassifier:
+    """Stands for a classifier of plain colours: a function from the mean RGB to probabilities."""
+
+    def __init__(self, labels: tuple[str, ...], answer: Callable[[NDArray[np.float64]], list[float]]) -> None:
+        self.labels = LabelMap(labels)
+        self.model = SimpleNamespace(path=Path("fake.tflite"))
+        self._answer = answer
+
+    def probabilities(self, image: Image) -> NDArray[np.float32]:
+        return np.array(self._answer(image.reshape(-1, 3).mean(axis=0) / 255), np.float32)
+
+
+def _fake(labels: tuple[str, ...], answer: Callable[[NDArray[np.float64]], list[float]]) -> Classifier:
+    return cast(Classifier, FakeClassifier(labels, answer))
+
+
+def _by_colour(mean: NDArray[np.float64]) -> list[float]:
+    """For labels in the order red, green, blue, other."""
+    return [*(0.9 * mean), 0.05]
+
+
+def _never_red(mean: NDArray[np.float64]) -> list[float]:
+    """For labels in the order blue, green, red."""
+    return [0.5 * mean[2] + 0.1, 0.5 * mean[1], 0.05]
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Dataset:
+    """Four plain pictures of each colour."""
+    for name, bgr in COLOURS.items():
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), np.full((8, 8 + number, 3), bgr, np.uint8))
+    return scan_dataset(tmp_path)
+
+
+RGB = _fake(("red", "green", "blue", "other"), _by_colour)
+BLIND = _fake(("blue", "green", "red"), _never_red)
+
+
+def test_labels_are_matched_by_name_in_any_order_and_among_others(colours: Dataset) -> None:
+    evaluation = evaluate(RGB, all_examples(colours), colours.labels)
+    assert evaluation.candidate.metrics.top1 == 1.0
+    assert [entry.label for entry in evaluation.candidate.metrics.per_class] == ["red", "green", "blue"]
+    assert all(decision.correct for decision in evaluation.candidate.decisions)
+    assert {decision.score for decision in evaluation.candidate.decisions} == {np.float32(0.9)}
+
+
+def test_a_baseline_with_other_labels_is_compared_photo_by_photo(colours: Dataset) -> None:
+    evaluation = evaluate(BLIND, all_examples(colours), colours.labels, baseline=RGB, max_drop=1.0)
+    assert evaluation.paired is not None
+    assert evaluation.gate is not None
+    assert (evaluation.paired.candidate_only, evaluation.paired.baseline_only) == (0, 4)
+    assert evaluation.paired.agreement == pytest.approx(8 / 12)
+    assert evaluation.paired.delta_top1 == pytest.approx(-4 / 12)
+    assert evaluation.gate.passed is None
+
+
+def test_the_record_is_plain_json_with_the_printed_keys(colours: Dataset) -> None:
+    record = evaluation_record(evaluate(BLIND, all_examples(colours), colours.labels, baseline=RGB, max_drop=1.0))
+    metrics = ["n", "top1", "top5", "macro_f1", "auc_roc", "per_class", "confusion"]
+    assert list(record) == [*metrics, "baseline", "paired", "gate"]
+    assert list(record["baseline"]) == metrics
+    assert record["gate"] == {"max_drop": 1.0, "passed": None}
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_without_a_baseline_nothing_is_compared(colours: Dataset) -> None:
+    record = evaluation_record(evaluate(RGB, all_examples(colours), colours.labels))
+    assert (record["baseline"], record["paired"], record["gate"]) == (None, None, None)
+
+
+def test_progress_is_told_for_every_photo(colours: Dataset) -> None:
+    told: list[tuple[int, int]] = []
+    evaluate(RGB, all_examples(colours), colours.labels, progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 12) for done in range(1, 13)]
+
+
+def test_an_unknown_folder_is_named_with_the_nearest_label() -> None:
+    with pytest.raises(DataError, match=r"folder 'Gren' is no class of a\.tflite, did you mean 'green'\?"):
+        match_labels(LabelMap(("red", "Gren")), LabelMap(("red", "green")), Path("a.tflite"))
+
+
+def test_an_unknown_folder_without_a_near_label_is_told_how_many_classes_there_are() -> None:
+    with pytest.raises(DataError, match=r"\(2 classes, such as 'red'\)"):
+        match_labels(LabelMap(("xyzzy",)), LabelMap(("red", "green")), Path("a.tflite"))
+
+
+def test_a_folder_that_could_be_either_of_two_classes_is_refused() -> None:
+    with pytest.raises(DataError, match="2 classes named 'crane'"):
+        match_labels(LabelMap(("crane",)), LabelMap(("crane", "heron", "crane")), Path("a.tflite"))
+
+
+def test_a_gate_without_a_baseline_is_refused(colours: Dataset) -> None:
+    with pytest.raises(InputError, match="--baseline"):
+        evaluate(RGB, all_examples(colours), colours.labels, max_drop=1.0)
+
+
+def test_no_photos_is_refused() -> None:
+    with pytest.raises(DataError, match="got none"):
+        evaluate(RGB, (), LabelMap(("red",)))
+
+
+def test_a_model_that_gives_nan_is_refused(colours: Dataset) -> None:
+    broken = _fake(("blue", "green", "red"), lambda _: [float("nan"), 0.0, 0.0])
+    with pytest.raises(ModelFileError, match="NaN"):
+        evaluate(broken, all_examples(colours), colours.labels)
+
+
+def test_a_photo_that_went_away_is_named(colours: Dataset) -> None:
+    gone = Example(colours.root / "red" / "gone.png", 2, "")
+    with pytest.raises(DataError, match=r"gone\.png"):
+        evaluate(RGB, (gone,), colours.labels)
+
+
+def test_models_made_by_others_are_evaluated_and_compared(
+    data: Path, mobilenet_v1: ModelFile, mobilenet_v2: ModelFile, tmp_path: Path
+) -> None:
+    for label, photo in SUBJECTS.items():
+        (tmp_path / label).mkdir()
+        shutil.copy(data / "photos" / f"{photo}.jpg", tmp_path / label)
+    photos = scan_dataset(tmp_path)
+    evaluation = evaluate(
+        Classifier(mobilenet_v1), all_examples(photos), photos.labels, baseline=Classifier(mobilenet_v2), max_drop=2.0
+    )
+    assert evaluation.baseline is not None
+    assert evaluation.paired is not None
+    assert evaluation.gate is not None
+    assert evaluation.baseline.metrics.top1 == 1.0
+    # The smallest MobileNet takes the uniform for a gown and the hot dog for a gecko.
+    assert evaluation.paired.baseline_only == 2
+    assert evaluation.paired.delta_top1 == pytest.approx(-0.4)
+    assert evaluation.gate.passed is None
