@@ -1,0 +1,90 @@
+"""What a model file must show before it gets its name: checked with the interpreter that the device uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgecnn.core.card import ModelCard
+from edgecnn.core.dataset import Example, read_image
+from edgecnn.core.errors import ExportError
+from edgecnn.core.model_file import read_model_file
+from edgecnn.core.preprocess import Image, PreprocessSpec
+from edgecnn.core.progress import Progress, silent
+from edgecnn.runtime.classifier import Classifier
+from edgecnn.runtime.interpreter import open_interpreter
+from edgecnn.runtime.tensors import byte_table
+from edgecnn.train.convert import normalize
+from edgecnn.train.keras import keras
+from edgecnn.train.quantization import input_quantization
+
+FLOAT32_TOLERANCE = 1e-4
+"""Largest difference in probability between Keras and a float32 file; both add in float32, in another order."""
+_COMPARED_IMAGES = 16
+
+
+def check_model_file(path: Path, card: ModelCard, model: keras.Model, images: Sequence[Image]) -> None:
+    """Raises `ExportError` unless the file reads back as what `card` says and computes what `model` does.
+
+    `images` are prepared ones, uint8 `[height, width, 3]`, real wherever there are any.
+    """
+    found = read_model_file(path)
+    if found.card != card:
+        raise ExportError(f"{path}: the model card does not read back as it was written")
+    classifier = Classifier(found)
+    if card.precision == "float32":
+        _check_against_keras(path, classifier.preprocess, model, images)
+    if card.precision == "int8":
+        _check_all_integer(path)
+        _check_input_quantization(classifier)
+
+
+def validation_accuracy(path: Path, examples: Sequence[Example], progress: Progress = silent) -> dict[str, float]:
+    """Top-1 accuracy of a model file on photos, through the device's own classifier, and the number of photos."""
+    classifier = Classifier(read_model_file(path))
+    right = 0
+    for index, example in enumerate(examples):
+        right += int(classifier.probabilities(read_image(example.path)).argmax()) == example.label
+        progress("measuring the file", index + 1, len(examples))
+    return {"validation_accuracy": right / len(examples), "validation_images": float(len(examples))}
+
+
+def _check_against_keras(path: Path, spec: PreprocessSpec, model: keras.Model, images: Sequence[Image]) -> None:
+    inputs = normalize(np.stack(images[:_COMPARED_IMAGES] or [_noise(spec)]), spec)
+    interpreter = open_interpreter(path, threads=1)
+    actual = np.empty((len(inputs), model.output_shape[-1]), np.float32)
+    for index, image in enumerate(inputs):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+        interpreter.invoke()
+        actual[index] = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
+    difference = float(np.abs(model.predict_on_batch(inputs) - actual).max())
+    if not difference <= FLOAT32_TOLERANCE:
+        raise ExportError(
+            f"the converted float32 model differs from Keras by {difference:.2g} in probability, allowed are "
+            f"{FLOAT32_TOLERANCE:g}; nothing was written"
+        )
+
+
+def _check_all_integer(path: Path) -> None:
+    tensors = open_interpreter(path, threads=1).get_tensor_details()
+    floats = [tensor["name"] for tensor in tensors if np.issubdtype(tensor["dtype"], np.floating)]
+    if floats:
+        raise ExportError(f"{len(floats)} tensors of the int8 model are still float, the first is {floats[0]!r}")
+
+
+def _check_input_quantization(classifier: Classifier) -> None:
+    scale, zero_point = input_quantization(classifier.preprocess)
+    image = classifier.input
+    # The converter computes the scale in float32, by a division that may round the last bit.
+    same = image.zero_point == zero_point and np.isclose(image.scale, scale, rtol=1e-6, atol=0)
+    if image.dtype != np.uint8 or not same or byte_table(classifier.preprocess, image) is not None:
+        raise ExportError(
+            f"the int8 model's input is {image.dtype} with scale {image.scale:g} and zero point {image.zero_point}, "
+            f"expected uint8 with {scale:g} and {zero_point}"
+        )
+
+
+def _noise(spec: PreprocessSpec) -> Image:
+    return np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)

@@ -1,0 +1,69 @@
+"""From a Keras model to a TFLite flatbuffer, in each precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.core.precision import Precision
+from edgecnn.core.preprocess import Image, PreprocessSpec
+from edgecnn.train.keras import keras, tf
+from edgecnn.train.quiet import native_output_hidden
+
+
+def normalize(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.float32]:
+    """`(byte - mean) / std` of `[..., 3]` uint8 pixels, as the float network takes them."""
+    real: NDArray[np.float64] = (pixels - np.array(spec.mean)) / np.array(spec.std)
+    return real.astype(np.float32)
+
+
+def convert(model: keras.Model, precision: Precision, spec: PreprocessSpec, calibration: Sequence[Image] = ()) -> bytes:
+    """A flatbuffer with input `[1, height, width, 3]`.
+
+    `calibration` holds preprocessed images, uint8 `[height, width, 3]`; int8 and int16x8 need them unless `model` is
+    quantisation-aware, which brings its own ranges (give none then).
+    """
+    # A concrete function with batch 1: a browser's interpreter refuses a batch of -1.
+    signature = tf.TensorSpec([1, spec.height, spec.width, 3], tf.float32, name="image")
+    function = tf.function(lambda image: model(image, training=False)).get_concrete_function(signature)
+    # The converter saves what owns the variables. A bare module of them is saved in a tenth of the time that a Keras
+    # model takes, whose every layer would be traced.
+    owner = tf.Module()
+    owner.owned = list(function.graph.variables)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], owner)
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision in ("int8", "int16x8") and len(calibration):
+        converter.representative_dataset = lambda: _calibration_inputs(calibration, spec)
+        converter.target_spec.supported_ops = [_OPS[precision]]
+    if precision == "int8":
+        converter.inference_input_type = converter.inference_output_type = tf.uint8
+    with native_output_hidden():
+        return bytes(converter.convert())
+
+
+_OPS: dict[str, Any] = {
+    "int8": tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+    "int16x8": tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+}
+
+
+def _calibration_inputs(images: Sequence[Image], spec: PreprocessSpec) -> Iterator[list[NDArray[np.float32]]]:
+    for image in (with_extremes(images[0]), *images[1:]):
+        yield [normalize(image[None], spec)]
+
+
+def with_extremes(image: Image) -> Image:
+    """A copy whose first two pixels are black and white.
+
+    The converter takes the input's scale from the lowest and highest value that it sees. With bytes 0 and 255 among
+    them, scale = 1 / std and zero_point = mean come out exactly, and a camera's bytes are the input tensor.
+    """
+    marked = image.copy()
+    marked[0, 0], marked[0, 1] = 0, 255
+    return marked

@@ -1,0 +1,162 @@
+"""`edgecnn export`: from a run, or from pretrained ImageNet weights, to model files that have been checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgecnn.core.atomic import atomic_path
+from edgecnn.core.card import CalibrationRecord, DatasetRecord, ModelCard
+from edgecnn.core.dataset import TRAIN, VALIDATION, Example
+from edgecnn.core.errors import InputError
+from edgecnn.core.model_file import append_associated_files, sha256_of
+from edgecnn.core.precision import Precision
+from edgecnn.core.preprocess import PreprocessSpec
+from edgecnn.core.progress import Progress, silent
+from edgecnn.core.run_dataset import dataset_of_run
+from edgecnn.core.run_folder import RunFolder, RunRecord, read_run
+from edgecnn.core.settings import ExportSettings, weights_option
+from edgecnn.core.versions import versions_of
+from edgecnn.train.backbones import build_imagenet_classifier, imagenet_labels
+from edgecnn.train.calibration import Calibration, calibrate_with, calibrate_with_folder
+from edgecnn.train.check import check_model_file, validation_accuracy
+from edgecnn.train.convert import convert
+from edgecnn.train.keras import keras
+from edgecnn.train.model import load_float_model
+from edgecnn.train.pack import add_metadata
+from edgecnn.train.qat import load_quantization_aware_model
+from edgecnn.train.transfer import VERSIONED_PACKAGES
+from edgecnn.train.zoo import backbone_spec
+
+_QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8")
+_MEASURED_PHOTOS = 512
+"""Validation photos, at most, that a model file is measured on before it gets its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What the model files of one export have in common."""
+
+    name: str
+    backbone: str
+    model: keras.Model
+    quantized_model: keras.Model | None
+    spec: PreprocessSpec
+    labels: tuple[str, ...]
+    calibration: Calibration
+    dataset: DatasetRecord | None = None
+    validation: Sequence[Example] = ()
+
+
+def export_run(run: Path, settings: ExportSettings, *, progress: Progress = silent) -> tuple[Path, ...]:
+    """Writes `RUN/export/<name>-<precision>.tflite` for each precision, float32 always among them; returns the files.
+
+    int8 takes the run's quantisation-aware weights where it has them; `settings.ptq` quantises the float weights
+    instead, under the name `<name>-ptq`. Raises `InputError`, and `ExportError` for a file that fails its check.
+    """
+    folder, record = read_run(run)
+    dataset = dataset_of_run(record, progress)
+    spec = record.preprocess
+    source = _Source(
+        name=record.name,
+        backbone=record.backbone,
+        model=load_float_model(folder, record),
+        quantized_model=_quantized_model(folder, record, settings),
+        spec=spec,
+        labels=record.labels,
+        calibration=calibrate_with(dataset.splits[TRAIN], spec, settings.calibration_images, settings.seed),
+        dataset=record.dataset,
+        validation=dataset.splits[VALIDATION][:_MEASURED_PHOTOS],
+    )
+    parent = folder.model_file(record.name, "float32")
+    files = [parent]
+    _write(source, "float32", parent, None, progress)
+    for precision in settings.precisions:
+        if precision != "float32":
+            suffix = "-ptq" if settings.ptq and precision == "int8" else ""
+            files.append(folder.model_file(record.name + suffix, precision))
+            _write(source, precision, files[-1], sha256_of(parent), progress)
+    return tuple(files)
+
+
+def export_pretrained(
+    name: str,
+    precision: Precision,
+    out: Path,
+    *,
+    alpha: float | None = None,
+    weights: str = "imagenet",
+    crop_fraction: float,
+    calibration: Path | None = None,
+    calibration_images: int,
+    seed: int,
+    progress: Progress = silent,
+) -> Path:
+    """Writes the 1000-class ImageNet classifier of a backbone to `out`, at its published size and normalisation.
+
+    `crop_fraction` is the share of the centre that it looks at; the published evaluations keep `spec.crop_fraction` of
+    it, a camera's user rather expects the whole. `calibration` is a folder of images, in any folders below it, that
+    int8 and int16x8 need. Raises as `export_run`.
+    """
+    if out.suffix != ".tflite":
+        raise InputError(f"expected --out with the suffix .tflite, got {out}")
+    if calibration is None and precision in _QUANTIZED:
+        raise InputError(f"{precision} needs photos to set its ranges: give a folder of them with --calibration")
+    backbone = backbone_spec(name, alpha)
+    spec = PreprocessSpec(
+        height=backbone.height,
+        width=backbone.width,
+        crop_fraction=crop_fraction,
+        mean=backbone.mean,
+        std=backbone.std,
+    )
+    source = _Source(
+        name=out.stem.removesuffix(f"-{precision}"),
+        backbone=name if backbone.alpha is None else f"{name}_{backbone.alpha:g}",
+        model=build_imagenet_classifier(backbone, weights=weights_option(weights)),
+        quantized_model=None,
+        spec=spec,
+        labels=imagenet_labels().names,
+        calibration=calibrate_with_folder(calibration, spec, calibration_images, seed)
+        if calibration
+        else Calibration((), CalibrationRecord(fingerprint="", count=0, seed=seed)),
+    )
+    _write(source, precision, out, None, progress)
+    return out
+
+
+def _quantized_model(folder: RunFolder, record: RunRecord, settings: ExportSettings) -> keras.Model | None:
+    if record.qat is None or settings.ptq or "int8" not in settings.precisions:
+        return None
+    return load_quantization_aware_model(folder, record)
+
+
+def _write(source: _Source, precision: Precision, target: Path, parent_sha256: str | None, progress: Progress) -> None:
+    progress(f"exporting {target.name}", 0, 1)
+    aware = source.quantized_model if precision == "int8" else None
+    images = source.calibration.images if precision in _QUANTIZED and aware is None else ()
+    flatbuffer = convert(aware or source.model, precision, source.spec, images)
+    card = ModelCard(
+        name=source.name,
+        backbone=source.backbone,
+        precision=precision,
+        quantization="qat" if aware else "none" if precision in ("float32", "float16") else "ptq",
+        preprocess=source.spec,
+        labels=source.labels,
+        dataset=source.dataset,
+        calibration=source.calibration.record if aware or images else None,
+        parent_sha256=parent_sha256,
+        versions=versions_of(VERSIONED_PACKAGES),
+        created=datetime.now(UTC),
+    )
+    model = add_metadata(flatbuffer, source.name, source.spec, len(source.labels))
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(append_associated_files(model, card))
+        check_model_file(temporary, card, source.model, source.calibration.images)
+        if source.validation:
+            # The figure belongs into the file that it was measured with, so the file is written again with it.
+            metrics = validation_accuracy(temporary, source.validation, progress)
+            temporary.write_bytes(append_associated_files(model, card.model_copy(update={"metrics": metrics})))
+    progress(f"exporting {target.name}", 1, 1)

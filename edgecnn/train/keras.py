@@ -1,0 +1,30 @@
+"""The one door to TensorFlow: everything in `edgecnn.train` imports `tf` and `keras` from here.
+
+Keras 2 (`tf_keras`) is what `tensorflow-model-optimization` works on. TensorFlow chooses its Keras once in a process,
+by an environment variable that the package sets.
+"""
+
+from __future__ import annotations
+
+from edgecnn.core.errors import EdgecnnError, MissingDependency
+from edgecnn.train.quiet import native_output_hidden
+
+__all__ = ["keras", "tf"]
+
+try:
+    with native_output_hidden():
+        import tensorflow as tf
+        import tf_keras as keras
+except ImportError as error:
+    raise MissingDependency(
+        f"training needs TensorFlow, which is not installed: pip install 'edgecnn[train]' ({error})"
+    ) from None
+
+if tf.keras.Model is not keras.Model:
+    raise EdgecnnError(
+        "expected TensorFlow to use Keras 2, but this process has loaded it with another Keras; "
+        "set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported, or import edgecnn.train.keras first"
+    )
+
+# Its warnings are about its own history; what a user can act on, edgecnn says itself.
+tf.get_logger().setLevel("ERROR")

@@ -1,0 +1,57 @@
+"""Putting standard metadata into a converted model; the associated files are then appended to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgecnn.core.model_file import TFLITE_IDENTIFIER
+from edgecnn.core.preprocess import PreprocessSpec
+from edgecnn.core.tflite_metadata import METADATA_NAME, build_metadata
+
+WEIGHTS_LICENSE = "Apache-2.0"
+"""Of the pretrained weights; what was learned from the user's photos is the user's."""
+
+_ALIGNMENT = 16
+
+
+def add_metadata(flatbuffer: bytes, name: str, spec: PreprocessSpec, classes: int) -> bytes:
+    """The converted model with standard metadata (`M001`) that names the associated files."""
+    metadata = build_metadata(name, spec, classes, WEIGHTS_LICENSE)
+    model = schema.ModelT.InitFromPackedBuf(flatbuffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = METADATA_NAME, len(model.buffers)
+    content = schema.BufferT()
+    content.data = np.frombuffer(metadata, np.uint8)
+    model.metadata = [*(model.metadata or ()), entry]
+    model.buffers = [_AlignedBuffer(buffer.data) for buffer in [*model.buffers, content]]
+    builder = flatbuffers.Builder(len(flatbuffer) + len(metadata))
+    builder.Finish(model.Pack(builder), file_identifier=TFLITE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+class _AlignedBuffer:
+    """A buffer whose data starts at a multiple of 16 bytes, as the schema demands (`force_align: 16`).
+
+    The generated Python code would align it to 1, and interpreters map weights in place.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - the name that generated code calls
+        vector = None
+        if self._data is not None and len(self._data):
+            data = np.ascontiguousarray(self._data, np.uint8).tobytes()
+            builder.StartVector(1, len(data), _ALIGNMENT)
+            head = builder.Head() - len(data)
+            builder.head = head
+            builder.Bytes[head : head + len(data)] = data
+            vector = builder.EndVector()
+        schema.BufferStart(builder)
+        if vector is not None:
+            schema.BufferAddData(builder, vector)
+        return int(schema.BufferEnd(builder))
