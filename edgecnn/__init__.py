@@ -1,0 +1,61 @@
+"""From a folder of labelled photos to a live classifier on a small device, in one `.tflite` file.
+
+The device side, for programs of one's own:
+
+    from edgecnn import Classifier, load_model, read_image
+
+    classifier = Classifier(load_model("clothes-int8.tflite"))
+    print(classifier.classify(read_image("photo.jpg")).best)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgecnn.core.dataset import read_image
+    from edgecnn.core.errors import EdgecnnError
+    from edgecnn.core.frame import Frame, Prediction, Score
+    from edgecnn.core.model_file import read_model_file
+    from edgecnn.core.preprocess import PreprocessSpec, preprocess
+    from edgecnn.runtime.classifier import Classifier, load_model
+    from edgecnn.runtime.loop import run_loop
+    from edgecnn.runtime.sources import open_source
+
+_HOMES = {
+    "Classifier": "edgecnn.runtime.classifier",
+    "EdgecnnError": "edgecnn.core.errors",
+    "Frame": "edgecnn.core.frame",
+    "Prediction": "edgecnn.core.frame",
+    "PreprocessSpec": "edgecnn.core.preprocess",
+    "Score": "edgecnn.core.frame",
+    "load_model": "edgecnn.runtime.classifier",
+    "open_source": "edgecnn.runtime.sources",
+    "preprocess": "edgecnn.core.preprocess",
+    "read_image": "edgecnn.core.dataset",
+    "read_model_file": "edgecnn.core.model_file",
+    "run_loop": "edgecnn.runtime.loop",
+}
+
+__all__ = [
+    "Classifier",
+    "EdgecnnError",
+    "Frame",
+    "Prediction",
+    "PreprocessSpec",
+    "Score",
+    "load_model",
+    "open_source",
+    "preprocess",
+    "read_image",
+    "read_model_file",
+    "run_loop",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first asked for, so that `edgecnn --help` need not wait for OpenCV.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgecnn' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,82 @@
+"""The Typer application: which commands there are, and how errors leave it."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from edgecnn.cli import exporting, measuring, pipelines, running, training
+from edgecnn.cli.console import say
+from edgecnn.core.errors import EdgecnnError, Interrupted
+
+
+class _Commands(TyperGroup):
+    """Turns the library's errors into one line on stderr and their exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            # What a buffer still holds would be written after this, where nobody could tell of its failing.
+            sys.stdout.flush()
+            return result
+        except EdgecnnError as error:
+            say(str(error) if isinstance(error, Interrupted) else f"error: {_one_line(str(error))}")
+            raise typer.Exit(error.exit_status) from None
+        except BrokenPipeError:
+            # `| head` has seen enough; Typer leaves without a word.
+            raise
+        except OSError as error:
+            reason = _one_line(error.strerror or str(error))
+            say(f"error: {error.filename}: {reason}" if error.filename else f"error: {reason}")
+            raise typer.Exit(EdgecnnError.exit_status) from None
+        except KeyboardInterrupt:
+            say("interrupted")
+            raise typer.Exit(Interrupted.exit_status) from None
+
+
+app = typer.Typer(
+    cls=_Commands,
+    name="edgecnn",
+    help="From a folder of labelled photos to a live classifier on a small device, in one .tflite file.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"edgecnn {version('edgecnn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """From a folder of labelled photos to a live classifier on a small device, in one .tflite file."""
+
+
+for _family in (training, exporting, measuring, running):
+    _family.register(app)
+app.add_typer(pipelines.app, name="pipeline")
+
+
+def main() -> None:
+    """The `edgecnn` command."""
+    # A label or a path may hold what the terminal's encoding does not.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    app()
+
+
+def _one_line(message: str) -> str:
+    """Other libraries' reasons, which are quoted in ours, may go over several lines."""
+    return " ".join(message.split())

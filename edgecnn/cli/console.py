@@ -1,0 +1,121 @@
+"""How commands speak: data on stdout, talk on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+_FILE_COLUMNS = 160
+"""Width of tables that do not go to a terminal."""
+_NAME_COLUMNS = 30
+"""The first column of a table is not wrapped up to this width, so that names stay in one piece."""
+
+# No markup and no emoji codes: a class may well be called "[red]" or ":cat:".
+stdout = Console(highlight=False, markup=False, emoji=False)
+if not stdout.is_terminal:
+    stdout.width = _FILE_COLUMNS
+stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Talk: a line on stderr."""
+    stderr.print(text)
+
+
+def print_json(record: Any) -> None:
+    """Data: one JSON object, indented for people who look at it."""
+    print(json.dumps(record, indent=1))
+
+
+def print_json_lines(records: Iterable[Any]) -> None:
+    """Data: a JSON object a line, each one out at once."""
+    for record in records:
+        print(json.dumps(record), flush=True)
+
+
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, texts: Container[str] = ()
+) -> None:
+    """Data: a table; the first column and those in `texts` are text, the others are figures."""
+    table = Table(title=title, title_justify="left")
+    longest = max((len(row[0]) for row in rows), default=0)
+    table.add_column(columns[0], overflow="fold", no_wrap=longest <= _NAME_COLUMNS)
+    for column in columns[1:]:
+        table.add_column(column, justify="left" if column in texts else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    stdout.print(table)
+
+
+def print_fields(rows: Sequence[tuple[str, str]]) -> None:
+    """Data: names and what they are, a line each."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    stdout.print(table)
+
+
+class ProgressBars:
+    """A `Progress` for the library: bars on a terminal, a line for each finished task elsewhere."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[detail]}", markup=False),
+            console=stderr,
+            disable=not stderr.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._finished: set[str] = set()
+
+    def __call__(self, task: str, done: int, total: int, detail: str = "") -> None:
+        if not stderr.is_terminal:
+            self._tell_when_finished(task, done, total, detail)
+            return
+        if task not in self._tasks:
+            self._tasks[task] = self._bars.add_task(task, total=total, detail=detail)
+        self._bars.update(self._tasks[task], completed=done, total=total)
+        if detail:
+            self._bars.update(self._tasks[task], detail=detail)
+
+    def _tell_when_finished(self, task: str, done: int, total: int, detail: str) -> None:
+        if done < total:
+            self._finished.discard(task)
+        elif task not in self._finished:
+            self._finished.add(task)
+            say(f"{task}: {total} done{f', {detail}' if detail else ''}")
+
+    def counting(self, task: str) -> Counter:
+        """The same for functions that report `(done, total)` alone."""
+        return Counter(self, task)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+
+class Counter:
+    """Reports the progress of one task."""
+
+    def __init__(self, bars: ProgressBars, task: str) -> None:
+        self._bars = bars
+        self._task = task
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bars(self._task, done, total)

@@ -1,0 +1,159 @@
+"""`edgecnn export` and `edgecnn models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgecnn.cli.console import ProgressBars, print_json_lines, print_table, say
+from edgecnn.cli.options import Json, Seed, settings_from
+from edgecnn.core.errors import InputError
+from edgecnn.core.precision import PRECISIONS, Precision
+from edgecnn.core.settings import ExportSettings, TrainSettings
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this family's commands."""
+    app.command()(export)
+    app.command()(models)
+
+
+def export(
+    run: Annotated[Path | None, typer.Argument(help="A run folder of edgecnn train.")] = None,
+    float32: Annotated[bool, typer.Option("--float32")] = False,
+    float16: Annotated[bool, typer.Option("--float16", help="Half the size, float arithmetic.")] = False,
+    dynamic: Annotated[bool, typer.Option("--dynamic", help="int8 weights, float arithmetic.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Integer arithmetic throughout, camera bytes in.")] = False,
+    int16x8: Annotated[bool, typer.Option("--int16x8", help="int8 weights, int16 activations.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every precision.")] = False,
+    ptq: Annotated[
+        bool, typer.Option("--ptq", help="Quantise the float weights though the run has quantisation-aware ones.")
+    ] = False,
+    pretrained: Annotated[
+        str | None, typer.Option(help="Export the 1000-class ImageNet classifier of this backbone; no RUN then.")
+    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Width of --pretrained mobilenet_v2.")] = None,
+    weights: Annotated[str, typer.Option(help="imagenet or a file, for --pretrained.")] = "imagenet",
+    crop_fraction: Annotated[
+        float,
+        typer.Option(
+            help="Share of the centre that --pretrained looks at; the published evaluations keep 0.875.", max=1
+        ),
+    ] = TrainSettings.default("crop_fraction"),
+    calibration: Annotated[
+        Path | None, typer.Option(help="Folder of photos that set int8's ranges, for --pretrained.")
+    ] = None,
+    calibration_images: Annotated[
+        int, typer.Option(help="How many photos set the ranges.", min=1)
+    ] = ExportSettings.default("calibration_images"),
+    out: Annotated[Path | None, typer.Option(help="The file to write, for --pretrained.")] = None,
+    seed: Seed = ExportSettings.default("seed"),
+    json: Json = False,
+) -> None:
+    """Write model files that carry labels, preprocessing and provenance; each is checked before it gets its name.
+
+    float32 is always written, as the others are compared with it; without a choice, int8 too.
+    """
+    wanted = {"float32": float32, "float16": float16, "dynamic": dynamic, "int8": int8, "int16x8": int16x8}
+    chosen = tuple(precision for precision in PRECISIONS if every or wanted[precision])
+    if (run is None) == (pretrained is None):
+        raise InputError("expected a run folder, or --pretrained MODEL, one of the two")
+    if pretrained is not None:
+        files = [
+            _export_pretrained(
+                pretrained, chosen, out, alpha, weights, crop_fraction, calibration, calibration_images, seed
+            )
+        ]
+    else:
+        assert run is not None
+        if out or alpha or calibration:
+            raise InputError("--out, --alpha and --calibration belong to --pretrained; a run knows its own")
+        precisions = chosen or ExportSettings.default("precisions")
+        settings = settings_from(
+            ExportSettings, precisions=precisions, calibration_images=calibration_images, ptq=ptq, seed=seed
+        )
+        from edgecnn.train.export import export_run
+
+        with ProgressBars() as progress:
+            files = list(export_run(run, settings, progress=progress))
+    _print_files(files, json)
+
+
+def models(json: Json = False) -> None:
+    """List what can be trained."""
+    from dataclasses import asdict
+
+    from edgecnn.train.zoo import zoo
+
+    if json:
+        print_json_lines(asdict(spec) for spec in zoo())
+        return
+    rows = [
+        (
+            spec.name,
+            "" if spec.alpha is None else f"{spec.alpha:g}",
+            f"{spec.parameters / 1e6:.2f} M",
+            f"{spec.macs / 1e6:.0f} M",
+            f"{spec.height}x{spec.width}",
+            spec.weights,
+        )
+        for spec in zoo()
+    ]
+    print_table("backbones", ("model", "alpha", "parameters", "MACs", "input", "weights"), rows, texts=("weights",))
+
+
+def _export_pretrained(
+    name: str,
+    chosen: tuple[Precision, ...],
+    out: Path | None,
+    alpha: float | None,
+    weights: str,
+    crop_fraction: float,
+    calibration: Path | None,
+    calibration_images: int,
+    seed: int,
+) -> Path:
+    if out is None:
+        raise InputError("--pretrained needs --out FILE.tflite")
+    if len(chosen) != 1:
+        raise InputError(f"--pretrained writes one file: expected one precision, got {len(chosen)}")
+    from edgecnn.train.zoo import backbone_spec
+
+    backbone_spec(name, alpha)
+    from edgecnn.train.export import export_pretrained
+
+    with ProgressBars() as progress:
+        return export_pretrained(
+            name,
+            chosen[0],
+            out,
+            alpha=alpha,
+            weights=weights,
+            crop_fraction=crop_fraction,
+            calibration=calibration,
+            calibration_images=calibration_images,
+            seed=seed,
+            progress=progress,
+        )
+
+
+def _print_files(files: list[Path], json: bool) -> None:
+    from edgecnn.core.model_file import read_model_file
+
+    cards = [(path, read_model_file(path).card) for path in files]
+    if json:
+        print_json_lines({"path": str(path), "card": card and card.model_dump(mode="json")} for path, card in cards)
+        return
+    rows = [
+        (
+            str(path),
+            f"{path.stat().st_size / 1e6:.2f} MB",
+            card.quantization if card else "",
+            f"{card.metrics['validation_accuracy']:.4f}" if card and card.metrics else "",
+        )
+        for path, card in cards
+    ]
+    print_table("model files", ("file", "size", "quantisation", "validation top-1"), rows, texts=("quantisation",))
+    say(f"look into one with edgecnn inspect {files[-1]}")

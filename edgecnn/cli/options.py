@@ -1,0 +1,36 @@
+"""Options that several commands share, and the way from options to settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from edgecnn.core.errors import InputError
+from edgecnn.core.settings import Settings
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
+Threads = Annotated[int, typer.Option(help="Threads of the interpreter.", min=1)]
+Labels = Annotated[Path | None, typer.Option(help="Labels, one a line, for a model file that does not carry its own.")]
+Preprocess = Annotated[
+    str | None,
+    typer.Option(
+        help="Preprocessing for a model file that does not carry its own: RESIZE[:CROP][,mean=M][,std=S]"
+        "[,interpolation=I], such as center_crop:0.875,mean=127.5,std=127.5."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same split, calibration and, on a CPU, model.", min=0)]
+
+
+def settings_from(kind: type[AnySettings], **options: Any) -> AnySettings:
+    """Settings with the given options. Raises `InputError` in one line for values out of range."""
+    try:
+        return kind(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + "-".join(str(part) for part in first["loc"][:1]).replace("_", "-")
+        raise InputError(f"{option}: {first['msg'].lower()}, got {first['input']}") from None

@@ -1,0 +1,104 @@
+"""`edgecnn pipeline`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgecnn.cli.console import ProgressBars, print_json, print_json_lines, print_table, say
+from edgecnn.cli.options import Json
+
+if TYPE_CHECKING:
+    from edgecnn.core.recipe import Recipe
+    from edgecnn.pipeline.run import StageResult
+
+app = typer.Typer(help="Recipes: chains of stages in TOML.", no_args_is_help=True)
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Argument(help="A TOML file, or the name of a recipe that edgecnn brings.")],
+    data: Annotated[Path | None, typer.Option(help="The photos, in place of the recipe's.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder, in place of the recipe's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Do every stage again.")] = False,
+    json: Json = False,
+) -> None:
+    """Carry a recipe out; a stage whose inputs have not changed is skipped."""
+    from edgecnn.core.recipe import read_recipe
+    from edgecnn.pipeline.recipes import find_recipe
+    from edgecnn.pipeline.run import run_recipe
+
+    chosen = read_recipe(find_recipe(recipe)).replaced(data=data, run=out)
+    with ProgressBars() as progress:
+        results = run_recipe(chosen, force=force, progress=progress, on_stage=_tell)
+    record = _outcome(chosen, results)
+    if json:
+        print_json(record)
+    else:
+        _print_comparison(record)
+        say(f"report: {record['report']}")
+
+
+@app.command("list")
+def list_recipes(json: Json = False) -> None:
+    """List the recipes that edgecnn brings."""
+    from edgecnn.core.recipe import read_recipe
+    from edgecnn.pipeline.recipes import recipe_files
+
+    recipes = [(path, read_recipe(path)) for path in recipe_files()]
+    if json:
+        print_json_lines({"name": recipe.name, "path": str(path)} for path, recipe in recipes)
+    else:
+        rows = [(recipe.name, recipe.train.model, str(path)) for path, recipe in recipes]
+        print_table("recipes", ("name", "model", "file"), rows, texts=("model", "file"))
+
+
+def _tell(result: StageResult) -> None:
+    say(f"{result.name}: {'unchanged, skipped' if result.skipped else f'done in {result.seconds:.1f} s'}")
+
+
+def _outcome(recipe: Recipe, results: tuple[StageResult, ...]) -> dict[str, Any]:
+    from edgecnn.core.run_folder import read_results, read_run
+
+    folder, run = read_run(recipe.run)
+    return {
+        "recipe": recipe.name,
+        "run": str(folder.path),
+        "stages": [result._asdict() for result in results],
+        "metrics": run.metrics,
+        "evaluations": dict(read_results(folder, "evaluation")),
+        "benchmarks": {
+            name: {key: value for key, value in result.items() if key != "samples"}
+            for name, result in read_results(folder, "benchmark")
+        },
+        "report": str(folder.report),
+    }
+
+
+def _print_comparison(record: dict[str, Any]) -> None:
+    rows: list[tuple[str, ...]] = []
+    for name, evaluation in record["evaluations"].items():
+        measured = record["benchmarks"].get(name)
+        rows.append(_row(name, evaluation, measured, measured and measured["model"]))
+        if evaluation["baseline"]:
+            reference = measured and measured["baseline"]
+            rows.append(
+                _row(reference["name"] if reference else "baseline", evaluation["baseline"], reference, reference)
+            )
+    print_table(f"{record['recipe']}, test photos", ("model", "size", "top-1", "macro F1", "p50", "p99"), rows)
+
+
+def _row(
+    name: str, evaluation: dict[str, Any], measured: dict[str, Any] | None, identity: dict[str, Any] | None
+) -> tuple[str, ...]:
+    total = measured["stages"]["total"] if measured else None
+    return (
+        name,
+        f"{identity['size_bytes'] / 1e6:.2f} MB" if identity else "-",
+        f"{evaluation['top1']:.4f}",
+        f"{evaluation['macro_f1']:.4f}",
+        f"{total['p50_ms']:.2f} ms" if total else "-",
+        f"{total['p99_ms']:.2f} ms" if total else "-",
+    )

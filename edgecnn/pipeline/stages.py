@@ -1,0 +1,209 @@
+"""The stages of a recipe: what each depends on, what it leaves, and how it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+from edgecnn.core.atomic import write_text
+from edgecnn.core.dataset import scan_dataset
+from edgecnn.core.errors import GateFailed, GateUndecided, InputError
+from edgecnn.core.model_file import sha256_of
+from edgecnn.core.progress import Progress
+from edgecnn.core.recipe import Recipe
+from edgecnn.core.run_folder import RunFolder, save_result
+
+
+class Stage(NamedTuple):
+    """A step of a recipe. It is up to date when `inputs()` says what it said last time and `outputs` are there."""
+
+    name: str
+    inputs: Callable[[], str]
+    """A hash of everything that the stage depends on: settings and the content of files."""
+    outputs: tuple[Path, ...]
+    do: Callable[[], None]
+
+
+def stages_of(recipe: Recipe, progress: Progress) -> Iterator[Stage]:
+    """The recipe's stages in order. Paths are relative to the working folder."""
+    folder = RunFolder(recipe.run)
+    data = _data_folder(recipe)
+    if recipe.data.prepare:
+        yield _prepare_stage(data)
+    yield _train_stage(recipe, data, folder, progress)
+    if recipe.qat:
+        yield _qat_stage(recipe, folder, progress)
+    if recipe.export:
+        yield _export_stage(recipe, folder, progress)
+    if recipe.evaluate:
+        yield _evaluate_stage(recipe, folder, progress)
+    if recipe.benchmark:
+        yield _benchmark_stage(recipe, folder, progress)
+    if recipe.live:
+        yield _live_stage(recipe, folder)
+    yield _report_stage(folder)
+
+
+def int8_and_float32(recipe: Recipe, folder: RunFolder) -> tuple[Path, Path]:
+    """The two files that a recipe compares."""
+    name = folder.path.resolve().name
+    suffix = "-ptq" if recipe.export and recipe.export.ptq else ""
+    return folder.model_file(name + suffix, "int8"), folder.model_file(name, "float32")
+
+
+def hash_of(parts: Iterable[str | Path]) -> str:
+    """Hex digest of strings and of files' contents; a file that is not there counts as such."""
+    digests = [(sha256_of(part) if part.exists() else "") if isinstance(part, Path) else part for part in parts]
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def _data_folder(recipe: Recipe) -> Path:
+    if recipe.data.path is None:
+        raise InputError(f"recipe {recipe.name!r} names no photos: give them with --data FOLDER")
+    return recipe.data.path
+
+
+def _prepare_stage(data: Path) -> Stage:
+    def do() -> None:
+        from edgecnn.pipeline.digits import write_digits
+
+        write_digits(data)
+        # Written last: a folder that was left half-written has none, and is written again.
+        write_text(data / ".complete", "digits\n")
+
+    return Stage("prepare", lambda: hash_of(["digits", str(data)]), (data / ".complete",), do)
+
+
+def _train_stage(recipe: Recipe, data: Path, folder: RunFolder, progress: Progress) -> Stage:
+    def inputs() -> str:
+        # A run's name is in the names of its files: one that has moved is another run.
+        places = [folder.path.resolve().name, str(data.resolve())]
+        return hash_of([recipe.train.model_dump_json(), *places, scan_dataset(data).fingerprint])
+
+    def do() -> None:
+        from edgecnn.train.transfer import train
+
+        train(data, folder.path, recipe.train, force=True, progress=progress)
+
+    return Stage("train", inputs, (folder.record_file, folder.float_weights), do)
+
+
+def _qat_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stage:
+    settings = recipe.qat
+    assert settings is not None
+
+    def do() -> None:
+        from edgecnn.train.qat import train_quantization_aware
+
+        train_quantization_aware(folder.path, settings, progress=progress)
+
+    return Stage("qat", lambda: hash_of([settings.model_dump_json(), folder.float_weights]), (folder.qat_weights,), do)
+
+
+def _export_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stage:
+    settings = recipe.export
+    assert settings is not None
+
+    def do() -> None:
+        from edgecnn.train.export import export_run
+
+        export_run(folder.path, settings, progress=progress)
+
+    weights = [folder.float_weights, folder.qat_weights]
+    int8, float32 = int8_and_float32(recipe, folder)
+    others = (folder.model_file(folder.path.resolve().name, each) for each in settings.precisions if each != "int8")
+    files = (float32, *others, *([int8] if "int8" in settings.precisions else []))
+    return Stage("export", lambda: hash_of([settings.model_dump_json(), *weights]), files, do)
+
+
+def _evaluate_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stage:
+    settings = recipe.evaluate
+    assert settings is not None
+    int8, float32 = int8_and_float32(recipe, folder)
+
+    def do() -> None:
+        from edgecnn.bench.accuracy import evaluate, evaluation_record
+        from edgecnn.bench.photos import photos_to_measure
+        from edgecnn.runtime.classifier import Classifier, load_model
+
+        photos = photos_to_measure(int8, None, None, progress=progress)
+        evaluation = evaluate(
+            Classifier(load_model(int8), threads=settings.threads),
+            photos.examples,
+            photos.labels,
+            baseline=Classifier(load_model(float32), threads=settings.threads),
+            max_drop=settings.max_drop,
+            progress=lambda done, total: progress("evaluating", done, total),
+        )
+        save_result(int8, "evaluation", evaluation_record(evaluation))
+        if evaluation.gate and not evaluation.gate.passed:
+            raise (GateUndecided if evaluation.gate.passed is None else GateFailed)(evaluation.gate.message)
+
+    result = folder.results / f"{int8.stem}.evaluation.json"
+    return Stage("evaluate", lambda: hash_of([settings.model_dump_json(), int8, float32]), (result,), do)
+
+
+def _benchmark_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stage:
+    settings = recipe.benchmark
+    assert settings is not None
+    int8, float32 = int8_and_float32(recipe, folder)
+
+    def do() -> None:
+        from edgecnn.bench.latency import QUICK, Protocol, benchmark, benchmark_record, synthetic_frames
+        from edgecnn.runtime.classifier import load_model
+
+        protocol = QUICK if settings.quick else Protocol()
+        report = benchmark(
+            load_model(int8),
+            baseline=load_model(float32),
+            frames=synthetic_frames(protocol.frame_height, protocol.frame_width, 16, 0),
+            threads=settings.threads,
+            protocol=protocol,
+            progress=lambda done, total: progress("measuring latency", done, total),
+        )
+        save_result(int8, "benchmark", benchmark_record(report, samples=True))
+
+    result = folder.results / f"{int8.stem}.benchmark.json"
+    return Stage("benchmark", lambda: hash_of([settings.model_dump_json(), int8, float32]), (result,), do)
+
+
+def _live_stage(recipe: Recipe, folder: RunFolder) -> Stage:
+    settings = recipe.live
+    assert settings is not None
+    int8, _ = int8_and_float32(recipe, folder)
+    video, results = folder.results / "test.avi", folder.results / "live.jsonl"
+
+    def do() -> None:
+        from edgecnn.bench.photos import photos_to_measure
+        from edgecnn.pipeline.video import write_video
+        from edgecnn.runtime.classifier import Classifier, load_model
+        from edgecnn.runtime.loop import run_loop
+        from edgecnn.runtime.sinks import result_record
+        from edgecnn.runtime.sources import open_source
+
+        examples = photos_to_measure(int8, None, None).examples
+        write_video(video, examples[:: max(1, len(examples) // settings.frames)][: settings.frames])
+        lines: list[str] = []
+        with closing(open_source(str(video))) as source:
+            run_loop(
+                Classifier(load_model(int8)), source, [lambda result: lines.append(json.dumps(result_record(result)))]
+            )
+        write_text(results, "".join(f"{line}\n" for line in lines))
+
+    return Stage("live", lambda: hash_of([settings.model_dump_json(), int8]), (video, results), do)
+
+
+def _report_stage(folder: RunFolder) -> Stage:
+    def inputs() -> str:
+        return hash_of([folder.record_file, *sorted(folder.results.glob("*.json"))])
+
+    def do() -> None:
+        from edgecnn.bench.report import write_report
+
+        write_report(folder.path)
+
+    return Stage("report", inputs, (folder.report,), do)
