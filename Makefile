@@ -1,0 +1,74 @@
+# Two targets do everything on a fresh machine with Python 3.11 or newer:
+#   make demo   sets up; trains, exports int8, compares and runs on frames, on data that needs no download
+#   make test   sets up; runs the test suite
+
+PYTHON ?= python3
+VENV ?= .venv
+# Environments of their own: the device side alone, and a peer that opens our files.
+BASE_VENV ?= $(VENV)-base
+MEDIAPIPE_VENV ?= $(VENV)-mediapipe
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lock clean
+
+help:
+	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
+
+setup: $(VENV)/.ready
+
+demo: $(VENV)/.ready
+	$(VENV)/bin/edgecnn pipeline run quickstart
+	$(VENV)/bin/edgecnn run runs/quickstart/export/quickstart-int8.tflite --source runs/quickstart/results/test.avi --max-frames 10
+
+test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
+	EDGECNN_BASE_VENV=$(abspath $(BASE_VENV)) EDGECNN_MEDIAPIPE_VENV=$(abspath $(MEDIAPIPE_VENV)) \
+	$(VENV)/bin/python -m pytest
+
+lint: $(VENV)/.ready
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+# Pins every package with its hash, for every Python and platform that edgecnn supports.
+UV_COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header
+lock: $(VENV)/.ready
+	$(VENV)/bin/pip install --quiet uv
+	$(UV_COMPILE) pyproject.toml --constraint locks/constraints.txt --extra train --group dev --output-file locks/dev.txt
+	$(UV_COMPILE) pyproject.toml --constraint locks/dev.txt --output-file locks/base.txt
+	$(UV_COMPILE) locks/mediapipe.in --output-file locks/mediapipe.txt
+
+clean:
+	rm -rf $(VENV) $(BASE_VENV) $(MEDIAPIPE_VENV) build dist
+
+$(VENV)/.ready: locks/dev.txt pyproject.toml
+	@$(MAKE) --no-print-directory python-is-usable
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --require-hashes --requirement locks/dev.txt
+	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The wheel, as a user gets it, and nothing that only training needs.
+$(BASE_VENV)/.ready: locks/base.txt pyproject.toml $(VENV)/.ready $(shell find edgecnn pipelines -name '*.py' -o -name '*.toml')
+	rm -rf build/wheel
+	$(VENV)/bin/python -m hatchling build --target wheel --directory build/wheel > /dev/null
+	$(PYTHON) -m venv --clear $(BASE_VENV)
+	$(BASE_VENV)/bin/pip install --quiet --require-hashes --requirement locks/base.txt
+	$(BASE_VENV)/bin/pip install --quiet --no-deps build/wheel/*.whl
+	@touch $@
+
+$(MEDIAPIPE_VENV)/.ready: locks/mediapipe.txt
+	@$(MAKE) --no-print-directory python-is-usable
+	$(PYTHON) -m venv $(MEDIAPIPE_VENV)
+	$(MEDIAPIPE_VENV)/bin/pip install --quiet --require-hashes --requirement locks/mediapipe.txt
+	@touch $@
+
+# Debian and Ubuntu ship Python without the module that puts pip into an environment.
+.PHONY: python-is-usable
+python-is-usable:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "edgecnn needs Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { \
+		echo "installing python3-venv, which $(PYTHON) lacks" >&2; \
+		as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
+		$$as_root apt-get update --quiet=2 && $$as_root apt-get install --yes --quiet=2 python3-venv > /dev/null; }

@@ -1,0 +1,112 @@
+"""What a camera frame costs beyond the interpreter: the whole path against the bare invoke, one thread.
+
+    python benchmarks/frame_cost.py                          # EfficientNet-Lite0, ImageNet head, int8
+    python benchmarks/frame_cost.py --model clothes-int8.tflite
+
+Frames are 640x480. In turns, A B A B, within one process: edgecnn's `Classifier.classify` (resize, invoke, ranking) and
+a bare `invoke()` of a second interpreter on the same file with its input already in place. The result, with the machine
+and every raw sample, goes to benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+
+from edgecnn.bench.environment import describe_environment, environment_record
+from edgecnn.bench.latency import synthetic_frames
+from edgecnn.core.atomic import write_json
+from edgecnn.core.dataset import IMAGE_SUFFIXES
+from edgecnn.core.model_file import sha256_of
+from edgecnn.core.settings import ExportSettings, TrainSettings
+from edgecnn.core.stats import latency_stats
+from edgecnn.runtime.classifier import Classifier, load_model
+from edgecnn.runtime.interpreter import open_interpreter
+
+BLOCK, ROUNDS, WARM_UP = 20, 25, 50
+TARGET = 1.10
+"""The median of the whole path may be this many times the median invoke."""
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        model = arguments.model or export_imagenet_model(Path(folder))
+        record = measure(model)
+    write_json(arguments.out, record)
+    whole, bare = record["whole_path"]["p50_ms"], record["bare_invoke"]["p50_ms"]
+    print(json.dumps({key: value for key, value in record.items() if key != "samples"}, indent=1))
+    print(f"whole path {whole:.3f} ms, bare invoke {bare:.3f} ms: {whole / bare:.3f} times (target {TARGET})")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The whole path of a frame against the bare invoke.")
+    parser.add_argument("--model", type=Path, help="an int8 .tflite by edgecnn; made if not given")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "frame_cost.json")
+    return parser.parse_args()
+
+
+def export_imagenet_model(folder: Path) -> Path:
+    """The pretrained int8 classifier, calibrated with scikit-image's sample photos."""
+    import skimage.data
+
+    from edgecnn.train.export import export_pretrained
+
+    photos = folder / "photos"
+    photos.mkdir()
+    for file in Path(skimage.data.data_dir).iterdir():
+        if file.suffix.lower() in IMAGE_SUFFIXES:
+            (photos / file.name).write_bytes(file.read_bytes())
+    return export_pretrained(
+        "efficientnet_lite0",
+        "int8",
+        folder / "imagenet-int8.tflite",
+        crop_fraction=TrainSettings.default("crop_fraction"),
+        calibration=photos,
+        calibration_images=ExportSettings.default("calibration_images"),
+        seed=0,
+    )
+
+
+def measure(path: Path) -> dict[str, object]:
+    """Both, in turns; every sample is kept."""
+    classifier = Classifier(load_model(path), threads=1)
+    bare = open_interpreter(path, threads=1)
+    frames = synthetic_frames(480, 640, 16, seed=0)
+    whole_ms: list[float] = []
+    invoke_ms: list[float] = []
+    for frame in islice(cycle(frames), WARM_UP):
+        classifier.classify(frame)
+        bare.invoke()
+    for _ in range(ROUNDS):
+        whole_ms += [timed_ms(partial(classifier.classify, frame)) for frame in islice(cycle(frames), BLOCK)]
+        invoke_ms += [timed_ms(bare.invoke) for _ in range(BLOCK)]
+    return {
+        "format_version": 1,
+        "model": {"name": path.stem, "sha256": sha256_of(path), "backbone": classifier.model.card.backbone},
+        "environment": environment_record(describe_environment()),
+        "protocol": {"frames": "640x480", "threads": 1, "block": BLOCK, "rounds": ROUNDS, "warm_up": WARM_UP},
+        "whole_path": latency_stats(whole_ms)._asdict(),
+        "bare_invoke": latency_stats(invoke_ms)._asdict(),
+        "ratio_of_medians": statistics.median(whole_ms) / statistics.median(invoke_ms),
+        "target": TARGET,
+        "samples": {"whole_path_ms": whole_ms, "bare_invoke_ms": invoke_ms},
+    }
+
+
+def timed_ms(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    started = time.perf_counter_ns()
+    call()
+    return (time.perf_counter_ns() - started) / 1e6
+
+
+if __name__ == "__main__":
+    main()
