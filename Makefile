@@ -46,6 +46,7 @@ $(VENV)/.ready: locks/dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --require-hashes --requirement locks/dev.txt
 	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(MAKE) --no-print-directory opencv-loads
 	@touch $@
 
 # The wheel, as a user gets it, and nothing that only training needs.
@@ -63,12 +64,18 @@ $(MEDIAPIPE_VENV)/.ready: locks/mediapipe.txt
 	$(MEDIAPIPE_VENV)/bin/pip install --quiet --require-hashes --requirement locks/mediapipe.txt
 	@touch $@
 
-# Debian and Ubuntu ship Python without the module that puts pip into an environment.
-.PHONY: python-is-usable
+# What a minimal Debian or Ubuntu lacks: the module that puts pip into an environment, and what OpenCV's windows link to.
+APT_INSTALL = as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
+	$$as_root apt-get update --quiet=2 && $$as_root apt-get install --yes --quiet=2 --no-install-recommends
+
+.PHONY: python-is-usable opencv-loads
 python-is-usable:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "edgecnn needs Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || { \
-		echo "installing python3-venv, which $(PYTHON) lacks" >&2; \
-		as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
-		$$as_root apt-get update --quiet=2 && $$as_root apt-get install --yes --quiet=2 python3-venv > /dev/null; }
+	@$(PYTHON) -c 'import ensurepip' 2> /dev/null || \
+		{ echo "installing python3-venv, which $(PYTHON) lacks" >&2; $(APT_INSTALL) python3-venv > /dev/null; }
+
+opencv-loads:
+	@$(VENV)/bin/python -c 'import cv2' 2> /dev/null || \
+		{ echo "installing the system libraries that OpenCV needs" >&2; \
+		$(APT_INSTALL) libgl1 libglib2.0-0 libsm6 libxcb1 libxext6 > /dev/null; }

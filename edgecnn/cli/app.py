@@ -34,9 +34,20 @@ class _Commands(TyperGroup):
             reason = _one_line(error.strerror or str(error))
             say(f"error: {error.filename}: {reason}" if error.filename else f"error: {reason}")
             raise typer.Exit(EdgecnnError.exit_status) from None
+        except ImportError as error:
+            say(f"error: {_missing(error)}")
+            raise typer.Exit(EdgecnnError.exit_status) from None
         except KeyboardInterrupt:
             say("interrupted")
             raise typer.Exit(Interrupted.exit_status) from None
+
+
+def _missing(error: ImportError) -> str:
+    """What to do about a package that cannot be loaded."""
+    if "cannot open shared object file" in str(error):
+        libraries = "libgl1 libglib2.0-0 libsm6 libxcb1 libxext6"
+        return f"a system library is missing: {error}; on Debian, Ubuntu and Raspberry Pi OS: apt install {libraries}"
+    return f"a Python package cannot be loaded: {error}; install edgecnn again, with pip install edgecnn"
 
 
 app = typer.Typer(

@@ -49,7 +49,7 @@ def evaluate(
     from edgecnn.bench.accuracy import evaluate as evaluate_model
     from edgecnn.bench.accuracy import evaluation_record
     from edgecnn.bench.photos import photos_to_measure
-    from edgecnn.core.run_folder import save_result
+    from edgecnn.bench.results import save_evaluation
     from edgecnn.runtime.classifier import Classifier, load_model
 
     subject = load_model(model, labels=labels, preprocess=preprocess)
@@ -69,7 +69,7 @@ def evaluate(
     if photos.unreadable:
         say(f"{len(photos.unreadable)} unreadable photos were skipped; --strict refuses them")
     record = evaluation_record(evaluation)
-    if saved := save_result(model, "evaluation", record):
+    for saved in save_evaluation(evaluation):
         say(f"saved {saved}")
     if json:
         print_json(record)
@@ -93,8 +93,8 @@ def benchmark(
     """Measure latency by stage on 640x480 frames, in turns with a baseline."""
     from edgecnn.bench.latency import QUICK, Protocol, benchmark_record, synthetic_frames
     from edgecnn.bench.latency import benchmark as benchmark_model
+    from edgecnn.bench.results import save_benchmark
     from edgecnn.core.atomic import write_json
-    from edgecnn.core.run_folder import save_result
     from edgecnn.runtime.classifier import load_model
 
     subject = load_model(model, labels=labels, preprocess=preprocess)
@@ -111,7 +111,7 @@ def benchmark(
         )
     if out:
         write_json(out, benchmark_record(result, samples=True))
-    if saved := save_result(model, "benchmark", benchmark_record(result, samples=True)):
+    if saved := save_benchmark(model, result):
         say(f"saved {saved}")
     record = benchmark_record(result)
     if json:

@@ -78,27 +78,36 @@ def _outcome(recipe: Recipe, results: tuple[StageResult, ...]) -> dict[str, Any]
 
 
 def _print_comparison(record: dict[str, Any]) -> None:
-    rows: list[tuple[str, ...]] = []
-    for name, evaluation in record["evaluations"].items():
-        measured = record["benchmarks"].get(name)
-        rows.append(_row(name, evaluation, measured, measured and measured["model"]))
-        if evaluation["baseline"]:
-            reference = measured and measured["baseline"]
-            rows.append(
-                _row(reference["name"] if reference else "baseline", evaluation["baseline"], reference, reference)
-            )
-    print_table(f"{record['recipe']}, test photos", ("model", "size", "top-1", "macro F1", "p50", "p99"), rows)
+    measured = _measurements(record["benchmarks"])
+    rows = [_row(name, evaluation, measured.get(name)) for name, evaluation in record["evaluations"].items()]
+    columns = ("model", "size", "top-1", "change in points (95 %)", "p50", "p99")
+    print_table(f"{record['recipe']}, test photos", columns, rows)
 
 
-def _row(
-    name: str, evaluation: dict[str, Any], measured: dict[str, Any] | None, identity: dict[str, Any] | None
-) -> tuple[str, ...]:
+def _measurements(benchmarks: dict[str, Any]) -> dict[str, Any]:
+    """Size and latency of each model, measured by itself or as another's baseline."""
+    found: dict[str, Any] = {}
+    for benchmark in benchmarks.values():
+        if benchmark["baseline"]:
+            found[benchmark["baseline"]["name"]] = benchmark["baseline"]
+        found[benchmark["model"]["name"]] = {**benchmark["model"], "stages": benchmark["stages"]}
+    return found
+
+
+def _row(name: str, evaluation: dict[str, Any], measured: dict[str, Any] | None) -> tuple[str, ...]:
     total = measured["stages"]["total"] if measured else None
     return (
         name,
-        f"{identity['size_bytes'] / 1e6:.2f} MB" if identity else "-",
+        f"{measured['size_bytes'] / 1e6:.2f} MB" if measured else "-",
         f"{evaluation['top1']:.4f}",
-        f"{evaluation['macro_f1']:.4f}",
+        _change(evaluation["paired"]),
         f"{total['p50_ms']:.2f} ms" if total else "-",
         f"{total['p99_ms']:.2f} ms" if total else "-",
     )
+
+
+def _change(paired: dict[str, Any] | None) -> str:
+    if paired is None:
+        return "-"
+    low, high = (100 * bound for bound in paired["ci95"])
+    return f"{100 * paired['delta_top1']:+.2f} ({low:+.2f} to {high:+.2f})"

@@ -142,7 +142,7 @@ def _print_description(description: dict[str, Any]) -> None:
             ("backbone", card["backbone"]),
             ("precision", f"{card['precision']}, quantisation: {card['quantization']}"),
             ("created", card["created"]),
-            ("metrics", _pairs(card["metrics"])),
+            ("metrics", _pairs(card["metrics"]) or "-"),
             ("trained on", _pairs(card["dataset"]["counts"]) if card["dataset"] else "ImageNet"),
             ("calibrated with", f"{card['calibration']['count']} images" if card["calibration"] else "-"),
             ("float parent", card["parent_sha256"] or "-"),

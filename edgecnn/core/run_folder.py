@@ -22,9 +22,9 @@ Phase = Literal["head", "fine_tune", "qat"]
 
 
 class EpochRecord(BaseModel):
-    """One epoch of one phase."""
+    """One epoch of one phase. A loss that has diverged is written as text, since JSON has neither NaN nor infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
     phase: Phase
     epoch: int

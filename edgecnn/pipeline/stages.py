@@ -15,7 +15,7 @@ from edgecnn.core.errors import GateFailed, GateUndecided, InputError
 from edgecnn.core.model_file import sha256_of
 from edgecnn.core.progress import Progress
 from edgecnn.core.recipe import Recipe
-from edgecnn.core.run_folder import RunFolder, save_result
+from edgecnn.core.run_folder import RunFolder
 
 
 class Stage(NamedTuple):
@@ -126,8 +126,9 @@ def _evaluate_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> St
     int8, float32 = int8_and_float32(recipe, folder)
 
     def do() -> None:
-        from edgecnn.bench.accuracy import evaluate, evaluation_record
+        from edgecnn.bench.accuracy import evaluate
         from edgecnn.bench.photos import photos_to_measure
+        from edgecnn.bench.results import save_evaluation
         from edgecnn.runtime.classifier import Classifier, load_model
 
         photos = photos_to_measure(int8, None, None, progress=progress)
@@ -139,12 +140,12 @@ def _evaluate_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> St
             max_drop=settings.max_drop,
             progress=lambda done, total: progress("evaluating", done, total),
         )
-        save_result(int8, "evaluation", evaluation_record(evaluation))
+        save_evaluation(evaluation)
         if evaluation.gate and not evaluation.gate.passed:
             raise (GateUndecided if evaluation.gate.passed is None else GateFailed)(evaluation.gate.message)
 
-    result = folder.results / f"{int8.stem}.evaluation.json"
-    return Stage("evaluate", lambda: hash_of([settings.model_dump_json(), int8, float32]), (result,), do)
+    results = tuple(folder.results / f"{file.stem}.evaluation.json" for file in (int8, float32))
+    return Stage("evaluate", lambda: hash_of([settings.model_dump_json(), int8, float32]), results, do)
 
 
 def _benchmark_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stage:
@@ -153,7 +154,8 @@ def _benchmark_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> S
     int8, float32 = int8_and_float32(recipe, folder)
 
     def do() -> None:
-        from edgecnn.bench.latency import QUICK, Protocol, benchmark, benchmark_record, synthetic_frames
+        from edgecnn.bench.latency import QUICK, Protocol, benchmark, synthetic_frames
+        from edgecnn.bench.results import save_benchmark
         from edgecnn.runtime.classifier import load_model
 
         protocol = QUICK if settings.quick else Protocol()
@@ -165,7 +167,7 @@ def _benchmark_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> S
             protocol=protocol,
             progress=lambda done, total: progress("measuring latency", done, total),
         )
-        save_result(int8, "benchmark", benchmark_record(report, samples=True))
+        save_benchmark(int8, report)
 
     result = folder.results / f"{int8.stem}.benchmark.json"
     return Stage("benchmark", lambda: hash_of([settings.model_dump_json(), int8, float32]), (result,), do)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgecnn.core.errors import MissingDependency, ModelFileError
+from edgecnn.runtime.quiet import native_output_hidden
 
 # The maintained runtime first; tflite-runtime serves 32-bit systems and Termux, where the other has no wheels.
 _RUNTIMES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))
@@ -41,8 +42,10 @@ def open_interpreter(path: Path, *, threads: int) -> Interpreter:
     """An interpreter over `path` with its tensors allocated. Raises `ModelFileError` for a file it cannot run."""
     runtime = find_runtime()
     try:
-        interpreter = runtime.module.Interpreter(model_path=str(path), num_threads=threads)
-        interpreter.allocate_tensors()
+        # Every interpreter announces its delegate on stderr, which belongs to the program.
+        with native_output_hidden():
+            interpreter = runtime.module.Interpreter(model_path=str(path), num_threads=threads)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{runtime.package} {runtime.version} cannot run {path}: {reason[:200]}") from None

@@ -55,7 +55,8 @@ def cached_features(
 ) -> NDArray[np.float32]:
     """`[n, features]` float32 of a frozen backbone; images, preprocessing and weights together are the key."""
     weights = hash_of(array.tobytes() for array in backbone.get_weights())
-    path = cache_folder() / f"features-{hash_of([_pixels_key(examples, spec), backbone.name, weights])}.npy"
+    key = hash_of([_pixels_key(examples, spec), spec.model_dump_json(include={"mean", "std"}), backbone.name, weights])
+    path = cache_folder() / f"features-{key}.npy"
     if not path.exists():
         pixels = cached_pixels(examples, spec, progress)
         with atomic_path(path) as temporary:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -38,15 +38,19 @@ def calibrate_with_folder(folder: Path, spec: PreprocessSpec, count: int, seed: 
     """Prepares `count` images found anywhere below `folder`. Raises `DataError`."""
     if not folder.is_dir():
         raise DataError(f"no such folder: {folder}; expected a folder with images to calibrate with")
-    paths = [
-        path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
-    hashed = [(path, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]
+    hashed = [(path, hashlib.sha256(path.read_bytes()).hexdigest()) for path in _photos(folder)]
     if not hashed:
         raise DataError(
             f"{folder} has no images to calibrate with; expected .jpg or .png files, in any folders below it"
         )
     return _prepare(sorted(hashed, key=lambda each: _rank(each[1], seed))[:count], spec, seed)
+
+
+def _photos(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in IMAGE_SUFFIXES and not hidden and path.is_file():
+            yield path
 
 
 def _rank(content: str, seed: int) -> str:

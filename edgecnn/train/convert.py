@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from edgecnn.core.precision import Precision
 from edgecnn.core.preprocess import Image, PreprocessSpec
+from edgecnn.runtime.quiet import native_output_hidden
 from edgecnn.train.keras import keras, tf
-from edgecnn.train.quiet import native_output_hidden
 
 
 def normalize(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ by an environment variable that the package sets.
 from __future__ import annotations
 
 from edgecnn.core.errors import EdgecnnError, MissingDependency
-from edgecnn.train.quiet import native_output_hidden
+from edgecnn.runtime.quiet import native_output_hidden
 
 __all__ = ["keras", "tf"]
 

@@ -54,6 +54,8 @@ class _Training:
     """What the phases share; `history` grows as they go."""
 
     folder: RunFolder
+    found: frozenset[Path]
+    """What of the run folder and its logs was there before."""
     dataset: Dataset
     spec: PreprocessSpec
     settings: TrainSettings
@@ -77,7 +79,9 @@ def train(
     """
     spec = preprocess_spec(settings)
     folder = _fresh_run(run, force)
-    training = _Training(folder, _scan(data, settings, strict, progress), spec, settings, progress)
+    training = _Training(
+        folder, _folder_and_logs(folder), _scan(data, settings, strict, progress), spec, settings, progress
+    )
     make_repeatable(settings.seed)
     weights = weights_option(settings.weights)
     backbone = build_backbone(
@@ -93,6 +97,7 @@ def train(
             _fine_tune(model, training)
     except KeyboardInterrupt:
         if not training.history:
+            _take_back(training)
             raise
         status = "interrupted"
     record = _finish(model, training, status)
@@ -109,6 +114,21 @@ def _fresh_run(run: Path, force: bool) -> RunFolder:
     if run.exists() and not run.is_dir():
         raise InputError(f"{run} is a file; expected a folder, or a name for a new one")
     return folder
+
+
+def _folder_and_logs(folder: RunFolder) -> frozenset[Path]:
+    return frozenset(
+        path for path in (folder.path, folder.tensorboard, *folder.tensorboard.rglob("*")) if path.exists()
+    )
+
+
+def _take_back(training: _Training) -> None:
+    """Removes what training has put into the run folder so far."""
+    for path in sorted(_folder_and_logs(training.folder) - training.found, reverse=True):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
 
 
 def _scan(data: Path, settings: TrainSettings, strict: bool, progress: Progress) -> Dataset:
@@ -191,6 +211,9 @@ def _finish(model: keras.Model, training: _Training, status: _Status) -> RunReco
     folder.report.unlink(missing_ok=True)
     for outdated in (folder.export, folder.results):
         shutil.rmtree(outdated, ignore_errors=True)
+    for found in training.found:
+        if found.is_file():
+            found.unlink()
     with atomic_path(folder.float_weights) as temporary:
         model.save_weights(temporary)
     backbone = backbone_spec(settings.model, settings.alpha)

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def native_output_hidden() -> Iterator[None]:
-    """Hides what C++ code writes to stdout and stderr in the block, and shows it after all if the block fails."""
+    """Hides what C++ code writes to stdout and stderr in the block, and shows it after all if the block fails.
+
+    The descriptors are the process's: what other threads write meanwhile is hidden too.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]
