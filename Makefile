@@ -62,13 +62,14 @@ $(MEDIAPIPE_VENV)/.ready: locks/mediapipe.txt
 	@$(MAKE) --no-print-directory python-is-usable
 	$(PYTHON) -m venv $(MEDIAPIPE_VENV)
 	$(MEDIAPIPE_VENV)/bin/pip install --quiet --require-hashes --requirement locks/mediapipe.txt
+	@$(MAKE) --no-print-directory mediapipe-loads
 	@touch $@
 
 # What a minimal Debian or Ubuntu lacks: the module that puts pip into an environment, and what OpenCV's windows link to.
 APT_INSTALL = as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
 	$$as_root apt-get update --quiet=2 && $$as_root apt-get install --yes --quiet=2 --no-install-recommends
 
-.PHONY: python-is-usable opencv-loads
+.PHONY: python-is-usable opencv-loads mediapipe-loads
 python-is-usable:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "edgecnn needs Python 3.11 or newer, got $$($(PYTHON) --version 2>&1); try make PYTHON=python3.12" >&2; exit 1; }
@@ -79,3 +80,7 @@ opencv-loads:
 	@$(VENV)/bin/python -c 'import cv2' 2> /dev/null || \
 		{ echo "installing the system libraries that OpenCV needs" >&2; \
 		$(APT_INSTALL) libgl1 libglib2.0-0 libsm6 libxcb1 libxext6 > /dev/null; }
+
+mediapipe-loads:
+	@$(MEDIAPIPE_VENV)/bin/python -c 'import ctypes; [ctypes.CDLL(f"lib{name}") for name in ("EGL.so.1", "GLESv2.so.2")]' 2> /dev/null || \
+		{ echo "installing the system libraries that MediaPipe needs" >&2; $(APT_INSTALL) libegl1 libgles2 > /dev/null; }

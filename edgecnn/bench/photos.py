@@ -41,7 +41,7 @@ def _dataset(model: Path, data: Path | None, strict: bool, progress: Progress) -
     folder = run_of(model)
     record = read_run(folder.path)[1] if folder else None
     if record and (data is None or data.resolve() == record.data):
-        return dataset_of_run(record, progress)
+        return dataset_of_run(record, progress, strict=strict)
     if data is None:
         raise InputError(f"{model} lies in no run folder: give DATA, a folder of class folders with photos")
     return scan_dataset(data, strict=strict, progress=lambda done, total: progress("reading photos", done, total))

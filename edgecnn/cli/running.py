@@ -98,7 +98,7 @@ def run(
     if summary.ended == "camera lost":
         raise SourceLost(summary.reason)
     if summary.ended == "interrupted":
-        raise Interrupted(f"stopped after {summary.frames} frames")
+        raise typer.Exit(Interrupted.exit_status)
 
 
 def inspect(

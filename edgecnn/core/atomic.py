@@ -32,7 +32,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(temporary, target)
     except OSError as error:
-        reason = error.strerror or str(error)
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise WriteError(
             f"could not write {target}: {reason}; nothing was changed, free some space or choose another place"
         ) from error

@@ -9,12 +9,13 @@ from edgecnn.core.progress import Progress, silent
 from edgecnn.core.run_folder import RunRecord
 
 
-def dataset_of_run(record: RunRecord, progress: Progress = silent) -> Dataset:
+def dataset_of_run(record: RunRecord, progress: Progress = silent, *, strict: bool = False) -> Dataset:
     """The run's photos in the run's splits. Raises `DataError` if they are gone or not the same any more."""
     dataset = with_all_splits(
         scan_dataset(
             record.data,
             labels=LabelMap(record.labels),
+            strict=strict,
             progress=lambda done, total: progress("reading photos", done, total),
         ),
         validation_fraction=record.settings.validation_fraction,

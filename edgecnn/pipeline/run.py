@@ -59,5 +59,5 @@ def _do(stage: Stage, state: Path, force: bool) -> StageResult:
 def _read(state: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(state.read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return {}

@@ -115,9 +115,10 @@ def _export_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stag
 
     weights = [folder.float_weights, folder.qat_weights]
     int8, float32 = int8_and_float32(recipe, folder)
-    others = (folder.model_file(folder.path.resolve().name, each) for each in settings.precisions if each != "int8")
-    files = (float32, *others, *([int8] if "int8" in settings.precisions else []))
-    return Stage("export", lambda: hash_of([settings.model_dump_json(), *weights]), files, do)
+    name = folder.path.resolve().name
+    named = {precision: folder.model_file(name, precision) for precision in settings.precisions}
+    files = named | {"float32": float32} | ({"int8": int8} if "int8" in named else {})
+    return Stage("export", lambda: hash_of([settings.model_dump_json(), *weights]), tuple(files.values()), do)
 
 
 def _evaluate_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stage:

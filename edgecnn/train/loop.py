@@ -11,12 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.core.errors import WriteError
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.progress import Progress, silent
 from edgecnn.core.run_folder import EpochRecord, Phase, RunFolder
 from edgecnn.train.convert import normalize
 from edgecnn.train.keras import keras, tf
 from edgecnn.train.photos import Labelled
+from edgecnn.train.weights import save_weights
 
 PHASE_TITLES: dict[Phase, str] = {
     "head": "training the head",
@@ -63,15 +65,17 @@ def fit(
     checkpoint.unlink(missing_ok=True)
     callbacks = [
         _EpochLog(phase, epochs, history, progress),
-        keras.callbacks.ModelCheckpoint(
+        _Checkpoint(
             checkpoint, monitor=monitor, save_best_only=True, save_weights_only=True, initial_value_threshold=beat
         ),
         keras.callbacks.EarlyStopping(monitor=monitor, patience=5, restore_best_weights=True),
         keras.callbacks.ReduceLROnPlateau(monitor=monitor, factor=0.5, patience=3, min_lr=1e-6),
         keras.callbacks.TensorBoard(tensorboard / phase, write_graph=False, profile_batch=0),
     ]
+    arguments = {"validation_data": validation, "epochs": epochs, "verbose": 0, "callbacks": callbacks} | fit_arguments
     try:
-        model.fit(*training, validation_data=validation, epochs=epochs, verbose=0, callbacks=callbacks, **fit_arguments)
+        with _disk_errors_of_tensorboard(tensorboard):
+            model.fit(*training, **arguments)
     finally:
         if checkpoint.exists():
             model.load_weights(checkpoint)
@@ -92,6 +96,18 @@ def predict(
 
 
 @contextmanager
+def _disk_errors_of_tensorboard(folder: Path) -> Iterator[None]:
+    """TensorFlow has errors of its own for a file that cannot be written."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if str(folder) not in str(error):
+            raise
+        reason = str(error).partition(str(folder))[2].partition("; ")[2].partition("\n")[0]
+        raise WriteError(f"could not write to {folder}: {reason}; free some space or choose another place") from error
+
+
+@contextmanager
 def temporary_checkpoint(folder: RunFolder, phase: Phase) -> Iterator[Path]:
     """A file in the run folder for a phase's best weights, which is gone when the phase is over."""
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -100,6 +116,26 @@ def temporary_checkpoint(folder: RunFolder, phase: Phase) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+class _Checkpoint(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
+    """Writes weights that are whole, or raises `WriteError`."""
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(_SavedWhole(model))
+
+
+class _SavedWhole:
+    """A model whose `save_weights` is ours."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+
+    def save_weights(self, path: str, overwrite: bool = True, options: object = None) -> None:
+        save_weights(self._model, Path(path))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
 
 
 class _EpochLog(keras.callbacks.Callback):  # type: ignore[misc]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecnn.core.atomic import atomic_path
 from edgecnn.core.dataset import TRAIN, VALIDATION
 from edgecnn.core.errors import Interrupted
 from edgecnn.core.preprocess import Image, PreprocessSpec
@@ -24,6 +23,7 @@ from edgecnn.train.model import load_float_model
 from edgecnn.train.photos import Labelled, augmented_batches, batches, labelled_pixels
 from edgecnn.train.plots import plot_history
 from edgecnn.train.quantization import observe_ranges, quantize_aware
+from edgecnn.train.weights import save_weights
 
 _CALIBRATION_BATCH = 10
 
@@ -128,8 +128,7 @@ def _finish(
             "qat": QatRecord(settings=settings, best_epoch=best_epoch, val_accuracy=best, start_val_accuracy=start),
         }
     )
-    with atomic_path(folder.qat_weights) as temporary:
-        model.save_weights(temporary)
+    save_weights(model, folder.qat_weights)
     plot_history(record.history, folder.path / "learning_curves.png")
     write_run(folder, record)
     return record

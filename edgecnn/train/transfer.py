@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 
-from edgecnn.core.atomic import atomic_path
 from edgecnn.core.card import DatasetRecord
 from edgecnn.core.dataset import (
     TEST,
@@ -34,6 +33,7 @@ from edgecnn.train.loop import compile_classifier, fit, make_repeatable, predict
 from edgecnn.train.model import HEAD, attach_head, freeze, head_model, preprocess_spec
 from edgecnn.train.photos import augmented_batches, batches, classes_of, labelled_pixels
 from edgecnn.train.plots import plot_confusion, plot_history
+from edgecnn.train.weights import save_weights
 from edgecnn.train.zoo import backbone_spec
 
 VERSIONED_PACKAGES = (
@@ -203,19 +203,10 @@ def _fine_tune(model: keras.Model, training: _Training) -> None:
 
 
 def _finish(model: keras.Model, training: _Training, status: _Status) -> RunRecord:
-    """Measures the model and writes the run; what an earlier run left there goes."""
+    """Measures the model and writes the run; what an earlier run left there goes once that is done."""
     folder, dataset, settings = training.folder, training.dataset, training.settings
     metrics = _measure(model, training)
-    plot_history(training.history, folder.path / "learning_curves.png")
-    folder.qat_weights.unlink(missing_ok=True)
-    folder.report.unlink(missing_ok=True)
-    for outdated in (folder.export, folder.results):
-        shutil.rmtree(outdated, ignore_errors=True)
-    for found in training.found:
-        if found.is_file():
-            found.unlink()
-    with atomic_path(folder.float_weights) as temporary:
-        model.save_weights(temporary)
+    save_weights(model, folder.float_weights)
     backbone = backbone_spec(settings.model, settings.alpha)
     record = RunRecord(
         name=folder.path.resolve().name,
@@ -234,7 +225,21 @@ def _finish(model: keras.Model, training: _Training, status: _Status) -> RunReco
         versions=versions_of(VERSIONED_PACKAGES),
     )
     write_run(folder, record)
+    plot_history(training.history, folder.path / "learning_curves.png")
+    _remove_outdated(training)
     return record
+
+
+def _remove_outdated(training: _Training) -> None:
+    """Removes what was made of an earlier run's weights, and its logs."""
+    folder = training.folder
+    folder.qat_weights.unlink(missing_ok=True)
+    folder.report.unlink(missing_ok=True)
+    for outdated in (folder.export, folder.results):
+        shutil.rmtree(outdated, ignore_errors=True)
+    for log in training.found:
+        if log.is_file():
+            log.unlink()
 
 
 def _measure(model: keras.Model, training: _Training) -> dict[str, float]:

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from edgecnn.bench.photos import photos_to_measure
+from edgecnn.core.card import DatasetRecord
+from edgecnn.core.dataset import TEST, scan_dataset, with_all_splits
+from edgecnn.core.errors import DataError, InputError, UnknownName
+from edgecnn.core.preprocess import PreprocessSpec
+from edgecnn.core.run_folder import RunFolder, RunRecord, write_run
+from edgecnn.core.settings import TrainSettings
+from tests.colours import COLOURS, write_colour, write_colour_photos
+
+
+def divided(folder: Path) -> Path:
+    """Photos in three splits, of different numbers a class."""
+    for split, count in (("train", 4), ("val", 3), ("test", 2)):
+        write_colour_photos(folder / split, count)
+    return folder
+
+
+def model_of_a_run(folder: Path, photos: Path) -> Path:
+    """Where a model of a run over `photos` would lie; there need be none to find its photos."""
+    settings = TrainSettings(seed=3)
+    dataset = with_all_splits(
+        scan_dataset(photos),
+        validation_fraction=settings.validation_fraction,
+        test_fraction=settings.test_fraction,
+        seed=settings.seed,
+    )
+    run = RunFolder(folder)
+    record = RunRecord(
+        name=folder.name,
+        created=datetime(2024, 2, 29, 12, tzinfo=UTC),
+        status="complete",
+        backbone="none",
+        settings=settings,
+        preprocess=PreprocessSpec(height=1, width=1, mean=(0,) * 3, std=(1,) * 3),
+        labels=dataset.labels.names,
+        data=photos.resolve(),
+        dataset=DatasetRecord(fingerprint=dataset.fingerprint, counts=dataset.counts),
+        class_counts={split: dataset.class_counts(split) for split in dataset.splits},
+    )
+    write_run(run, record)
+    run.export.mkdir()
+    return run.model_file(folder.name, "int8")
+
+
+def test_of_a_divided_folder_it_is_the_test_photos(tmp_path: Path) -> None:
+    photos = photos_to_measure(tmp_path / "m.tflite", divided(tmp_path / "data"), None)
+    assert photos.labels.names == tuple(sorted(COLOURS))
+    assert {path.path.parent.parent.name for path in photos.examples} == {"test"}
+    assert len(photos.examples) == 6
+
+
+def test_of_an_undivided_folder_it_is_every_photo(tmp_path: Path) -> None:
+    photos = photos_to_measure(tmp_path / "m.tflite", write_colour_photos(tmp_path / "data", 5), None)
+    assert len(photos.examples) == 15
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 12), ("validation", 9), ("test", 6), ("all", 27)])
+def test_a_split_can_be_asked_for(split: str, count: int, tmp_path: Path) -> None:
+    photos = photos_to_measure(tmp_path / "m.tflite", divided(tmp_path / "data"), split)
+    assert len(photos.examples) == count
+
+
+def test_a_split_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="unknown split 'tests': did you mean 'test'"):
+        photos_to_measure(tmp_path / "m.tflite", divided(tmp_path / "data"), "tests")
+
+
+def test_a_model_in_a_run_is_measured_on_photos_that_the_run_was_not_trained_on(tmp_path: Path) -> None:
+    data = write_colour_photos(tmp_path / "data", 20)
+    model = model_of_a_run(tmp_path / "run", data)
+    kept_back = photos_to_measure(model, None, None)
+    assert len(kept_back.examples) == 9
+    trained_on = photos_to_measure(model, None, "train")
+    assert not {each.sha256 for each in kept_back.examples} & {each.sha256 for each in trained_on.examples}
+    assert photos_to_measure(model, None, TEST) == kept_back
+
+
+def test_the_runs_own_folder_is_divided_as_the_run_divided_it_also_when_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_colour_photos(tmp_path / "data", 20)
+    model = model_of_a_run(tmp_path / "run", data)
+    monkeypatch.chdir(tmp_path)
+    assert photos_to_measure(model, Path("data"), None) == photos_to_measure(model, None, None)
+
+
+def test_another_folder_is_measured_as_it_is(tmp_path: Path) -> None:
+    model = model_of_a_run(tmp_path / "run", write_colour_photos(tmp_path / "data", 20))
+    other = write_colour_photos(tmp_path / "other", 4)
+    assert len(photos_to_measure(model, other, None).examples) == 12
+
+
+def test_photos_that_are_not_those_of_the_run_any_more_are_refused(tmp_path: Path) -> None:
+    data = write_colour_photos(tmp_path / "data", 20)
+    model = model_of_a_run(tmp_path / "run", data)
+    write_colour(data / "red" / "new.png", 0, 99)
+    with pytest.raises(DataError, match="are not those that run was trained on"):
+        photos_to_measure(model, None, None)
+
+
+def test_a_model_outside_a_run_needs_photos(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lies in no run folder: give DATA"):
+        photos_to_measure(tmp_path / "m.tflite", None, None)
+
+
+def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
+    model = model_of_a_run(tmp_path / "run", write_colour_photos(tmp_path / "data", 5))
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record | {"format_version": 2}))
+    with pytest.raises(InputError, match="is a run folder of version 2"):
+        photos_to_measure(model, None, None)
+
+
+def test_unreadable_photos_are_named_or_refused(tmp_path: Path) -> None:
+    data = write_colour_photos(tmp_path / "data", 2)
+    broken = data / "red" / "broken.png"
+    broken.write_bytes(b"")
+    photos = photos_to_measure(tmp_path / "m.tflite", data, None)
+    assert (len(photos.examples), photos.unreadable) == (6, (broken,))
+    with pytest.raises(DataError, match="1 of 7 photos cannot be decoded"):
+        photos_to_measure(tmp_path / "m.tflite", data, None, strict=True)
+
+
+def test_progress_is_told_under_a_name(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    photos_to_measure(
+        tmp_path / "m.tflite",
+        write_colour_photos(tmp_path / "data", 1),
+        None,
+        progress=lambda task, done, total, detail="": told.append((task, done, total)),
+    )
+    assert told == [("reading photos", done, 3) for done in (1, 2, 3)]

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgecnn.core.precision import Precision
+from edgecnn.core.run_folder import RunFolder
+from tests.colours import write_colour_model, write_colour_photos
+
+
+@pytest.fixture(scope="session")
+def colour_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file that is always right about `colour_photos`."""
+    return write_colour_model(tmp_path_factory.mktemp("models") / "colours.tflite")
+
+
+@pytest.fixture(scope="session")
+def colour_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty photos of each of three colours."""
+    return write_colour_photos(tmp_path_factory.mktemp("photos") / "colours", 60)
+
+
+@pytest.fixture
+def run_with_models(exported: dict[Precision, Path], tmp_path: Path) -> RunFolder:
+    """A copy, to be written to, of the run of handwritten digits with its float32 and int8 files."""
+    source, run = RunFolder(exported["int8"].parent.parent), RunFolder(tmp_path / "digits")
+    run.export.mkdir(parents=True)
+    shutil.copy(source.record_file, run.record_file)
+    for precision in ("float32", "int8"):
+        shutil.copy(exported[precision], run.export)
+    return run
+
+
+@pytest.fixture
+def trained_copy(trained_run: Path, tmp_path: Path) -> RunFolder:
+    """A copy of the run of handwritten digits, to be written to."""
+    return RunFolder(shutil.copytree(trained_run, tmp_path / "digits"))

@@ -1,0 +1,90 @@
+"""A full disk, played by a limit on the size of files: what was there stays, and nothing half-written is left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgecnn.core.run_folder import RunFolder
+from tests.cli.commands import Outcome, finish, run_here
+
+resource = pytest.importorskip("resource")
+
+_LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, ({bytes}, {bytes}))
+sys.argv[0] = "edgecnn"
+from edgecnn.cli import main
+main()
+"""
+
+
+def run_limited(bytes_allowed: int, *arguments: object) -> Outcome:
+    """Runs a command that cannot write a file of more than so many bytes; pipes do not count."""
+    script = _LIMITED.format(bytes=bytes_allowed)
+    command = [sys.executable, "-B", "-c", script, *(str(each) for each in arguments)]
+    return finish(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too, with its content."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def check_refused(outcome: Outcome, target: Path) -> None:
+    assert outcome.status == 1, outcome
+    assert outcome.stdout == ""
+    assert outcome.errors == [outcome.told[-1]]
+    assert outcome.told[-1].startswith(f"error: could not write {target}: ")
+    assert "nothing was changed, free some space or choose another place" in outcome.told[-1]
+
+
+def test_training_leaves_no_run(few_digits: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    outcome = run_limited(4_000_000, "train", few_digits, "--out", run.path, "--height", 32, "--epochs", 1)
+    check_refused(outcome, run.float_weights)
+    assert not run.record_file.exists()
+    assert not [name for name in files_in(run.path) if name.endswith(".h5")]
+    assert "is not a run folder" in run_here("export", run.path).stderr
+
+
+def test_quantisation_aware_training_leaves_the_run_as_it_was(trained_copy: RunFolder) -> None:
+    before = files_in(trained_copy.path)
+    outcome = run_limited(4_000_000, "qat", trained_copy.path, "--epochs", 0, "--calibration-images", 4)
+    check_refused(outcome, trained_copy.qat_weights)
+    assert files_in(trained_copy.path) == before
+
+
+def test_an_export_leaves_no_model_file(trained_copy: RunFolder) -> None:
+    before = files_in(trained_copy.path)
+    outcome = run_limited(4_000_000, "export", trained_copy.path, "--float32")
+    check_refused(outcome, trained_copy.model_file("digits", "float32"))
+    assert files_in(trained_copy.path) == before
+
+
+def test_an_evaluation_keeps_the_result_that_was_saved_before(run_with_models: RunFolder) -> None:
+    model = run_with_models.model_file("digits", "int8")
+    assert run_here("evaluate", model).status == 0
+    before = files_in(run_with_models.path)
+    outcome = run_limited(512, "evaluate", model)
+    check_refused(outcome, run_with_models.results / "digits-int8.evaluation.json")
+    assert files_in(run_with_models.path) == before
+
+
+def test_a_benchmark_leaves_no_report(run_with_models: RunFolder, tmp_path: Path) -> None:
+    out = tmp_path / "benchmark.json"
+    outcome = run_limited(512, "benchmark", run_with_models.model_file("digits", "int8"), "--quick", "--out", out)
+    check_refused(outcome, out)
+    assert not out.exists()
+    assert not run_with_models.results.exists()
+
+
+def test_a_report_keeps_the_page_that_was_there(run_with_models: RunFolder) -> None:
+    run_with_models.report.write_text("an older page")
+    outcome = run_limited(512, "report", run_with_models.path)
+    check_refused(outcome, run_with_models.report)
+    assert run_with_models.report.read_text() == "an older page"
+    assert sorted(path.name for path in run_with_models.path.iterdir()) == ["export", "report.html", "run.json"]

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgecnn.core.card import ModelCard
+from edgecnn.core.dataset import Example
+from edgecnn.core.precision import Precision
+from edgecnn.core.run_folder import RunFolder, RunRecord
+from edgecnn.pipeline.video import write_video
+from tests.cli.commands import json_lines_of, json_of, run_here
+from tests.colours import COLOURS, write_colour
+
+RESULT = {
+    *("source", "frame", "captured_at", "age_ms", "label", "index", "score", "top", "latency_ms", "dropped"),
+}
+METRICS = {"n", "top1", "top5", "macro_f1", "auc_roc", "per_class", "confusion"}
+EVALUATION = METRICS | {"baseline", "paired", "gate"}
+BENCHMARK = {
+    *("format_version", "model", "environment", "protocol", "cold_start_ms", "stages", "peak_rss_bytes"),
+    *("valid", "invalid_reasons", "baseline", "speedup_p50", "size_ratio"),
+}
+STAGES = {"preprocess", "invoke", "postprocess", "total"}
+STATISTICS = {"n", "mean_ms", "std_ms", "min_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"}
+DESCRIPTION = {
+    *("path", "size_bytes", "sha256", "runtime", "card", "labels", "preprocess", "inputs", "outputs"),
+    *("tensors", "operators"),
+}
+BACKBONE = {
+    *("name", "alpha", "height", "width", "mean", "std", "crop_fraction", "features", "parameters", "macs"),
+    *("weights", "has_imagenet_head"),
+}
+
+
+def check_result(line: dict[str, Any], source: Path, label: str) -> None:
+    assert set(line) == RESULT
+    assert (line["source"], line["label"], line["dropped"]) == (str(source), label, 0)
+    assert all(set(each) == {"label", "index", "score"} for each in line["top"])
+    assert line["top"][0] == {key: line[key] for key in ("label", "index", "score")}
+    assert set(line["latency_ms"]) == {"capture", "preprocess", "invoke", "postprocess"}
+
+
+def test_classify_prints_a_line_for_each_image(colour_model: Path, tmp_path: Path) -> None:
+    paths = [write_colour(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
+    lines = json_lines_of("classify", colour_model, *paths, "--top-k", 2)
+    for line, path, label in zip(lines, paths, COLOURS, strict=True):
+        check_result(line, path, label)
+        assert len(line["top"]) == 2
+
+
+def test_classify_finds_the_images_of_a_folder(colour_model: Path, colour_photos: Path) -> None:
+    lines = json_lines_of("classify", colour_model, colour_photos / "green")
+    assert [line["label"] for line in lines] == ["green"] * 60
+
+
+def test_run_prints_a_line_for_each_image_of_a_folder(colour_model: Path, colour_photos: Path) -> None:
+    lines = json_lines_of("run", colour_model, "--source", colour_photos / "blue")
+    for number, line in enumerate(lines):
+        check_result(line, colour_photos / "blue" / f"{number:03}.png", "blue")
+        assert line["frame"] == number
+    assert len(lines) == 60
+
+
+def test_run_prints_a_line_for_each_frame_of_a_video(colour_model: Path, tmp_path: Path) -> None:
+    paths = [write_colour(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
+    video = tmp_path / "test.avi"
+    write_video(video, [Example(path, index, "") for index, path in enumerate(paths)])
+    lines = json_lines_of("run", colour_model, "--source", video)
+    for number, (line, label) in enumerate(zip(lines, COLOURS, strict=True)):
+        check_result(line, video, label)
+        assert line["frame"] == number
+
+
+def test_evaluate_prints_one_object(colour_model: Path, colour_photos: Path) -> None:
+    record = json_of("evaluate", colour_model, colour_photos, "--baseline", colour_model, "--max-drop", 10)
+    assert set(record) == EVALUATION
+    assert set(record["baseline"]) == METRICS
+    assert set(record["paired"]) == {"delta_top1", "ci95", "agreement", "p_value"}
+    assert set(record["gate"]) == {"max_drop", "passed"}
+    assert [set(each) for each in record["per_class"]] == [{"label", "precision", "recall", "f1", "support"}] * 3
+    assert (record["n"], record["top1"]) == (180, 1.0)
+
+
+def test_evaluate_without_a_baseline_has_the_same_keys(colour_model: Path, colour_photos: Path) -> None:
+    record = json_of("evaluate", colour_model, colour_photos)
+    assert set(record) == EVALUATION
+    assert [record[key] for key in ("baseline", "paired", "gate")] == [None] * 3
+
+
+@pytest.mark.parametrize("with_baseline", [True, False])
+def test_benchmark_prints_one_object(with_baseline: bool, colour_model: Path) -> None:
+    record = json_of("benchmark", colour_model, "--quick", *(["--baseline", colour_model] if with_baseline else []))
+    assert set(record) == BENCHMARK
+    assert set(record["stages"]) == STAGES
+    assert all(set(stats) == STATISTICS for stats in record["stages"].values())
+    assert (record["model"]["name"], record["model"]["threads"]) == ("colours", 1)
+    assert (record["baseline"] is not None) == with_baseline
+    assert record["size_ratio"] == (1.0 if with_baseline else None)
+
+
+def test_inspect_prints_one_object(exported: dict[Precision, Path]) -> None:
+    record = json_of("inspect", exported["int8"])
+    assert set(record) == DESCRIPTION
+    assert ModelCard.model_validate(record["card"]).precision == "int8"
+    assert record["labels"] == [str(digit) for digit in range(10)]
+
+
+def test_models_prints_a_line_for_each_backbone() -> None:
+    lines = json_lines_of("models")
+    assert all(set(line) == BACKBONE for line in lines)
+    assert {"efficientnet_lite0", "mobilenet_v2"} <= {line["name"] for line in lines}
+
+
+def test_train_qat_and_export_print_what_they_made(few_digits: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    record = RunRecord.model_validate(json_of("train", few_digits, "--out", run, "--height", 32, "--epochs", 1))
+    assert (record.name, record.labels, record.status) == ("run", ("0", "1", "2"), "complete")
+
+    with_qat = RunRecord.model_validate(json_of("qat", run, "--epochs", 0, "--calibration-images", 4))
+    assert with_qat.qat is not None and with_qat.qat.best_epoch == 0
+
+    lines = json_lines_of("export", run, "--float32", "--float16")
+    files = [RunFolder(run).model_file("run", precision) for precision in ("float32", "float16")]
+    assert [line["path"] for line in lines] == [str(file) for file in files]
+    assert [ModelCard.model_validate(line["card"]).precision for line in lines] == ["float32", "float16"]
+
+
+def test_progress_is_never_on_stdout(colour_model: Path, colour_photos: Path) -> None:
+    outcome = run_here("evaluate", colour_model, colour_photos)
+    assert "reading photos: 180 done" in outcome.told
+    assert "done" not in outcome.stdout
+    assert outcome.stdout.splitlines()[0].strip() == "180 photos"

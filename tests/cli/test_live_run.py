@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+from tests.cli.commands import finish, run_apart, start
+from tests.runtime.loopback_camera import LoopbackCamera, write_numbered_video
+
+STAGES = ["capture", "preprocess", "invoke", "postprocess", "total", "age"]
+
+
+def stages_in(lines: list[str]) -> list[str]:
+    """The stages that a summary gives times of."""
+    return [line.split()[0] for line in lines if " p50 " in line]
+
+
+def test_ctrl_c_ends_a_run_with_status_130_and_a_summary(colour_model: Path) -> None:
+    with LoopbackCamera() as camera:
+        process = start("run", colour_model, "--source", camera.address, "--json")
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        outcome = finish(process)
+    assert first["source"] == camera.address
+    assert outcome.status == 130
+    assert outcome.errors == []
+    assert outcome.told[0].startswith("interrupted: ")
+    assert stages_in(outcome.told) == STAGES
+    assert all(json.loads(line)["source"] == camera.address for line in outcome.stdout.splitlines())
+
+
+def test_a_camera_that_dies_leaves_a_summary_and_one_error_line(colour_model: Path) -> None:
+    with LoopbackCamera() as camera:
+        process = start("run", colour_model, "--source", camera.address, "--json")
+        assert process.stdout is not None
+        process.stdout.readline()
+        camera.die()
+        outcome = finish(process)
+    assert outcome.status == 1
+    assert outcome.told[0].startswith("camera lost: ")
+    assert stages_in(outcome.told) == STAGES
+    assert outcome.errors == [outcome.told[-1]]
+
+
+def test_a_reader_that_has_seen_enough_ends_a_run_quietly(colour_model: Path, tmp_path: Path) -> None:
+    video = write_numbered_video(tmp_path / "a.avi", 2000)
+    process = start("run", colour_model, "--source", video, "--json")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    told = process.stderr.read()
+    assert process.wait(timeout=60) == 0
+    assert "output closed: " in told
+    assert "error" not in told and "Traceback" not in told and "BrokenPipe" not in told
+
+
+def test_a_reader_that_has_seen_enough_ends_classify_quietly(colour_model: Path, colour_photos: Path) -> None:
+    process = start("classify", colour_model, colour_photos, colour_photos, colour_photos, colour_photos, "--json")
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    told = process.stderr.read()
+    process.wait(timeout=60)
+    assert "error" not in told and "Traceback" not in told and "BrokenPipe" not in told
+
+
+def test_a_run_stops_after_as_many_frames_as_asked_for(colour_model: Path, tmp_path: Path) -> None:
+    video = write_numbered_video(tmp_path / "a.avi", 30)
+    outcome = run_apart("run", colour_model, "--source", video, "--max-frames", 7)
+    assert outcome.status == 0
+    assert len(outcome.stdout.splitlines()) == 7
+    assert outcome.told[0].startswith("max frames: 7 frames in ")
+    assert "dropped 0, unreadable 0" in outcome.told
+
+
+def test_every_line_of_a_live_run_is_out_at_once(colour_model: Path) -> None:
+    with LoopbackCamera(per_second=5) as camera:
+        process = start("run", colour_model, "--source", camera.address, "--json")
+        assert process.stdout is not None
+        lines = [json.loads(process.stdout.readline()) for _ in range(3)]
+        # The newest line is about a picture of a moment ago: none waits in a buffer for others to come.
+        assert time.time() - lines[-1]["captured_at"] < 30
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        finish(process)
+    assert [line["frame"] for line in lines] == sorted({line["frame"] for line in lines})

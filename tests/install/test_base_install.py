@@ -1,0 +1,147 @@
+"""The wheel with nothing beside it but the base dependencies, as it is on a device: no TensorFlow there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgecnn.core.precision import Precision
+from edgecnn.runtime.classifier import Classifier, load_model
+from edgecnn.runtime.sources import ImageSource, images_in
+
+VENV = os.environ.get("EDGECNN_BASE_VENV")
+pytestmark = pytest.mark.skipif(
+    not VENV, reason="EDGECNN_BASE_VENV is not set: make test makes an environment with the base install alone"
+)
+
+SCORE_TOLERANCE = {"int8": 1e-6, "float32": 1e-5}
+"""The command rounds to six digits; an int8 score is a multiple of 1/256, so that these are the same ones."""
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Path:
+    """An empty working folder, out of reach of this checkout."""
+    folder = tmp_path / "device"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def photos(digits: Path, device: Path) -> Path:
+    """Two test photos of each digit, in the working folder."""
+    for digit in sorted((digits / "test").iterdir()):
+        target = device / "photos" / digit.name
+        target.mkdir(parents=True)
+        for image in sorted(digit.iterdir())[:2]:
+            shutil.copy(image, target)
+    return device / "photos"
+
+
+def run_on(device: Path, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs a program of the environment in the working folder."""
+    assert VENV
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [str(Path(VENV) / "bin" / program), *(str(each) for each in arguments)]
+    return subprocess.run(
+        command, cwd=device, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def output_of(device: Path, *arguments: object) -> str:
+    """What an `edgecnn` command prints that must succeed."""
+    result = run_on(device, "edgecnn", *arguments)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def lines_of(device: Path, *arguments: object) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output_of(device, *arguments, "--json").splitlines()]
+
+
+@pytest.mark.parametrize("module", ["tensorflow", "tf_keras", "keras", "sklearn", "matplotlib"])
+def test_nothing_that_only_training_needs_is_installed(module: str, device: Path) -> None:
+    result = run_on(device, "python", "-c", f"import {module}")
+    assert result.returncode != 0
+    assert f"No module named '{module}'" in result.stderr
+
+
+def test_the_package_is_the_installed_one(device: Path) -> None:
+    where = run_on(device, "python", "-c", "import edgecnn; print(edgecnn.__file__)").stdout
+    assert VENV and Path(where).is_relative_to(VENV)
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_classify_answers_as_it_does_where_the_model_was_trained(
+    precision: Precision, exported: dict[Precision, Path], photos: Path, device: Path
+) -> None:
+    model = shutil.copy(exported[precision], device)
+    lines = lines_of(device, "classify", model, photos, "--top-k", 10)
+    classifier = Classifier(load_model(exported[precision]), top_k=10)
+    paths = images_in(photos)
+    assert [line["source"] for line in lines] == [str(path) for path in paths]
+    for line, path in zip(lines, paths, strict=True):
+        with ImageSource([path], name="photo") as source:
+            frame = source.read()
+        assert frame is not None
+        here = {score.label: score.score for score in classifier.classify(frame.pixels).top}
+        there = {score["label"]: score["score"] for score in line["top"]}
+        assert there == pytest.approx(here, abs=SCORE_TOLERANCE[precision])
+
+
+def test_evaluate_compares_two_models(exported: dict[Precision, Path], photos: Path, device: Path) -> None:
+    model, baseline = (shutil.copy(exported[precision], device) for precision in ("int8", "float32"))
+    record = json.loads(output_of(device, "evaluate", model, photos, "--baseline", baseline, "--json"))
+    assert record["n"] == record["baseline"]["n"] == 20
+    assert record["top1"] > 0.5
+
+
+def test_benchmark_measures(exported: dict[Precision, Path], device: Path) -> None:
+    model = shutil.copy(exported["int8"], device)
+    record = json.loads(output_of(device, "benchmark", model, "--quick", "--json"))
+    assert record["stages"]["total"]["n"] >= 64
+    assert "cold start" in output_of(device, "benchmark", model, "--quick")
+
+
+def test_inspect_describes(exported: dict[Precision, Path], device: Path) -> None:
+    model = shutil.copy(exported["int8"], device)
+    record = json.loads(output_of(device, "inspect", model, "--json"))
+    assert record["card"]["precision"] == "int8"
+    assert record["runtime"].startswith("ai-edge-litert ")
+
+
+def test_run_goes_through_a_folder(exported: dict[Precision, Path], photos: Path, device: Path) -> None:
+    model = shutil.copy(exported["int8"], device)
+    lines = lines_of(device, "run", model, "--source", photos)
+    assert [line["frame"] for line in lines] == list(range(20))
+
+
+def test_what_can_be_trained_and_the_recipes_are_listed(device: Path) -> None:
+    assert {line["name"] for line in lines_of(device, "models")} >= {"efficientnet_lite0", "mobilenet_v2"}
+    recipes = {line["name"]: Path(line["path"]) for line in lines_of(device, "pipeline", "list")}
+    assert set(recipes) == {"clothing", "quickstart"}
+    assert VENV and all(path.is_file() and path.is_relative_to(VENV) for path in recipes.values())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "photos", "--out", "run"),
+        ("export", "run", "--int8"),
+        ("qat", "run"),
+        ("pipeline", "run", "quickstart"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_training_says_in_one_line_what_to_install(arguments: tuple[str, ...], photos: Path, device: Path) -> None:
+    result = run_on(device, "edgecnn", *arguments)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+    assert "pip install 'edgecnn[train]'" in result.stderr
+    assert [path.name for path in device.iterdir()] == ["photos"]

@@ -1,0 +1,56 @@
+"""A peer opens our files as its own: labels, normalisation and quantisation are where the standard has them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgecnn.core.dataset import read_image
+from edgecnn.core.precision import Precision
+from edgecnn.runtime.classifier import Classifier, load_model
+
+VENV = os.environ.get("EDGECNN_MEDIAPIPE_VENV")
+pytestmark = pytest.mark.skipif(
+    not VENV, reason="EDGECNN_MEDIAPIPE_VENV is not set: make test makes an environment with mediapipe"
+)
+
+SCRIPT = Path(__file__).parent / "mediapipe_top1.py"
+SCORE_TOLERANCE = {"int8": 2 / 256, "float32": 0.01}
+"""Two steps of the int8 output. MediaPipe's interpreter is of another version, whose kernels round otherwise."""
+
+
+def answers_of_mediapipe(model: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
+    assert VENV
+    result = subprocess.run(
+        [Path(VENV) / "bin" / "python", SCRIPT, model, *images],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+def test_mediapipe_gives_the_same_answers(precision: Precision, exported: dict[Precision, Path], digits: Path) -> None:
+    images = [image for digit in sorted((digits / "test").iterdir()) for image in sorted(digit.iterdir())[:4]]
+    answers = answers_of_mediapipe(exported[precision], images)
+    classifier = Classifier(load_model(exported[precision]))
+    assert len(answers) == 40
+    for path, theirs in zip(images, answers, strict=True):
+        image = read_image(path)
+        # What is compared is the model: the two ways of resizing have no part in it.
+        assert image.shape[:2] == (classifier.preprocess.height, classifier.preprocess.width)
+        ours = classifier.classify(image).best
+        assert theirs == {
+            "path": str(path),
+            "label": ours.label,
+            "score": pytest.approx(ours.score, abs=SCORE_TOLERANCE[precision]),
+        }

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgecnn.core.progress import silent
+from edgecnn.core.recipe import Recipe
+from edgecnn.core.settings import (
+    BenchmarkSettings,
+    EvaluateSettings,
+    ExportSettings,
+    QatSettings,
+    RunSettings,
+    TrainSettings,
+)
+from edgecnn.pipeline.stages import Stage, hash_of, stages_of
+from tests.colours import write_colour, write_colour_photos
+
+
+def recipe(folder: Path, **changes: object) -> Recipe:
+    return Recipe.model_validate({"name": "r", "run": folder / "run", "data": {"path": folder / "photos"}} | changes)
+
+
+def train_stage(of: Recipe) -> Stage:
+    return next(stage for stage in stages_of(of, silent) if stage.name == "train")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_colour_photos(tmp_path / "photos", 2)
+    return tmp_path
+
+
+def test_a_recipe_has_the_stages_whose_tables_it_has(folder: Path) -> None:
+    assert [stage.name for stage in stages_of(recipe(folder), silent)] == ["train", "report"]
+    every = recipe(
+        folder,
+        data={"path": folder / "photos", "prepare": "digits"},
+        qat=QatSettings(),
+        export=ExportSettings(),
+        evaluate=EvaluateSettings(),
+        benchmark=BenchmarkSettings(),
+        live=RunSettings(),
+    )
+    names = ["prepare", "train", "qat", "export", "evaluate", "benchmark", "live", "report"]
+    assert [stage.name for stage in stages_of(every, silent)] == names
+
+
+def test_training_depends_on_its_settings_and_on_the_photos(folder: Path) -> None:
+    before = train_stage(recipe(folder)).inputs()
+    assert train_stage(recipe(folder)).inputs() == before
+    assert train_stage(recipe(folder, export=ExportSettings())).inputs() == before
+    assert train_stage(recipe(folder, train=TrainSettings(epochs=7))).inputs() != before
+    write_colour(folder / "photos" / "red" / "new.png", 0, 99)
+    assert train_stage(recipe(folder)).inputs() != before
+
+
+def test_a_photo_that_is_called_something_else_is_no_other_photo(folder: Path) -> None:
+    before = train_stage(recipe(folder)).inputs()
+    (folder / "photos" / "red" / "000.png").rename(folder / "photos" / "red" / "999.png")
+    assert train_stage(recipe(folder)).inputs() == before
+
+
+def test_a_run_folder_under_another_name_is_another_run(folder: Path) -> None:
+    before = train_stage(recipe(folder)).inputs()
+    assert train_stage(recipe(folder, run=folder / "elsewhere" / "run")).inputs() == before
+    assert train_stage(recipe(folder, run=folder / "other")).inputs() != before
+
+
+def test_the_files_of_an_export_are_its_outputs(folder: Path) -> None:
+    def outputs(settings: ExportSettings) -> list[str]:
+        stages = {stage.name: stage for stage in stages_of(recipe(folder, export=settings), silent)}
+        return sorted(path.name for path in stages["export"].outputs)
+
+    assert outputs(ExportSettings()) == ["run-float32.tflite", "run-int8.tflite"]
+    assert outputs(ExportSettings(precisions=("float16",))) == ["run-float16.tflite", "run-float32.tflite"]
+    assert outputs(ExportSettings(ptq=True)) == ["run-float32.tflite", "run-ptq-int8.tflite"]
+
+
+def test_a_hash_tells_texts_contents_and_absent_files_apart(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    hashes = [hash_of([file])]
+    for content in ("", "a", "b"):
+        file.write_text(content)
+        hashes.append(hash_of([file]))
+    hashes += [hash_of(["a"]), hash_of(["a", "b"])]
+    assert len(set(hashes)) == len(hashes)
+    shutil.copy(file, tmp_path / "copy")
+    assert hash_of([file]) == hash_of([tmp_path / "copy"])

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecnn.core.errors import DataError, InputError, Interrupted
+from edgecnn.core.run_folder import read_run
+from edgecnn.core.settings import QatSettings, TrainSettings
+from edgecnn.train.fold import fold_model
+from edgecnn.train.model import HEAD, load_float_model
+from edgecnn.train.qat import load_quantization_aware_model, train_quantization_aware
+from edgecnn.train.transfer import train
+
+QUICK = QatSettings(epochs=2, learning_rate=1e-2, batch_size=8, calibration_images=20)
+
+
+@pytest.fixture(scope="module")
+def hardly_trained(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a frozen backbone and a head that knows next to nothing yet."""
+    run = tmp_path_factory.mktemp("runs") / "hardly_trained"
+    train(few_digits, run, TrainSettings(height=32, epochs=1, learning_rate=1e-6, flip=False))
+    return run
+
+
+@pytest.fixture(scope="module")
+def improved(hardly_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = shutil.copytree(hardly_trained, tmp_path_factory.mktemp("qat") / "improved")
+    train_quantization_aware(run, QUICK)
+    return run
+
+
+def test_the_best_epoch_by_validation_accuracy_is_kept(improved: Path) -> None:
+    folder, record = read_run(improved)
+    assert record.qat is not None
+    assert record.qat.settings == QUICK
+    epochs = [epoch for epoch in record.history if epoch.phase == "qat"]
+    assert [epoch.epoch for epoch in epochs] == [1, 2]
+    assert record.qat.best_epoch >= 1
+    best = epochs[record.qat.best_epoch - 1].val_accuracy
+    assert best == record.qat.val_accuracy == max(epoch.val_accuracy for epoch in epochs)
+    assert best > record.qat.start_val_accuracy
+    assert folder.qat_weights.exists()
+    assert not list(improved.glob(".*"))
+
+
+def test_the_frozen_backbone_stays_as_it_was_and_the_head_moves(improved: Path) -> None:
+    folder, record = read_run(improved)
+    folded = fold_model(load_float_model(folder, record))
+    aware = load_quantization_aware_model(folder, record)
+    moved = set()
+    for layer in folded.layers:
+        # Behind kernel and bias come the ranges.
+        now = aware.get_layer(f"quant_{layer.name}").get_weights()[:2] if layer.weights else []
+        if not all(np.array_equal(one, other) for one, other in zip(now, layer.get_weights(), strict=True)):
+            moved.add(layer.name)
+    assert moved == {HEAD}
+
+
+def test_the_float_model_of_the_run_is_left_alone(hardly_trained: Path, improved: Path) -> None:
+    assert (improved / "float.h5").read_bytes() == (hardly_trained / "float.h5").read_bytes()
+    (_, before), (_, after) = read_run(hardly_trained), read_run(improved)
+    assert after.metrics == before.metrics
+    assert after.history[: len(before.history)] == before.history
+
+
+def test_a_second_time_replaces_the_first_and_no_epochs_is_the_calibrated_start(improved: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(improved, tmp_path / "run")
+    record = train_quantization_aware(run, QUICK.model_copy(update={"epochs": 0}))
+    assert record.qat is not None
+    assert record.qat.best_epoch == 0
+    assert record.qat.val_accuracy == record.qat.start_val_accuracy
+    assert {epoch.phase for epoch in record.history} == {"head"}
+    assert read_run(run)[1] == record
+
+
+def test_an_interrupt_keeps_the_calibrated_start(hardly_trained: Path, tmp_path: Path) -> None:
+    def interrupt(task: str, done: int, total: int, detail: str = "") -> None:
+        if task == "quantisation-aware training":
+            raise KeyboardInterrupt
+
+    run = shutil.copytree(hardly_trained, tmp_path / "run")
+    with pytest.raises(Interrupted, match=r"after 0 epochs; .* can be exported"):
+        train_quantization_aware(run, QUICK, progress=interrupt)
+    folder, record = read_run(run)
+    assert record.qat is not None
+    assert record.qat.best_epoch == 0
+    load_quantization_aware_model(folder, record)
+
+
+def test_the_result_is_never_worse_than_its_start(qat_run: Path) -> None:
+    _, record = read_run(qat_run)
+    assert record.qat is not None
+    assert record.qat.val_accuracy >= record.qat.start_val_accuracy
+    # The calibrated start is already about as good as the float model.
+    assert record.qat.start_val_accuracy >= record.metrics["validation_accuracy"] - 0.04
+
+
+def test_what_is_no_run_or_has_lost_its_photos_is_one_clear_line(hardly_trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a run folder"):
+        train_quantization_aware(tmp_path, QUICK)
+    run = shutil.copytree(hardly_trained, tmp_path / "run")
+    folder, record = read_run(run)
+    moved = record.model_copy(update={"data": tmp_path / "gone"})
+    folder.record_file.write_text(moved.model_dump_json())
+    with pytest.raises(DataError, match=r"no such folder: .*gone"):
+        train_quantization_aware(run, QUICK)
+    assert not folder.qat_weights.exists()

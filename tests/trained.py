@@ -1,0 +1,87 @@
+"""A pytest plugin: what takes long to make is made once, and is for every test to read and for none to change."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgecnn.core.precision import PRECISIONS, Precision
+from edgecnn.core.settings import ExportSettings, QatSettings, TrainSettings
+
+# TensorFlow takes seconds to import, so only the fixtures that need it do.
+
+FEW_DIGITS = {"train": 12, "validation": 6, "test": 4}
+"""Photos of each of three classes in `few_digits`, by split."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The cache folder of all tests, in this process and in those that it starts: never the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGECNN_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The handwritten digits as a folder of images, with a train, a validation and a test split."""
+    from edgecnn.pipeline.digits import write_digits
+
+    folder = tmp_path_factory.mktemp("data") / "digits"
+    write_digits(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few images of 0, 1 and 2, for tests that train and do not ask how well."""
+    folder = tmp_path_factory.mktemp("data") / "few_digits"
+    for split, count in FEW_DIGITS.items():
+        for digit in "012":
+            target = folder / split / digit
+            target.mkdir(parents=True)
+            for image in sorted((digits / split / digit).iterdir())[:count]:
+                shutil.copy(image, target)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_run(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run named "digits": EfficientNet-Lite0 at 64x64 pixels under a new head, good enough to be quantised."""
+    from edgecnn.train.transfer import train
+
+    run = tmp_path_factory.mktemp("runs") / "digits"
+    train(digits, run, TrainSettings(height=64, epochs=12, learning_rate=3e-3, batch_size=64, flip=False))
+    return run
+
+
+@pytest.fixture(scope="session")
+def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Precision, Path]:
+    """`trained_run` as a model file of each precision, in the export folder of a copy of the run."""
+    from edgecnn.train.export import export_run
+
+    run = shutil.copytree(trained_run, tmp_path_factory.mktemp("exported") / "digits")
+    return dict(zip(PRECISIONS, export_run(run, ExportSettings(precisions=PRECISIONS)), strict=True))
+
+
+@pytest.fixture(scope="session")
+def qat_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `trained_run` with one epoch of quantisation-aware training."""
+    from edgecnn.train.qat import train_quantization_aware
+
+    run = shutil.copytree(trained_run, tmp_path_factory.mktemp("qat") / "digits")
+    train_quantization_aware(run, QatSettings(epochs=1, learning_rate=1e-3, batch_size=64))
+    return run
+
+
+@pytest.fixture(scope="session")
+def qat_exported(qat_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The int8 file of `qat_run`, in the export folder of a copy of the run, beside its float32 parent."""
+    from edgecnn.train.export import export_run
+
+    run = shutil.copytree(qat_run, tmp_path_factory.mktemp("qat_exported") / "digits")
+    return export_run(run, ExportSettings(precisions=("int8",)))[-1]
