@@ -57,10 +57,10 @@ class Dataset:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def read_image(path: Path) -> Image:
+def read_image(path: Path | str) -> Image:
     """Decodes a photo: uint8 HWC RGB, upright by its EXIF orientation. Raises `DataError`."""
     try:
-        image = decode_image(path.read_bytes())
+        image = decode_image(Path(path).read_bytes())
     except FileNotFoundError:
         raise DataError(f"no such image: {path}") from None
     except OSError as error:

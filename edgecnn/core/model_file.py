@@ -65,8 +65,9 @@ class ModelFile:
         return replace(self, labels=labels or self.labels, preprocess=preprocess or self.preprocess)
 
 
-def read_model_file(path: Path) -> ModelFile:
+def read_model_file(path: Path | str) -> ModelFile:
     """Reads the card, labels and metadata of a `.tflite`, not its weights. Raises `ModelFileError`."""
+    path = Path(path)
     content = read_tflite(path)
     attached = _attached_files(content, path)
     normalization, label_files = _standard_metadata(content, path)

@@ -91,14 +91,14 @@ class Classifier:
         )
 
 
-def load_model(path: Path, *, labels: Path | None = None, preprocess: str | None = None) -> ModelFile:
+def load_model(path: Path | str, *, labels: Path | str | None = None, preprocess: str | None = None) -> ModelFile:
     """Reads a model file; `labels` and `preprocess` say what a file made by others does not.
 
     `preprocess` is what `--preprocess` takes, see `parse_preprocess`. Raises `InputError`.
     """
     model = read_model_file(path)
-    spec = parse_preprocess(preprocess, _tensors_of(path)[0], model) if preprocess is not None else None
-    return model.with_overrides(read_labels(labels) if labels else None, spec)
+    spec = parse_preprocess(preprocess, _tensors_of(model.path)[0], model) if preprocess is not None else None
+    return model.with_overrides(read_labels(Path(labels)) if labels else None, spec)
 
 
 def _tensors_of(path: Path) -> tuple[TensorSpec, TensorSpec]:
