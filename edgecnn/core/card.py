@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edgecnn.core.decision_settings import DecisionSettings
 from edgecnn.core.errors import ModelFileError
 from edgecnn.core.precision import Precision
 from edgecnn.core.preprocess import PreprocessSpec
@@ -49,6 +50,7 @@ class ModelCard(_Record):
     dataset: DatasetRecord | None = None
     calibration: CalibrationRecord | None = None
     parent_sha256: str | None = None
+    decision: DecisionSettings | None = None
     versions: dict[str, str] = {}
     created: datetime
 

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgecnn.core.precision import Precision
 
+STALL_TIMEOUT_S = 2.0
+"""A live source that gives no frame for so long is lost."""
+
 
 class Settings(BaseModel):
     """Base of the stages' settings: frozen, and an unknown key is an error."""

@@ -193,7 +193,7 @@ def _live_stage(recipe: Recipe, folder: RunFolder) -> Stage:
         lines: list[str] = []
         with closing(open_source(str(video))) as source:
             run_loop(
-                Classifier(load_model(int8)), source, [lambda result: lines.append(json.dumps(result_record(result)))]
+                Classifier(load_model(int8)), [source], [lambda result: lines.append(json.dumps(result_record(result)))]
             )
         write_text(results, "".join(f"{line}\n" for line in lines))
 

@@ -72,6 +72,10 @@ class Classifier:
         """`[classes]` float32 probabilities of `image`."""
         self._fill(image)
         self._interpreter.invoke()
+        return self.last_probabilities()
+
+    def last_probabilities(self) -> NDArray[np.float32]:
+        """`[classes]` float32 probabilities behind the last prediction, in an array of their own."""
         return dequantize(self._output_view().reshape(-1), self.output)
 
     def _fill(self, image: Image) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -11,9 +12,12 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TextIO
 
 from edgecnn.core.errors import WriteError
-from edgecnn.core.frame import Frame, Prediction
+from edgecnn.core.frame import Frame, Prediction, Score
+from edgecnn.runtime.decision import Decision, Event, event_record
 
-Ended = Literal["end of source", "max frames", "interrupted", "camera lost", "window closed", "output closed"]
+Ended = Literal[
+    "end of source", "max frames", "stopped", "interrupted", "camera lost", "window closed", "output closed"
+]
 """Why a run came to its end; "output closed" is what `| head` does."""
 
 _REDRAW_S = 0.1
@@ -29,6 +33,21 @@ class Result:
     """From the picture being complete to the prediction being there."""
     dropped: int
     """Frames of the source lost so far, all told."""
+    decision: Decision | None = None
+    """What holds after this frame, where decisions are made."""
+
+    def with_decision(self, decision: Decision | None) -> Result:
+        return dataclasses.replace(self, decision=decision)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraEvent:
+    """A class was entered or left in front of a camera."""
+
+    source: str
+    at: float
+    """Unix time in seconds."""
+    event: Event
 
 
 class Sink(Protocol):
@@ -40,6 +59,13 @@ class Sink(Protocol):
 
     def __call__(self, result: Result, /) -> None:
         """Raises `StopRun` to end the run, `WriteError` when the result cannot be delivered."""
+
+
+class EventSink(Protocol):
+    """Takes every event of a run, each after the result that brought it about."""
+
+    def tell(self, event: CameraEvent, /) -> None:
+        """Raises as a `Sink` does."""
 
 
 class StopRun(Exception):
@@ -79,7 +105,15 @@ def result_record(result: Result) -> dict[str, Any]:
             **{stage: round(spent_ms, 3) for stage, spent_ms in prediction.latency_ms._asdict().items()},
         },
         "dropped": result.dropped,
+        **({} if result.decision is None else {"decision": _decision_record(result.decision)}),
     }
+
+
+def _decision_record(decision: Decision) -> dict[str, Any] | None:
+    current = decision.current
+    if current is None:
+        return None
+    return {"label": current.label, "index": current.index, "score": round(current.score, 6)}
 
 
 class JsonLines:
@@ -90,6 +124,9 @@ class JsonLines:
 
     def __call__(self, result: Result, /) -> None:
         _write(self._stream, json.dumps(result_record(result)) + "\n")
+
+    def tell(self, event: CameraEvent, /) -> None:
+        _write(self._stream, json.dumps(event_record(event.event, event.source, event.at)) + "\n")
 
 
 class LiveLine:
@@ -111,6 +148,12 @@ class LiveLine:
         # Faster than the eye follows, a terminal only costs time, over ssh above all.
         if time.perf_counter() - self._drawn_s >= _REDRAW_S:
             self._draw()
+
+    def tell(self, event: CameraEvent, /) -> None:
+        """Events stay on the terminal, above the line."""
+        self.close()
+        score = event.event.score
+        _write(self._stream, _fit_for(self._stream, f"{event.event.kind} {score.label} {score.score:.1%}") + "\n")
 
     def close(self) -> None:
         """Leaves the last result on the terminal and the cursor below it."""
@@ -134,11 +177,18 @@ class LiveLine:
 
 
 def _readable(result: Result, per_second: float) -> str:
-    frame, best = result.frame, result.prediction.best
+    frame, best = result.frame, _shown(result)
     return (
         f"{best.label} {best.score:.1%}  {per_second:.1f} fps  age {result.age_ms:.0f} ms  dropped {result.dropped}"
         f"  {frame.source} #{frame.number}"
     )
+
+
+def _shown(result: Result) -> Score:
+    """What has been decided, where decisions are made and there is one by now."""
+    if result.decision is not None and result.decision.current is not None:
+        return result.decision.current
+    return result.prediction.best
 
 
 def _fit_for(stream: TextIO, text: str) -> str:

@@ -33,7 +33,7 @@ def test_ctrl_c_ends_a_run_with_status_130_and_a_summary(colour_model: Path) -> 
 
 def test_a_camera_that_dies_leaves_a_summary_and_one_error_line(colour_model: Path) -> None:
     with LoopbackCamera() as camera:
-        process = start("run", colour_model, "--source", camera.address, "--json")
+        process = start("run", colour_model, "--source", camera.address, "--no-retry", "--json")
         assert process.stdout is not None
         process.stdout.readline()
         camera.die()
@@ -42,6 +42,40 @@ def test_a_camera_that_dies_leaves_a_summary_and_one_error_line(colour_model: Pa
     assert outcome.told[0].startswith("camera lost: ")
     assert stages_in(outcome.told) == STAGES
     assert outcome.errors == [outcome.told[-1]]
+
+
+def test_a_camera_that_dies_and_comes_back_is_seen_again_until_sigterm(colour_model: Path) -> None:
+    with LoopbackCamera() as camera:
+        process = start("run", colour_model, "--source", camera.address, "--json")
+        assert process.stdout is not None
+        process.stdout.readline()
+        camera.die()
+        back_at = time.time()
+        camera.come_back()
+        while json.loads(process.stdout.readline())["captured_at"] < back_at + 0.5:
+            pass
+        process.send_signal(signal.SIGTERM)
+        outcome = finish(process)
+    assert outcome.status == 0
+    assert outcome.told[0].startswith("stopped: ")
+    assert "came back 1 times" in outcome.told
+
+
+def test_two_sources_share_one_model(colour_model: Path) -> None:
+    sources = ("--source", "pattern:128x96@20", "--source", "pattern:64x64@20")
+    outcome = run_apart("run", colour_model, *sources, "--max-frames", 20, "--json")
+    assert outcome.status == 0
+    seen = [json.loads(line)["source"] for line in outcome.stdout.splitlines()]
+    assert len(set(seen)) == 2
+    assert all(8 <= seen.count(source) <= 12 for source in seen)
+
+
+def test_decisions_are_in_the_lines_and_events_are_lines_of_their_own(exported: dict[str, Path]) -> None:
+    options = ("--smooth", "none", "--unknown", "score=0.0", "--max-frames", 40, "--json")
+    outcome = run_apart("run", exported["int8"], "--source", "pattern:128x96@30", *options)
+    records = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert "decision" in next(record for record in records if "frame" in record)
+    assert next(record["event"] for record in records if "event" in record) == "entered"
 
 
 def test_a_reader_that_has_seen_enough_ends_a_run_quietly(colour_model: Path, tmp_path: Path) -> None:

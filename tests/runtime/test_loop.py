@@ -6,20 +6,24 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgecnn.core.errors import InputError
 from edgecnn.core.frame import Prediction, Score, StageLatency
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime import loop
+from edgecnn.runtime import tally
 from edgecnn.runtime.classifier import Classifier, load_model
-from edgecnn.runtime.loop import run_loop
-from edgecnn.runtime.sinks import JsonLines, Result, StopRun
-from edgecnn.runtime.sources import open_source
+from edgecnn.runtime.loop import ImageClassifier, LoopSettings, run_loop
+from edgecnn.runtime.sinks import JsonLines, Result, Sink, StopRun
+from edgecnn.runtime.sources import FrameSource, open_source
+from edgecnn.runtime.tally import RunSummary
 from tests.runtime.loopback_camera import (
     LoopbackCamera,
     number_in,
@@ -42,6 +46,21 @@ class SlowReader:
         number = number_in(image)
         return Prediction((Score(str(number), number, 1.0),), StageLatency(1.0, self._busy_s * 1e3, 2.0))
 
+    def last_probabilities(self) -> NDArray[np.float32]:
+        raise NotImplementedError
+
+
+def run_one(
+    classifier: ImageClassifier,
+    source: FrameSource,
+    sinks: Sequence[Sink],
+    *,
+    stop: threading.Event | None = None,
+    **settings: Any,
+) -> RunSummary:
+    (summary,) = run_loop(classifier, [source], sinks, LoopSettings(**settings), stop=stop)
+    return summary
+
 
 def write_folder(folder: Path, images: int) -> str:
     folder.mkdir()
@@ -61,7 +80,7 @@ def test_of_a_video_file_every_frame_is_classified(tmp_path: Path) -> None:
         seen.append((result.frame.number, result.prediction.best.index, result.dropped))
 
     with open_source(write_numbered_video(tmp_path / "a.avi", 30)) as source:
-        summary = run_loop(SlowReader(0.005), source, [keep])
+        summary = run_one(SlowReader(0.005), source, [keep])
     assert seen == [(number, number, 0) for number in range(30)]
     assert (summary.frames, summary.dropped, summary.unreadable, summary.ended) == (30, 0, (), "end of source")
     assert list(summary.stages) == ["capture", "preprocess", "invoke", "postprocess", "total"]
@@ -74,7 +93,7 @@ def test_of_a_video_file_every_frame_is_classified(tmp_path: Path) -> None:
 def test_a_video_file_is_decoded_into_one_array(tmp_path: Path) -> None:
     arrays: list[Image] = []
     with open_source(write_numbered_video(tmp_path / "a.avi", 10)) as source:
-        run_loop(SlowReader(), source, [lambda result: arrays.append(result.frame.pixels)])
+        run_one(SlowReader(), source, [lambda result: arrays.append(result.frame.pixels)])
     assert len(arrays) == 10
     assert all(array is arrays[0] for array in arrays)
 
@@ -89,7 +108,7 @@ def test_a_slow_classifier_on_a_fast_camera_stays_fresh_and_counts_what_it_misse
             numbers.append(result.frame.number)
             assert result.frame.number + 1 == len(numbers) + result.dropped
 
-        summary = run_loop(SlowReader(0.1), source, [keep], max_frames=25)
+        summary = run_one(SlowReader(0.1), source, [keep], max_frames=25)
     # Unread pictures would pile up to about 45 by now; the bound leaves room for a machine that is busy.
     assert max(lags[-5:]) < 20
     assert summary.ended == "max frames"
@@ -106,7 +125,7 @@ def test_a_camera_that_dies_ends_the_run_as_lost_with_a_reason_and_no_password()
     ):
         threading.Timer(0.5, camera.die).start()
         started_s = time.monotonic()
-        summary = run_loop(SlowReader(), source, [JsonLines(lines)], stall_timeout_s=10)
+        summary = run_one(SlowReader(), source, [JsonLines(lines)], stall_timeout_s=10)
     assert summary.ended == "camera lost"
     assert summary.frames > 0
     assert "admin:***@127.0.0.1" in summary.reason and "\n" not in summary.reason
@@ -118,7 +137,7 @@ def test_a_camera_that_dies_ends_the_run_as_lost_with_a_reason_and_no_password()
 def test_a_camera_that_stalls_ends_the_run_as_lost() -> None:
     with LoopbackCamera() as camera, open_source(camera.address) as source:
         threading.Timer(0.3, camera.stalled.set).start()
-        summary = run_loop(SlowReader(), source, [], stall_timeout_s=0.5)
+        summary = run_one(SlowReader(), source, [], stall_timeout_s=0.5)
     assert summary.ended == "camera lost"
     assert "no frame for 0.5 s" in summary.reason
     assert not feed_threads()
@@ -128,7 +147,7 @@ def test_an_unreadable_image_is_named_in_the_summary_and_the_run_goes_on(tmp_pat
     folder = write_folder(tmp_path / "photos", 5)
     (tmp_path / "photos" / "002.png").write_bytes(b"not a picture")
     with open_source(folder) as source:
-        summary = run_loop(SlowReader(), source, [])
+        summary = run_one(SlowReader(), source, [])
     assert summary.frames == 4
     assert summary.unreadable == (str(tmp_path / "photos" / "002.png"),)
     assert summary.ended == "end of source"
@@ -136,10 +155,10 @@ def test_an_unreadable_image_is_named_in_the_summary_and_the_run_goes_on(tmp_pat
 
 def test_max_frames_ends_a_run(tmp_path: Path) -> None:
     with open_source(write_folder(tmp_path / "photos", 5)) as source:
-        summary = run_loop(SlowReader(), source, [], max_frames=2)
+        summary = run_one(SlowReader(), source, [], max_frames=2)
         assert (summary.frames, summary.ended) == (2, "max frames")
         with pytest.raises(InputError, match="got 0"):
-            run_loop(SlowReader(), source, [], max_frames=0)
+            run_one(SlowReader(), source, [], max_frames=0)
 
 
 def test_ctrl_c_ends_a_run_with_a_summary() -> None:
@@ -148,7 +167,7 @@ def test_ctrl_c_ends_a_run_with_a_summary() -> None:
             signal.raise_signal(signal.SIGINT)
 
     with LoopbackCamera() as camera, open_source(camera.address) as source:
-        summary = run_loop(SlowReader(), source, [interrupt])
+        summary = run_one(SlowReader(), source, [interrupt])
     assert summary.ended == "interrupted"
     assert summary.frames >= 1
     assert not feed_threads()
@@ -158,8 +177,8 @@ def test_a_set_stop_event_ends_a_run() -> None:
     stop = threading.Event()
     with LoopbackCamera() as camera, open_source(camera.address) as source:
         threading.Timer(0.3, stop.set).start()
-        summary = run_loop(SlowReader(), source, [], stop=stop)
-    assert summary.ended == "interrupted"
+        summary = run_one(SlowReader(), source, [], stop=stop)
+    assert summary.ended == "stopped"
 
 
 def test_a_sink_can_end_a_run(tmp_path: Path) -> None:
@@ -167,14 +186,14 @@ def test_a_sink_can_end_a_run(tmp_path: Path) -> None:
         raise StopRun("window closed")
 
     with open_source(write_folder(tmp_path / "photos", 3)) as source:
-        summary = run_loop(SlowReader(), source, [close_window])
+        summary = run_one(SlowReader(), source, [close_window])
     assert (summary.frames, summary.ended) == (1, "window closed")
 
 
 def test_a_run_without_a_frame_has_a_summary_too(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"not a picture")
     with open_source(str(tmp_path)) as source:
-        summary = run_loop(SlowReader(), source, [])
+        summary = run_one(SlowReader(), source, [])
     assert (summary.frames, summary.fps, summary.stages, summary.age) == (0, 0.0, {}, None)
 
 
@@ -188,9 +207,12 @@ def test_an_endless_run_keeps_the_times_of_its_newest_results_only(
             self.calls += 1
             return Prediction((Score("a", 0, 1.0),), StageLatency(0.0, float(self.calls), 0.0))
 
-    monkeypatch.setattr(loop, "KEPT_RESULTS", 4)
+        def last_probabilities(self) -> NDArray[np.float32]:
+            raise NotImplementedError
+
+    monkeypatch.setattr(tally, "KEPT_RESULTS", 4)
     with open_source(write_folder(tmp_path / "photos", 10)) as source:
-        summary = run_loop(Slowing(), source, [])
+        summary = run_one(Slowing(), source, [])
     assert summary.frames == 10
     invoke = summary.stages["invoke"]
     assert (invoke.n, invoke.min_ms, invoke.max_ms) == (4, 7.0, 10.0)
@@ -205,7 +227,7 @@ def test_a_real_model_names_the_photos_in_a_folder() -> None:
     )
     lines = io.StringIO()
     with open_source(str(Path(DATA) / "photos")) as source:
-        summary = run_loop(Classifier(model, top_k=3), source, [JsonLines(lines)])
+        summary = run_one(Classifier(model, top_k=3), source, [JsonLines(lines)])
     records = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert summary.frames == len(records) > 0
     assert summary.stages["total"].n == len(records)
@@ -227,6 +249,6 @@ def test_the_loop_leaves_the_classifier_the_same_answers_as_a_single_image(tmp_p
         assert cv2.imwrite(str(tmp_path / f"{number}.png"), picture[:, :, ::-1])
     results: list[Result] = []
     with open_source(str(tmp_path)) as source:
-        run_loop(Classifier(model), source, [results.append])
+        run_one(Classifier(model), source, [results.append])
     alone = Classifier(model)
     assert [result.prediction.top for result in results] == [alone.classify(picture).top for picture in noise]

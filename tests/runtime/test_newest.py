@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Self
@@ -10,7 +11,7 @@ import pytest
 from edgecnn.core.errors import SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.newest import NewestFrame
+from edgecnn.runtime.newest import NewestFrame, NoFrameYet
 from edgecnn.runtime.sources import open_source
 from tests.runtime.loopback_camera import LoopbackCamera, number_in
 
@@ -21,6 +22,7 @@ class Ticker:
     name = "ticker"
     live = True
     dropped = 0
+    bad_pictures = 0
     unreadable = ()
 
     def __init__(self, frames: int | None = None) -> None:
@@ -57,6 +59,9 @@ class Silent(Ticker):
     def read(self, reuse: Image | None = None) -> Frame | None:
         self.over.wait(timeout=30)
         return None
+
+    def close(self) -> None:
+        self.over.set()
 
 
 def test_a_slow_reader_gets_fresh_frames_and_every_lost_one_is_counted() -> None:
@@ -126,12 +131,67 @@ def test_a_camera_that_dies_is_lost() -> None:
 
 
 def test_a_camera_that_stalls_is_lost_after_the_timeout() -> None:
-    silent = Silent()
-    feed = NewestFrame(silent, stall_timeout_s=0.3)
-    with pytest.raises(SourceLost, match=r"ticker gave no frame for 0\.3 s"):
+    with (
+        NewestFrame(Silent(), stall_timeout_s=0.3) as feed,
+        pytest.raises(SourceLost, match=r"ticker gave no frame for 0\.3 s"),
+    ):
         feed.read()
-    silent.over.set()
-    feed.close()
+
+
+def test_a_reader_that_polls_sees_the_stall_too() -> None:
+    polls = 0
+    with NewestFrame(Silent(), stall_timeout_s=0.5) as feed, pytest.raises(SourceLost, match="no frame for"):
+        while True:
+            with contextlib.suppress(NoFrameYet):
+                feed.read(timeout_s=0.1)
+            polls += 1
+    assert polls >= 2
+
+
+def test_a_reader_that_may_not_wait_is_told_that_there_is_no_frame_yet() -> None:
+    with NewestFrame(Silent(), stall_timeout_s=None) as feed:
+        assert not feed.ready
+        for timeout_s in (0, 0.05):
+            with pytest.raises(NoFrameYet):
+                feed.read(timeout_s=timeout_s)
+
+
+def test_several_feeds_are_waited_for_together() -> None:
+    changed = threading.Condition()
+    silent, ticker = Silent(), Ticker(frames=1)
+    with (
+        NewestFrame(silent, stall_timeout_s=None, changed=changed) as quiet,
+        NewestFrame(ticker, stall_timeout_s=None, changed=changed) as busy,
+    ):
+        with changed:
+            assert changed.wait_for(lambda: quiet.ready or busy.ready, timeout=30)
+        frame = busy.read(timeout_s=30)
+        assert frame is not None and frame.number == 0
+        assert busy.read(timeout_s=30) is None
+        assert not quiet.ready
+        silent.over.set()
+        assert quiet.read(timeout_s=30) is None
+
+
+def test_frames_that_the_source_skipped_itself_count_as_dropped() -> None:
+    with open_source("pattern:64x64@1000") as source, NewestFrame(source, stall_timeout_s=10) as feed:
+        for given in range(1, 10):
+            frame = feed.read()
+            assert frame is not None and frame.number + 1 == given + feed.dropped
+            time.sleep(0.005)
+
+
+def test_a_slow_reader_of_a_camera_sees_frames_that_are_a_few_intervals_old_at_most() -> None:
+    interval_s = 1 / 30
+    with LoopbackCamera() as camera, NewestFrame(open_source(camera.address), stall_timeout_s=20) as feed:
+        ages_s = []
+        for _ in range(20):
+            frame = feed.read()
+            assert frame is not None
+            ages_s.append((time.monotonic_ns() - frame.captured_ns) / 1e9)
+            time.sleep(0.1)
+    # Half of the frames rather than all of them: the machine may be busy, but a backlog would make every one old.
+    assert sorted(ages_s)[len(ages_s) // 2] < 4 * interval_s
 
 
 def test_what_breaks_in_the_thread_reaches_the_reader() -> None:

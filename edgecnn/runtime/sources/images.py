@@ -23,6 +23,7 @@ class ImageSource:
 
     live = False
     dropped = 0
+    bad_pictures = 0
 
     def __init__(self, paths: Iterable[Path], *, name: str, skip_unreadable: bool = False) -> None:
         self.name = name

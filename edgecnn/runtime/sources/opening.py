@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import os
 import re
-import sys
+import stat
 from pathlib import Path
 
 import cv2
@@ -13,60 +13,80 @@ import cv2
 from edgecnn.core.dataset import IMAGE_SUFFIXES
 from edgecnn.core.errors import SourceError
 from edgecnn.runtime.sources.address import is_address, printable_address
+from edgecnn.runtime.sources.byte_stream import PipeStream
 from edgecnn.runtime.sources.capture import CaptureSource
+from edgecnn.runtime.sources.http_stream import open_http_stream
 from edgecnn.runtime.sources.images import ImageSource, images_in
+from edgecnn.runtime.sources.motion_jpeg import MotionJpegSource
+from edgecnn.runtime.sources.options import SourceOptions
+from edgecnn.runtime.sources.pattern import is_pattern, open_pattern
+from edgecnn.runtime.sources.picamera import open_picamera
+from edgecnn.runtime.sources.rpicam import open_rpicam, rpicam_program
 from edgecnn.runtime.sources.source import FrameSource
+from edgecnn.runtime.sources.surviving import Backoff, SurvivingSource
+from edgecnn.runtime.sources.v4l_camera import open_v4l_camera
 
 OPEN_TIMEOUT_S = 10.0
-"""How long a network camera may take to answer."""
-READ_TIMEOUT_S = 5.0
-"""How long a network camera may take over one frame; FFmpeg gives the stream up after that."""
+"""How long a network or CSI camera may take to answer."""
 
-_MOTION_JPEG = cv2.VideoWriter.fourcc(*"MJPG")
+STDIN = "-"
 
 
-def open_source(text: str) -> FrameSource:
-    """Opens what `--source` names. Raises `SourceError`.
+def open_source(text: str, options: SourceOptions | None = None) -> FrameSource:
+    """Opens what `--source` names. Raises `SourceError`, also for wishes in `options` that the source does not fulfil.
 
-    A number or `/dev/videoN` is a camera; `http(s)://` and `rtsp://` are network cameras; a folder is all images below
-    it; a file is an image or a video by its suffix. A file that is called by a number is `./0`.
+    A number or `/dev/videoN` is a V4L2 camera; `csi` or `csi:N` is the Raspberry Pi's; `http(s)://` and `rtsp://` are
+    network cameras; a FIFO and `-` (stdin) bring Motion-JPEG; `pattern[:WIDTHxHEIGHT][@FPS]` is a test pattern; a
+    folder is all images below it; a file is an image or a video by its suffix. A file that is called like one of these
+    is `./0`.
     """
     _silence_opencv()
+    options = options or SourceOptions()
     if re.fullmatch(r"\d+|/dev/video\d+", text, re.ASCII):
-        return _open_camera(text)
+        return open_v4l_camera(text, options)
+    if found := re.fullmatch(r"csi(?::(\d+))?", text, re.ASCII):
+        return _open_csi(int(found[1] or 0), options)
+    if is_pattern(text):
+        return open_pattern(text, options)
+    options.refuse_size_and_rate(printable_address(text))
     if is_address(text):
-        return _open_address(text)
+        return _open_address(text, options)
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
         raise SourceError(f"expected an address with http, https or rtsp, got {printable_address(text)}")
-    path = Path(text)
-    if text and path.is_dir():
-        return _open_folder(path)
-    if not path.is_file():
-        raise SourceError(
-            f"no such source: {text}; expected a camera number, a file, a folder, or an http or rtsp address"
-        )
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImageSource([path], name=text)
-    return _open_video(path)
+    if text == STDIN:
+        return _open_stdin(options)
+    return _open_path(text, options)
 
 
-def _open_camera(text: str) -> FrameSource:
-    backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
-    capture = cv2.VideoCapture(int(text), backend) if text.isdigit() else cv2.VideoCapture(text, backend)
-    if not capture.isOpened():
-        device = f"/dev/video{text}" if text.isdigit() else text
-        raise SourceError(
-            f"cannot open camera {text}; check that {device} exists, is yours to read, and no other program uses it"
-        )
-    # Raw formats fill a USB 2 cable at 640x480; a camera that has no Motion-JPEG keeps its own format.
-    capture.set(cv2.CAP_PROP_FOURCC, _MOTION_JPEG)
-    return CaptureSource(capture, name=f"camera {text}" if text.isdigit() else text, live=True)
+def open_surviving(
+    text: str, options: SourceOptions | None = None, *, backoff: Backoff | None = None
+) -> FrameSource | SurvivingSource:
+    """`open_source`, where a live source that is lost later is opened again until it is back. Raises `SourceError`."""
+    first = open_source(text, options)
+    return SurvivingSource(lambda: open_source(text, options), first, backoff=backoff) if first.live else first
 
 
-def _open_address(address: str) -> FrameSource:
+def _open_csi(camera: int, options: SourceOptions) -> FrameSource:
+    program = rpicam_program()
+    if program is None:
+        return open_picamera(camera, options)
+    return open_rpicam(program, camera, options, timeout_s=OPEN_TIMEOUT_S)
+
+
+def _open_address(address: str, options: SourceOptions) -> FrameSource:
+    """Motion-JPEG over HTTP is read here; FFmpeg has RTSP and every other kind of video."""
+    if address.lower().startswith("http"):
+        stream = open_http_stream(address, timeout_s=OPEN_TIMEOUT_S)
+        if stream.is_motion_jpeg:
+            return MotionJpegSource(stream, name=printable_address(address), stall_timeout_s=options.stall_timeout_s)
+        stream.close()
+    return _open_with_ffmpeg(address, options)
+
+
+def _open_with_ffmpeg(address: str, options: SourceOptions) -> CaptureSource:
     timeouts = [
         *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_TIMEOUT_S * 1000)),
-        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(READ_TIMEOUT_S * 1000)),
+        *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, max(1, int(options.stall_timeout_s * 1000))),
     ]
     capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, timeouts)
     name = printable_address(address)
@@ -74,7 +94,45 @@ def _open_address(address: str) -> FrameSource:
         raise SourceError(
             f"no video from {name} within {OPEN_TIMEOUT_S:g} s; check address, user and password, and the network"
         )
-    return CaptureSource(capture, name=name, live=True)
+    return CaptureSource(capture, name=name, live=True, stall_timeout_s=options.stall_timeout_s)
+
+
+def _open_path(text: str, options: SourceOptions) -> FrameSource:
+    path = Path(text)
+    if text and path.is_dir():
+        return _open_folder(path)
+    if text and path.is_fifo():
+        return _open_fifo(path, options)
+    if not path.is_file():
+        raise SourceError(
+            f"no such source: {text}; expected a camera number, csi, a file, a folder, - or an http or rtsp address"
+        )
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageSource([path], name=text)
+    return _open_video(path)
+
+
+def _open_fifo(path: Path, options: SourceOptions) -> MotionJpegSource:
+    try:
+        # Otherwise this would wait until somebody opens the other end.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        raise SourceError(f"cannot open {path}: {error.strerror}; check that it is yours to read") from None
+    return MotionJpegSource(PipeStream(fd), name=str(path), stall_timeout_s=options.stall_timeout_s)
+
+
+def _open_stdin(options: SourceOptions) -> MotionJpegSource:
+    try:
+        fd = os.dup(0)
+    except OSError as error:
+        raise SourceError(f"cannot read stdin: {error.strerror}; pipe Motion-JPEG into it") from None
+    if os.isatty(fd):
+        os.close(fd)
+        raise SourceError("expected Motion-JPEG on stdin, got a terminal; pipe a camera's output into it")
+    from_file = stat.S_ISREG(os.fstat(fd).st_mode)
+    return MotionJpegSource(
+        PipeStream(fd), name="stdin", stall_timeout_s=options.stall_timeout_s, live=not from_file, ends=True
+    )
 
 
 def _open_folder(folder: Path) -> FrameSource:

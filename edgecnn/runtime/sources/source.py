@@ -32,6 +32,10 @@ class FrameSource(Protocol):
     def unreadable(self) -> Sequence[str]:
         """Images that were passed over since they cannot be decoded."""
 
+    @property
+    def bad_pictures(self) -> int:
+        """Pictures of a camera that came cut or could not be decoded, and were passed over; 0 for files."""
+
     def read(self, reuse: Image | None = None) -> Frame | None:
         """The next frame, or None after the last.
 
@@ -40,7 +44,10 @@ class FrameSource(Protocol):
         """
 
     def close(self) -> None:
-        """Lets go of the device or file; may be called twice."""
+        """Lets go of the device or file; may be called twice, and while another thread reads.
+
+        That `read` then ends soon, with `SourceLost` or None, and lets go itself.
+        """
 
     def __enter__(self) -> Self: ...
 
