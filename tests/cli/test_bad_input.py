@@ -136,7 +136,7 @@ def test_a_card_whose_labels_are_not_as_many_as_the_outputs(exported: dict[Preci
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("absent.mp4", "no such source: absent.mp4; expected a camera number, a file, a folder, or an http or rtsp"),
+        ("absent.mp4", "no such source: absent.mp4; expected a camera number, csi, a file, a folder"),
         ("/dev/video99", "cannot open camera /dev/video99; check that /dev/video99 exists"),
         ("ftp://camera", "expected an address with http, https or rtsp, got ftp://camera"),
     ],
