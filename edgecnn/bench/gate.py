@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgecnn.bench.paired import Paired, difference_interval
-from edgecnn.core.errors import InputError
+from edgecnn.core.errors import GateFailed, GateUndecided, InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,14 @@ def check_max_drop(points: float) -> None:
     """Raises `InputError` unless `points` is a number of percentage points from 0 to 100."""
     if not 0 <= points <= 100:
         raise InputError(f"expected a largest drop of 0 to 100 percentage points, such as 1.0, got {points:g}")
+
+
+def enforce(gate: Gate) -> None:
+    """Raises `GateFailed` or `GateUndecided` unless the gate passed."""
+    if gate.passed is None:
+        raise GateUndecided(gate.message)
+    if not gate.passed:
+        raise GateFailed(gate.message)
 
 
 def gate_record(gate: Gate) -> dict[str, Any]:

@@ -36,6 +36,8 @@ from edgecnn.runtime.interpreter import find_runtime
 BENCHMARK_VERSION = 1
 STAGES = ("preprocess", "invoke", "postprocess", "total")
 
+_FRAMES = 16
+
 MAX_SPREAD = 3.0
 """p99 over p50 of the total above which the tail is not the model's."""
 MAX_SLOWDOWN = 1.25
@@ -178,6 +180,11 @@ def benchmark_record(report: BenchmarkReport, *, samples: bool = False) -> dict[
     if samples:
         record["samples"] = {"model": _samples(model), "baseline": _samples(baseline) if baseline else None}
     return record
+
+
+def frames_for(protocol: Protocol, seed: int = 0) -> list[Image]:
+    """`synthetic_frames` of the protocol's size: more of them than fit a small processor's caches."""
+    return synthetic_frames(protocol.frame_height, protocol.frame_width, _FRAMES, seed)
 
 
 def synthetic_frames(height: int, width: int, count: int, seed: int) -> list[Image]:

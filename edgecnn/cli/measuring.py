@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_table, say
 from edgecnn.cli.options import Json, Labels, Preprocess, Seed, Threads
-from edgecnn.core.errors import GateFailed, GateUndecided
 from edgecnn.core.settings import BenchmarkSettings, EvaluateSettings
-
-if TYPE_CHECKING:
-    from edgecnn.bench.gate import Gate
 
 Baseline = Annotated[Path | None, typer.Option(help="A model file to compare with, the float32 one as a rule.")]
 
@@ -48,6 +44,7 @@ def evaluate(
     """Measure accuracy on labelled photos through the device's own classifier, beside a baseline."""
     from edgecnn.bench.accuracy import evaluate as evaluate_model
     from edgecnn.bench.accuracy import evaluation_record
+    from edgecnn.bench.gate import enforce
     from edgecnn.bench.photos import photos_to_measure
     from edgecnn.bench.results import save_evaluation
     from edgecnn.runtime.classifier import Classifier, load_model
@@ -76,7 +73,8 @@ def evaluate(
     else:
         _print_evaluation(model, baseline, record)
     if evaluation.gate:
-        _leave_by(evaluation.gate)
+        enforce(evaluation.gate)
+        say(evaluation.gate.message)
 
 
 def benchmark(
@@ -91,7 +89,7 @@ def benchmark(
     json: Json = False,
 ) -> None:
     """Measure latency by stage on 640x480 frames, in turns with a baseline."""
-    from edgecnn.bench.latency import QUICK, Protocol, benchmark_record, synthetic_frames
+    from edgecnn.bench.latency import QUICK, Protocol, benchmark_record, frames_for
     from edgecnn.bench.latency import benchmark as benchmark_model
     from edgecnn.bench.results import save_benchmark
     from edgecnn.core.atomic import write_json
@@ -104,7 +102,7 @@ def benchmark(
         result = benchmark_model(
             subject,
             baseline=reference,
-            frames=synthetic_frames(protocol.frame_height, protocol.frame_width, 16, seed),
+            frames=frames_for(protocol, seed),
             threads=threads,
             protocol=protocol,
             progress=progress.counting("measuring latency"),
@@ -128,14 +126,6 @@ def report(
     from edgecnn.bench.report import write_report
 
     print(write_report(run, out))
-
-
-def _leave_by(gate: Gate) -> None:
-    if gate.passed is None:
-        raise GateUndecided(gate.message)
-    if not gate.passed:
-        raise GateFailed(gate.message)
-    say(gate.message)
 
 
 def _print_evaluation(model: Path, baseline: Path | None, record: dict[str, Any]) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from edgecnn.core.atomic import write_text
 from edgecnn.core.dataset import scan_dataset
-from edgecnn.core.errors import GateFailed, GateUndecided, InputError
+from edgecnn.core.errors import InputError
 from edgecnn.core.model_file import sha256_of
 from edgecnn.core.progress import Progress
 from edgecnn.core.recipe import Recipe
@@ -128,6 +127,7 @@ def _evaluate_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> St
 
     def do() -> None:
         from edgecnn.bench.accuracy import evaluate
+        from edgecnn.bench.gate import enforce
         from edgecnn.bench.photos import photos_to_measure
         from edgecnn.bench.results import save_evaluation
         from edgecnn.runtime.classifier import Classifier, load_model
@@ -142,8 +142,8 @@ def _evaluate_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> St
             progress=lambda done, total: progress("evaluating", done, total),
         )
         save_evaluation(evaluation)
-        if evaluation.gate and not evaluation.gate.passed:
-            raise (GateUndecided if evaluation.gate.passed is None else GateFailed)(evaluation.gate.message)
+        if evaluation.gate:
+            enforce(evaluation.gate)
 
     results = tuple(folder.results / f"{file.stem}.evaluation.json" for file in (int8, float32))
     return Stage("evaluate", lambda: hash_of([settings.model_dump_json(), int8, float32]), results, do)
@@ -155,7 +155,7 @@ def _benchmark_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> S
     int8, float32 = int8_and_float32(recipe, folder)
 
     def do() -> None:
-        from edgecnn.bench.latency import QUICK, Protocol, benchmark, synthetic_frames
+        from edgecnn.bench.latency import QUICK, Protocol, benchmark, frames_for
         from edgecnn.bench.results import save_benchmark
         from edgecnn.runtime.classifier import load_model
 
@@ -163,7 +163,7 @@ def _benchmark_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> S
         report = benchmark(
             load_model(int8),
             baseline=load_model(float32),
-            frames=synthetic_frames(protocol.frame_height, protocol.frame_width, 16, 0),
+            frames=frames_for(protocol),
             threads=settings.threads,
             protocol=protocol,
             progress=lambda done, total: progress("measuring latency", done, total),
@@ -191,7 +191,7 @@ def _live_stage(recipe: Recipe, folder: RunFolder) -> Stage:
         examples = photos_to_measure(int8, None, None).examples
         write_video(video, examples[:: max(1, len(examples) // settings.frames)][: settings.frames])
         lines: list[str] = []
-        with closing(open_source(str(video))) as source:
+        with open_source(str(video)) as source:
             run_loop(
                 Classifier(load_model(int8)), [source], [lambda result: lines.append(json.dumps(result_record(result)))]
             )

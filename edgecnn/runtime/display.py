@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
 from edgecnn.core.errors import InputError
 from edgecnn.core.preprocess import Image
+from edgecnn.runtime.closing import Closing
 from edgecnn.runtime.sinks import FrameRate, Result, StopRun
 
 _ESCAPE = 27
@@ -21,7 +20,7 @@ _PROBE_TIMEOUT_S = 60.0
 _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.destroyAllWindows()"
 
 
-class Display:
+class Display(Closing):
     """A sink that owns an OpenCV window; q, Esc or closing it ends the run. Made by `open_display`."""
 
     def __init__(self, title: str) -> None:
@@ -54,14 +53,6 @@ class Display:
             return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
         except cv2.error:  # what Qt answers when the last window is gone
             return False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_display(title: str = "edgecnn") -> Display:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -205,12 +205,12 @@ class _Camera:
         result = classify_frame(classifier, frame, view=view, dropped=dropped)
         self._last_ns = frame.captured_ns
         self.tally.add(result)
-        decision = self._decide(classifier, frame)
-        result = result.with_decision(decision)
+        if self._rule is not None:
+            result = replace(result, decision=self._decide(self._rule, classifier, frame))
         for sink in sinks:
             sink(result)
-        if decision is not None:
-            self._tell(decision.events, frame.captured_at, event_sinks)
+        if result.decision is not None:
+            self._tell(result.decision.events, frame.captured_at, event_sinks)
 
     def _is_due(self, frame: Frame, view: Image) -> bool:
         next_pace, due = step_pace(self._pace, frame.captured_ns)
@@ -226,10 +226,8 @@ class _Camera:
     def _is_settled(self) -> bool:
         return self._rule is None or self._state.settled
 
-    def _decide(self, classifier: ImageClassifier, frame: Frame) -> Decision | None:
-        if self._rule is None:
-            return None
-        self._state, decision = decide(self._rule, self._state, classifier.last_probabilities(), frame.captured_ns)
+    def _decide(self, rule: DecisionRule, classifier: ImageClassifier, frame: Frame) -> Decision:
+        self._state, decision = decide(rule, self._state, classifier.last_probabilities(), frame.captured_ns)
         return decision
 
     def _tell(self, events: Sequence[Event], at: float, event_sinks: Sequence[EventSink]) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from types import TracebackType
-from typing import Self
 
 from edgecnn.core.errors import SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
+from edgecnn.runtime.closing import Closing
 from edgecnn.runtime.sources import FrameSource
 
 CLOSE_TIMEOUT_S = 1.0
@@ -20,7 +19,7 @@ class NoFrameYet(Exception):
     """`read` has waited for as long as it was told to; the source is not lost, as far as is known."""
 
 
-class NewestFrame:
+class NewestFrame(Closing):
     """Owns a thread that reads `source` without pause and keeps its newest frame only; itself a `FrameSource`.
 
     When `read` is given back the previous frame's pixels, three arrays go round: one being written, one waiting, one in
@@ -99,14 +98,6 @@ class NewestFrame:
             waited = f"{self.name} gave no frame for {self._stall_timeout_s:g} s"
             raise SourceLost(f"{waited}; check the camera and its connection, then start again")
         raise NoFrameYet
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _read_on(self) -> None:
         failure: Exception | None = None

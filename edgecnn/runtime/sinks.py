@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import time
 from collections import deque
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 from edgecnn.core.errors import WriteError
 from edgecnn.core.frame import Frame, Prediction, Score
+from edgecnn.runtime.closing import Closing
 from edgecnn.runtime.decision import Decision, Event, event_record
 
 Ended = Literal[
@@ -35,9 +34,6 @@ class Result:
     """Frames of the source lost so far, all told."""
     decision: Decision | None = None
     """What holds after this frame, where decisions are made."""
-
-    def with_decision(self, decision: Decision | None) -> Result:
-        return dataclasses.replace(self, decision=decision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +125,7 @@ class JsonLines:
         _write(self._stream, json.dumps(event_record(event.event, event.source, event.at)) + "\n")
 
 
-class LiveLine:
+class LiveLine(Closing):
     """Writes results for people: one line that is rewritten on a terminal, a line per result anywhere else."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -161,14 +157,6 @@ class LiveLine:
             self._draw()
             self._latest = ""
             _write(self._stream, "\n")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _draw(self) -> None:
         # A line that wraps could not be rewritten; the last column is left free, as some terminals wrap at it.

@@ -32,7 +32,7 @@ def check_model_file(path: Path, card: ModelCard, model: keras.Model, images: Se
     """
     found = read_model_file(path)
     if found.card != card:
-        raise ExportError(f"{path}: the model card does not read back as it was written")
+        raise ExportError("the model card does not read back as it was written; nothing was written")
     classifier = Classifier(found)
     if card.precision == "float32":
         _check_against_keras(path, classifier.preprocess, model, images)

@@ -43,16 +43,17 @@ def train_quantization_aware(run: Path, settings: QatSettings, *, progress: Prog
     validation = labelled_pixels(dataset.splits[VALIDATION], spec, progress)
     decisions = predict(model, validation, spec, "validation", progress)
     start = float((decisions == validation.classes).mean())
+    # Less than one more right decision is no improvement: Keras gives accuracies in float32.
+    to_beat = start + 0.5 / len(decisions)
 
     history: list[EpochRecord] = []
     interrupted = False
     try:
         if settings.epochs:
             photos = labelled_pixels(dataset.splits[TRAIN], spec, progress)
-            _fit(model, photos, validation, folder, record, settings, start, history, progress)
+            _fit(model, photos, validation, folder, record, settings, to_beat, history, progress)
     except KeyboardInterrupt:
         interrupted = True
-    to_beat = start + _half_a_photo(validation)
     record = _finish(model, folder, record, settings, start, to_beat, history)
     if interrupted:
         raise Interrupted(f"interrupted after {len(history)} epochs; {run} holds the best so far and can be exported")
@@ -80,7 +81,7 @@ def _fit(
     folder: RunFolder,
     record: RunRecord,
     settings: QatSettings,
-    start: float,
+    to_beat: float,
     history: list[EpochRecord],
     progress: Progress,
 ) -> None:
@@ -98,14 +99,9 @@ def _fit(
             history=history,
             progress=progress,
             monitor="val_accuracy",
-            beat=start + _half_a_photo(validation),
+            beat=to_beat,
             steps_per_epoch=-(-len(photos.classes) // settings.batch_size),
         )
-
-
-def _half_a_photo(validation: Labelled) -> float:
-    """Less than one more right decision is no improvement: Keras gives accuracies in float32."""
-    return 0.5 / len(validation.classes)
 
 
 def _finish(

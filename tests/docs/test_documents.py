@@ -22,8 +22,9 @@ COMMAND = re.compile(r"(?:^\$ |^|`)(edgecnn [^`\n#]*)", re.MULTILINE)
 
 def commands_in(document: Path) -> list[list[str]]:
     """Every `edgecnn ...` line and inline span of a document, in words."""
-    found = (match[1].strip().replace("[", "").replace("]", "") for match in COMMAND.finditer(document.read_text()))
-    return [shlex.split(text)[1:] for text in found]
+    text = document.read_text().replace("\\\n", " ")
+    found = (match[1].strip().replace("[", "").replace("]", "") for match in COMMAND.finditer(text))
+    return [shlex.split(command)[1:] for command in found]
 
 
 ALL_COMMANDS = [(document.name, words) for document in DOCUMENTS for words in commands_in(document) if words]

@@ -47,7 +47,7 @@ class SlowReader:
         return Prediction((Score(str(number), number, 1.0),), StageLatency(1.0, self._busy_s * 1e3, 2.0))
 
     def last_probabilities(self) -> NDArray[np.float32]:
-        raise NotImplementedError
+        raise AssertionError("nothing is decided here")
 
 
 def run_one(
@@ -208,7 +208,7 @@ def test_an_endless_run_keeps_the_times_of_its_newest_results_only(
             return Prediction((Score("a", 0, 1.0),), StageLatency(0.0, float(self.calls), 0.0))
 
         def last_probabilities(self) -> NDArray[np.float32]:
-            raise NotImplementedError
+            raise AssertionError("nothing is decided here")
 
     monkeypatch.setattr(tally, "KEPT_RESULTS", 4)
     with open_source(write_folder(tmp_path / "photos", 10)) as source:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,10 +13,11 @@ from edgecnn.core.errors import SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
 from edgecnn.core.settings import STALL_TIMEOUT_S
+from edgecnn.runtime.closing import Closing
 from edgecnn.runtime.sources.guard import ReleaseGuard
 
 
-class CaptureSource:
+class CaptureSource(Closing):
     """Owns an opened `cv2.VideoCapture` and the array that it decodes into."""
 
     dropped = 0
@@ -86,14 +86,6 @@ class CaptureSource:
             raise SourceLost(f"{self.name} gives no more frames; check the camera and its connection, then start again")
         if self._number == 0:
             raise SourceError(f"expected a video, no frame of {self.name} can be decoded; check that it plays")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def rgb_of(decoded: NDArray[Any], name: str, reuse: Image | None = None) -> Image:

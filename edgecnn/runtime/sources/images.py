@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from edgecnn.core.dataset import IMAGE_SUFFIXES, read_image
 from edgecnn.core.errors import DataError
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
+from edgecnn.runtime.closing import Closing
 
 
-class ImageSource:
+class ImageSource(Closing):
     """Image files, in the order given; each frame is called by its file.
 
     With `skip_unreadable` an image that cannot be decoded is listed in `unreadable` and the next one takes its turn (it
@@ -49,14 +48,6 @@ class ImageSource:
     def close(self) -> None:
         """Ends the series: the next `read` gives None."""
         self._remaining = enumerate(())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from types import TracebackType
-from typing import Self
 
 from edgecnn.core.errors import SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image, decode_image
+from edgecnn.runtime.closing import Closing
 from edgecnn.runtime.sources.byte_stream import ByteStream
 from edgecnn.runtime.sources.guard import ReleaseGuard
 from edgecnn.runtime.sources.jpeg_splitter import JpegSplitter
@@ -18,7 +17,7 @@ _MOST_SKIPPED = 16
 """So many pictures at most are passed over for a newer one in a single `read`."""
 
 
-class MotionJpegSource:
+class MotionJpegSource(Closing):
     """Owns a byte stream; its pictures may follow each other bare or in a multipart's parts.
 
     Of a live one, pictures that have come already make way for the newest: a decoder slower than the camera drops
@@ -132,11 +131,3 @@ class MotionJpegSource:
         said = self._stream.last_words()
         reason = f" ({said})" if said else ""
         raise SourceLost(f"{self.name} gives no more frames{reason}; check the camera and its connection, then retry")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
@@ -14,6 +12,7 @@ import numpy as np
 from edgecnn.core.errors import SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
+from edgecnn.runtime.closing import Closing
 from edgecnn.runtime.sources.options import SourceOptions
 
 _BITS = 32
@@ -28,7 +27,7 @@ _TEXT = re.compile(r"pattern(?::(?P<width>\d+)x(?P<height>\d+))?(?:@(?P<fps>\d+(
 _BARS = ((255, 255, 255), (255, 255, 0), (0, 255, 255), (0, 255, 0), (255, 0, 255), (255, 0, 0), (0, 0, 255), (0, 0, 0))
 
 
-class PatternSource:
+class PatternSource(Closing):
     """Owns the pattern's background and digits, drawn once; a frame is copies of them into the array handed back.
 
     The number stands there in digits, and along the lower edge in 32 black and white blocks, the lowest bit first (see
@@ -84,14 +83,6 @@ class PatternSource:
         for place in range(_DIGITS):
             left = right - (place + 1) * glyph_width
             pixels[top : top + glyph_height, left : left + glyph_width] = self._glyphs[number // 10**place % 10]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def is_pattern(text: str) -> bool:

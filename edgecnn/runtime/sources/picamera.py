@@ -6,12 +6,12 @@ import concurrent.futures
 import contextlib
 import importlib
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from edgecnn.core.errors import SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
+from edgecnn.runtime.closing import Closing
 from edgecnn.runtime.sources.capture import check_picture
 from edgecnn.runtime.sources.guard import ReleaseGuard
 from edgecnn.runtime.sources.options import SourceOptions
@@ -19,7 +19,7 @@ from edgecnn.runtime.sources.options import SourceOptions
 _DEFAULT_HEIGHT_WIDTH = (480, 640)
 
 
-class PicameraSource:
+class PicameraSource(Closing):
     """Owns a started `Picamera2`."""
 
     live = True
@@ -57,14 +57,6 @@ class PicameraSource:
         with contextlib.suppress(RuntimeError):
             self._camera.stop()
         self._camera.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_picamera(camera: int, options: SourceOptions) -> PicameraSource:

@@ -7,12 +7,12 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from edgecnn.core.errors import EdgecnnError, SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
+from edgecnn.runtime.closing import Closing
 from edgecnn.runtime.sources.source import FrameSource
 
 
@@ -46,7 +46,7 @@ class SourceStatus:
     """Why it was lost, or could not be opened, last: one line without a password; empty if it never was."""
 
 
-class SurvivingSource:
+class SurvivingSource(Closing):
     """Owns a live source, and puts a newly opened one in its place when it is lost.
 
     `read` waits for as long as that takes; any thread may look at `status` meanwhile, and `close` ends the wait. Frames
@@ -154,14 +154,6 @@ class SurvivingSource:
     def _note(self, **changes: Any) -> None:
         with self._lock:
             self._status = dataclasses.replace(self._status, **changes)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _one_line(error: EdgecnnError) -> str:
