@@ -26,6 +26,15 @@ class Frame:
     """Time spent on reading and decoding it."""
 
 
+class Prepared(NamedTuple):
+    """What `Preprocessor` makes of a frame, be it in another thread."""
+
+    pixels: Image
+    """uint8 `[height, width, 3]`, of the model's size."""
+    spent_ms: float
+    """Time spent on it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """A class and its probability."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.core.errors import InputError, ModelFileError
-from edgecnn.core.frame import Prediction, Score, StageLatency
+from edgecnn.core.frame import Prediction, Prepared, Score, StageLatency
 from edgecnn.core.labels import LabelMap, read_labels
 from edgecnn.core.model_file import ModelFile, read_model_file
 from edgecnn.core.preprocess import Image, Preprocessor, PreprocessSpec
@@ -61,12 +61,13 @@ class Classifier:
         """The best `top_k` classes of `image` (uint8 HWC RGB, any size), with the time of each stage."""
         started = time.perf_counter_ns()
         self._fill(image)
-        filled = time.perf_counter_ns()
-        self._interpreter.invoke()
-        invoked = time.perf_counter_ns()
-        top = self._best()
-        done = time.perf_counter_ns()
-        return Prediction(top, StageLatency((filled - started) / 1e6, (invoked - filled) / 1e6, (done - invoked) / 1e6))
+        return self._classified((time.perf_counter_ns() - started) / 1e6)
+
+    def classify_prepared(self, prepared: Prepared) -> Prediction:
+        """The same for a frame that `preprocess` was applied to already, maybe by another thread meanwhile."""
+        started = time.perf_counter_ns()
+        self._fill_prepared(prepared.pixels)
+        return self._classified(prepared.spent_ms + (time.perf_counter_ns() - started) / 1e6)
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
         """`[classes]` float32 probabilities of `image`."""
@@ -78,11 +79,26 @@ class Classifier:
         """`[classes]` float32 probabilities behind the last prediction, in an array of their own."""
         return dequantize(self._output_view().reshape(-1), self.output)
 
+    def _classified(self, preprocess_ms: float) -> Prediction:
+        """What the network makes of its input tensor."""
+        started = time.perf_counter_ns()
+        self._interpreter.invoke()
+        invoked = time.perf_counter_ns()
+        top = self._best()
+        done = time.perf_counter_ns()
+        return Prediction(top, StageLatency(preprocess_ms, (invoked - started) / 1e6, (done - invoked) / 1e6))
+
     def _fill(self, image: Image) -> None:
         if self._table is None:
             self._preprocessor(image, self._input_view()[0])
         else:
-            fill_input(self._preprocessor(image, self._pixels), self._table, self._input_view()[0])
+            self._fill_prepared(self._preprocessor(image, self._pixels))
+
+    def _fill_prepared(self, pixels: Image) -> None:
+        if self._table is None:
+            np.copyto(self._input_view()[0], pixels)
+        else:
+            fill_input(pixels, self._table, self._input_view()[0])
 
     def _best(self) -> tuple[Score, ...]:
         # Quantisation keeps order, so ranking needs no real values.

@@ -11,7 +11,7 @@ import numpy as np
 from edgecnn.core.stats import LatencyStats, latency_stats
 from edgecnn.runtime.sinks import Ended, Result
 
-KEPT_RESULTS = 100_000
+KEPT_RESULTS = 20_000
 """The summary's percentiles are those of the newest so many results, however long the run."""
 
 
@@ -66,7 +66,8 @@ class Tally:
         self._source = source
         self._dropped = 0
         self._started_s = time.perf_counter()
-        self._spent_ms = np.zeros((KEPT_RESULTS, len(_Spent._fields)), np.float32)
+        # Written to now, so that a process that runs for long does not grow while this fills.
+        self._spent_ms = np.full((KEPT_RESULTS, len(_Spent._fields)), np.nan, np.float32)
 
     def add(self, result: Result) -> None:
         """Counts a result."""

@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecnn.core.errors import InputError
-from edgecnn.core.frame import Prediction, Score, StageLatency
-from edgecnn.core.preprocess import Image
+from edgecnn.core.frame import Prediction, Prepared, Score, StageLatency
+from edgecnn.core.preprocess import Image, PreprocessSpec
 from edgecnn.runtime import tally
 from edgecnn.runtime.classifier import Classifier, load_model
 from edgecnn.runtime.loop import ImageClassifier, LoopSettings, run_loop
@@ -25,6 +25,8 @@ from edgecnn.runtime.sinks import JsonLines, Result, Sink, StopRun
 from edgecnn.runtime.sources import FrameSource, open_source
 from edgecnn.runtime.tally import RunSummary
 from tests.runtime.loopback_camera import (
+    HEIGHT_PX,
+    WIDTH_PX,
     LoopbackCamera,
     number_in,
     numbered_picture,
@@ -35,7 +37,22 @@ DATA = os.environ.get("EDGECNN_DATA")
 needs_data = pytest.mark.skipif(DATA is None, reason="EDGECNN_DATA is not set: no third-party models to run")
 
 
-class SlowReader:
+class Unprepared:
+    """What stands in for a classifier looks at pictures that are as large as the camera's."""
+
+    preprocess = PreprocessSpec(height=HEIGHT_PX, width=WIDTH_PX, resize="squash", mean=(0, 0, 0), std=(1, 1, 1))
+
+    def classify(self, image: Image) -> Prediction:
+        raise NotImplementedError
+
+    def classify_prepared(self, prepared: Prepared) -> Prediction:
+        return self.classify(prepared.pixels)
+
+    def last_probabilities(self) -> NDArray[np.float32]:
+        raise AssertionError("nothing is decided here")
+
+
+class SlowReader(Unprepared):
     """Stands in for a classifier that takes its time: reads the number off the picture."""
 
     def __init__(self, busy_s: float = 0.0) -> None:
@@ -45,9 +62,6 @@ class SlowReader:
         time.sleep(self._busy_s)
         number = number_in(image)
         return Prediction((Score(str(number), number, 1.0),), StageLatency(1.0, self._busy_s * 1e3, 2.0))
-
-    def last_probabilities(self) -> NDArray[np.float32]:
-        raise AssertionError("nothing is decided here")
 
 
 def run_one(
@@ -70,7 +84,7 @@ def write_folder(folder: Path, images: int) -> str:
 
 
 def feed_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if "newest" in thread.name]
+    return [thread for thread in threading.enumerate() if "feed" in thread.name]
 
 
 def test_of_a_video_file_every_frame_is_classified(tmp_path: Path) -> None:
@@ -90,12 +104,56 @@ def test_of_a_video_file_every_frame_is_classified(tmp_path: Path) -> None:
     assert summary.fps == pytest.approx(30 / summary.seconds)
 
 
-def test_a_video_file_is_decoded_into_one_array(tmp_path: Path) -> None:
+def test_a_video_file_is_decoded_into_three_arrays_at_most(tmp_path: Path) -> None:
     arrays: list[Image] = []
-    with open_source(write_numbered_video(tmp_path / "a.avi", 10)) as source:
-        run_one(SlowReader(), source, [lambda result: arrays.append(result.frame.pixels)])
-    assert len(arrays) == 10
-    assert all(array is arrays[0] for array in arrays)
+    with open_source(write_numbered_video(tmp_path / "a.avi", 30)) as source:
+        run_one(SlowReader(0.002), source, [lambda result: arrays.append(result.frame.pixels)])
+    assert len(arrays) == 30
+    assert len({id(array) for array in arrays}) <= 3
+
+
+def test_preprocessing_goes_on_while_the_classifier_is_busy(tmp_path: Path) -> None:
+    threads: set[int] = set()
+
+    class Watching(SlowReader):
+        def classify_prepared(self, prepared: Prepared) -> Prediction:
+            assert prepared.pixels.shape == (HEIGHT_PX, WIDTH_PX, 3) and prepared.spent_ms > 0
+            threads.add(threading.get_ident())
+            return super().classify_prepared(prepared)
+
+        def classify(self, image: Image) -> Prediction:
+            assert threading.get_ident() in threads, "only what is prepared comes here"
+            return super().classify(image)
+
+    with open_source(write_numbered_video(tmp_path / "a.avi", 5)) as source:
+        summary = run_one(Watching(), source, [])
+    assert summary.frames == 5
+
+
+@pytest.mark.parametrize("gate", [{"every_s": 1e-9}, {"motion_threshold": 0.0}], ids=["every", "motion"])
+def test_frames_that_may_be_skipped_are_not_preprocessed_ahead(gate: dict[str, float], tmp_path: Path) -> None:
+    class Lazy(SlowReader):
+        def classify_prepared(self, prepared: Prepared) -> Prediction:
+            raise AssertionError("prepared before it was known whether it is wanted")
+
+    with open_source(write_numbered_video(tmp_path / "a.avi", 5)) as source:
+        summary = run_one(Lazy(), source, [], **gate)
+    assert summary.frames == 5
+
+
+def test_watchers_are_called_while_no_frame_comes() -> None:
+    calls: list[float] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        calls.append(time.monotonic())
+        if len(calls) == 5:
+            stop.set()
+
+    with LoopbackCamera() as camera, open_source(camera.address) as source:
+        camera.stalled.set()
+        run_loop(SlowReader(), [source], [], LoopSettings(stall_timeout_s=60), watchers=[watch], stop=stop)
+    assert len(calls) == 5
 
 
 def test_a_slow_classifier_on_a_fast_camera_stays_fresh_and_counts_what_it_misses() -> None:
@@ -200,15 +258,12 @@ def test_a_run_without_a_frame_has_a_summary_too(tmp_path: Path) -> None:
 def test_an_endless_run_keeps_the_times_of_its_newest_results_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Slowing:
+    class Slowing(Unprepared):
         calls = 0
 
         def classify(self, image: Image) -> Prediction:
             self.calls += 1
             return Prediction((Score("a", 0, 1.0),), StageLatency(0.0, float(self.calls), 0.0))
-
-        def last_probabilities(self) -> NDArray[np.float32]:
-            raise AssertionError("nothing is decided here")
 
     monkeypatch.setattr(tally, "KEPT_RESULTS", 4)
     with open_source(write_folder(tmp_path / "photos", 10)) as source:

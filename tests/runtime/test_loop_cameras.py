@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from edgecnn.core.decision_settings import DecisionSettings
 from edgecnn.core.errors import InputError
-from edgecnn.core.frame import Prediction, Score, StageLatency
+from edgecnn.core.frame import Prediction, Prepared, Score, StageLatency
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.preprocess import Image
+from edgecnn.core.preprocess import Image, PreprocessSpec
 from edgecnn.runtime.decision import decision_rule
 from edgecnn.runtime.loop import LoopSettings, run_loop
 from edgecnn.runtime.region import parse_region
@@ -30,17 +30,22 @@ LABELS = LabelMap(("dark", "bright"))
 class Brightness:
     """A classifier of two classes that looks at the mean, and takes its time."""
 
+    preprocess = PreprocessSpec(height=24, width=32, resize="squash", mean=(0, 0, 0), std=(1, 1, 1))
+
     def __init__(self, busy_s: float = 0.0) -> None:
         self._busy_s = busy_s
         self._bright = 0.0
-        self.shapes: Counter[tuple[int, ...]] = Counter()
+        self.brightnesses: list[float] = []
 
     def classify(self, image: Image) -> Prediction:
         time.sleep(self._busy_s)
-        self.shapes[image.shape] += 1
         self._bright = float(image.mean()) / 255
+        self.brightnesses.append(self._bright)
         scores = (Score("dark", 0, 1 - self._bright), Score("bright", 1, self._bright))
         return Prediction(tuple(sorted(scores, key=lambda score: -score.score)), StageLatency(0.0, 0.0, 0.0))
+
+    def classify_prepared(self, prepared: Prepared) -> Prediction:
+        return self.classify(prepared.pixels)
 
     def last_probabilities(self) -> NDArray[np.float32]:
         return np.array([1 - self._bright, self._bright], np.float32)
@@ -136,11 +141,15 @@ def test_a_change_that_lasts_is_an_event_and_the_end_of_the_run_leaves_it(tmp_pa
     assert told == [("entered", "dark"), ("left", "dark"), ("entered", "bright"), ("left", "bright")]
 
 
-def test_only_the_region_is_classified(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gate", [{}, {"every_s": 1e-9}], ids=["prepared ahead", "prepared when due"])
+def test_only_the_region_is_classified(gate: dict[str, float], tmp_path: Path) -> None:
     classifier = Brightness()
-    with open_source(write_grays(tmp_path / "photos", [10, 20])) as source:
-        run_loop(classifier, [source], [], LoopSettings(region=parse_region("50%,0%,50%,100%")))
-    assert classifier.shapes == {(40, 30, 3): 2}
+    half_bright = np.zeros((40, 60, 3), np.uint8)
+    half_bright[:, 30:] = 255
+    assert cv2.imwrite(str(tmp_path / "half.png"), half_bright)
+    with open_source(str(tmp_path)) as source:
+        run_loop(classifier, [source], [], LoopSettings(region=parse_region("50%,0%,50%,100%"), **gate))  # type: ignore[arg-type]
+    assert classifier.brightnesses == [1.0]
 
 
 def test_every_limits_the_rate_and_counts_what_it_skips() -> None:

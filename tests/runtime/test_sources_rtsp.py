@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from edgecnn.core.errors import SourceError
-from edgecnn.runtime.newest import NewestFrame
+from edgecnn.runtime.feed import Feed
 from edgecnn.runtime.sources import Backoff, SourceOptions, SurvivingSource, open_source, open_surviving
 from tests.runtime.rtsp_camera import RtspCamera, why_no_rtsp_camera
 
@@ -18,13 +18,13 @@ def camera() -> Iterator[RtspCamera]:
         yield camera
 
 
-def test_an_rtsp_camera_is_read_through_the_newest_frame_buffer(camera: RtspCamera) -> None:
+def test_an_rtsp_camera_is_read_through_the_feed(camera: RtspCamera) -> None:
     source = open_source(camera.address, SourceOptions(stall_timeout_s=20))
-    with NewestFrame(source, stall_timeout_s=20) as feed:
+    with Feed(source, stall_timeout_s=20) as feed:
         for given in range(1, 10):
-            frame = feed.read()
-            assert frame is not None and frame.pixels.shape == (240, 320, 3)
-            assert frame.number + 1 == given + feed.dropped
+            fed = feed.read()
+            assert fed is not None and fed.frame.pixels.shape == (240, 320, 3)
+            assert fed.frame.number + 1 == given + feed.dropped
 
 
 def test_an_rtsp_server_that_dies_and_comes_back_is_found_again(camera: RtspCamera) -> None:

@@ -1,4 +1,4 @@
-"""Live sources that are lost and come back, alone and behind the newest-frame buffer."""
+"""Live sources that are lost and come back, alone and behind a feed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from edgecnn.core.errors import SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.newest import NewestFrame, NoFrameYet
+from edgecnn.runtime.feed import FedFrame, Feed, NoFrameYet
 from edgecnn.runtime.sources import (
     Backoff,
     FrameSource,
@@ -94,20 +94,19 @@ def test_fifty_faults_in_a_row_are_all_recovered_and_leave_nothing_behind() -> N
     assert status.last_error and "\n" not in status.last_error
 
 
-def test_faults_behind_the_newest_frame_buffer_leave_nothing_behind_either() -> None:
+def test_faults_behind_a_feed_leave_nothing_behind_either() -> None:
     faults = list(itertools.islice(itertools.cycle(FAULTS), 16))
     with nothing_left_behind(), LoopbackCamera(per_second=100, faults=faults, closes_after_fault=True) as camera:
         source = opened_surviving(camera.address)
-        with NewestFrame(source, stall_timeout_s=None) as feed:
+        with Feed(source, stall_timeout_s=None) as feed:
             given = 0
-            pixels: Image | None = None
+            fed: FedFrame | None = None
             while source.status.reconnects < len(faults):
                 with contextlib.suppress(NoFrameYet):
-                    frame = feed.read(pixels, timeout_s=0.05)
-                    assert frame is not None
+                    fed = feed.read(fed, timeout_s=0.05)
+                    assert fed is not None
                     given += 1
-                    assert frame.number + 1 == given + feed.dropped
-                    pixels = frame.pixels
+                    assert fed.frame.number + 1 == given + feed.dropped
 
 
 def test_a_server_that_goes_and_comes_back_on_its_port_is_found_again() -> None:
@@ -128,7 +127,7 @@ def test_while_a_camera_is_away_its_status_says_why_and_no_password() -> None:
     with LoopbackCamera(user="me", password="s3cret") as camera:
         source = opened_surviving(camera.address_for("me:s3cret"))
         assert source.status == SourceStatus("connected", 0, 0, 0, 0, "")
-        with NewestFrame(source, stall_timeout_s=None) as feed:
+        with Feed(source, stall_timeout_s=None) as feed:
             assert feed.read(timeout_s=DEADLINE_S) is not None
             camera.die()
             wait_until(lambda: source.status.attempts > 1, "two attempts")
@@ -145,7 +144,7 @@ def test_a_stall_is_seen_while_it_lasts() -> None:
     with (
         LoopbackCamera() as camera,
         opened_surviving(camera.address) as source,
-        NewestFrame(source, stall_timeout_s=None) as feed,
+        Feed(source, stall_timeout_s=None) as feed,
     ):
         assert feed.read() is not None
         camera.stalled.set()
@@ -159,13 +158,13 @@ def test_a_stall_is_seen_while_it_lasts() -> None:
 def test_close_ends_a_stall_and_a_wait_between_attempts() -> None:
     with nothing_left_behind(), LoopbackCamera() as camera:
         camera.stalled.set()
-        feed = NewestFrame(opened_surviving(camera.address, SourceOptions(stall_timeout_s=600)), stall_timeout_s=None)
+        feed = Feed(opened_surviving(camera.address, SourceOptions(stall_timeout_s=600)), stall_timeout_s=None)
         time.sleep(0.2)
         feed.close()
     with nothing_left_behind(), LoopbackCamera() as camera:
         waiting = open_surviving(camera.address, HASTY, backoff=Backoff(first_s=600, longest_s=600))
         assert isinstance(waiting, SurvivingSource)
-        feed = NewestFrame(waiting, stall_timeout_s=None)
+        feed = Feed(waiting, stall_timeout_s=None)
         assert feed.read() is not None
         camera.die()
         wait_until(lambda: waiting.status.state == "reconnecting", "the loss")

@@ -1,0 +1,177 @@
+/* A TensorFlow Lite delegate as a shared library, small enough for a test: what it takes over, it does by copying the
+ * first input of a node to its first output, which is all that a RESHAPE does.
+ *
+ * The structs below are those of tensorflow/lite/core/c/common.h as far as they are used here; that header keeps the
+ * order of their members, and adds new ones at the end only.
+ *
+ * Options: `record`, a file that a line is added to for whatever happens; `take=all` to take over the whole model;
+ * `fail=create` and `fail=prepare`; `say`, a text for stderr. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OK = 0, ERROR = 1 };
+
+typedef struct Context Context;
+typedef struct Delegate Delegate;
+
+typedef struct {
+    int size;
+    int data[];
+} IntArray;
+
+typedef struct {
+    int type;
+    void *data;
+    IntArray *dims;
+    struct {
+        float scale;
+        int32_t zero_point;
+    } params;
+    int allocation_type;
+    size_t bytes;
+    const void *allocation;
+    const char *name;
+    Delegate *delegate;
+    int buffer_handle;
+    bool data_is_stale;
+    bool is_variable;
+    struct {
+        int type;
+        void *params;
+    } quantization;
+    void *sparsity;
+    const IntArray *dims_signature;
+} Tensor;
+
+typedef struct {
+    IntArray *inputs;
+    IntArray *outputs;
+} Node;
+
+typedef struct {
+    void *(*init)(Context *, const char *, size_t);
+    void (*free)(Context *, void *);
+    int (*prepare)(Context *, Node *);
+    int (*invoke)(Context *, Node *);
+    const char *(*profiling_string)(const Context *, const Node *);
+    int32_t builtin_code;
+    const char *custom_name;
+    int version;
+    void *registration_external;
+    void *(*async_kernel)(Context *, Node *);
+    uint64_t inplace_operator;
+} Registration;
+
+struct Context {
+    size_t tensors_size;
+    int (*get_execution_plan)(Context *, IntArray **);
+    Tensor *tensors;
+    void *impl;
+    int (*resize_tensor)(Context *, Tensor *, IntArray *);
+    void (*report_error)(Context *, const char *, ...);
+    int (*add_tensors)(Context *, int, int *);
+    int (*get_node_and_registration)(Context *, int, Node **, Registration **);
+    int (*replace_nodes)(Context *, Registration, const IntArray *, Delegate *);
+};
+
+struct Delegate {
+    void *data;
+    int (*prepare)(Context *, Delegate *);
+    int (*copy_from_buffer_handle)(Context *, Delegate *, int, Tensor *);
+    int (*copy_to_buffer_handle)(Context *, Delegate *, int, Tensor *);
+    void (*free_buffer_handle)(Context *, Delegate *, int *);
+    int64_t flags;
+    void *opaque_delegate_builder;
+};
+
+typedef struct {
+    Delegate delegate;
+    FILE *record;
+    bool takes_all;
+    bool fails_to_prepare;
+} Plugin;
+
+static void note(const Plugin *plugin, const char *key, const char *value) {
+    if (plugin->record != NULL) {
+        fprintf(plugin->record, "%s=%s\n", key, value);
+        fflush(plugin->record);
+    }
+}
+
+static const Plugin *plugin_of(const Node *node) {
+    (void)node;
+    return NULL;
+}
+
+/* `buffer` is a struct whose first member is the delegate. */
+static void *kernel_init(Context *context, const char *buffer, size_t length) {
+    (void)context, (void)length;
+    return *(Delegate *const *)buffer;
+}
+
+static void kernel_free(Context *context, void *delegate) {
+    (void)context;
+    note(delegate, "kernel", "freed");
+}
+
+static int kernel_prepare(Context *context, Node *node) {
+    (void)context, (void)node;
+    return OK;
+}
+
+static int kernel_invoke(Context *context, Node *node) {
+    const Tensor *from = &context->tensors[node->inputs->data[0]];
+    Tensor *to = &context->tensors[node->outputs->data[0]];
+    if (from->bytes != to->bytes) return ERROR;
+    memcpy(to->data, from->data, from->bytes);
+    return OK;
+}
+
+static int delegate_prepare(Context *context, Delegate *delegate) {
+    const Plugin *plugin = (const Plugin *)delegate;
+    const Registration kernel = {.init = kernel_init,
+                                 .free = kernel_free,
+                                 .prepare = kernel_prepare,
+                                 .invoke = kernel_invoke,
+                                 .custom_name = "copy",
+                                 .version = 1};
+    IntArray *plan;
+    if (plugin->fails_to_prepare) {
+        context->report_error(context, "the plugin cannot\nuse this model");
+        return ERROR;
+    }
+    if (!plugin->takes_all) return OK;
+    if (context->get_execution_plan(context, &plan) != OK) return ERROR;
+    return context->replace_nodes(context, kernel, plan, delegate);
+}
+
+Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count, void (*report_error)(const char *)) {
+    Plugin *plugin = calloc(1, sizeof *plugin);
+    bool fails = false;
+    plugin->delegate.prepare = delegate_prepare;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(keys[i], "record") == 0) plugin->record = fopen(values[i], "a");
+    for (size_t i = 0; i < count; i++) {
+        note(plugin, keys[i], values[i]);
+        if (strcmp(keys[i], "say") == 0) fprintf(stderr, "%s\n", values[i]);
+        if (strcmp(keys[i], "take") == 0) plugin->takes_all = strcmp(values[i], "all") == 0;
+        if (strcmp(keys[i], "fail") == 0) fails = strcmp(values[i], "create") == 0;
+        if (strcmp(keys[i], "fail") == 0) plugin->fails_to_prepare = strcmp(values[i], "prepare") == 0;
+    }
+    if (!fails) return &plugin->delegate;
+    report_error("the plugin found\nno device");
+    free(plugin);
+    return NULL;
+}
+
+void tflite_plugin_destroy_delegate(Delegate *delegate) {
+    Plugin *plugin = (Plugin *)delegate;
+    if (plugin == NULL) return;
+    note(plugin, "delegate", "destroyed");
+    if (plugin->record != NULL) fclose(plugin->record);
+    free(plugin);
+}
