@@ -15,7 +15,8 @@ from edgecnn.core.frame import Prediction, Prepared, Score, StageLatency
 from edgecnn.core.labels import LabelMap, read_labels
 from edgecnn.core.model_file import ModelFile, read_model_file
 from edgecnn.core.preprocess import Image, Preprocessor, PreprocessSpec
-from edgecnn.runtime.interpreter import open_interpreter
+from edgecnn.runtime.delegate import DelegateWish, open_delegated
+from edgecnn.runtime.interpreter import peek_interpreter
 from edgecnn.runtime.preprocess_option import parse_preprocess
 from edgecnn.runtime.tensors import (
     TensorSpec,
@@ -38,12 +39,20 @@ class Classifier:
     the input tensor.
     """
 
-    def __init__(self, model: ModelFile, *, threads: int = 1, top_k: int = DEFAULT_TOP_K) -> None:
+    def __init__(
+        self,
+        model: ModelFile,
+        *,
+        threads: int = 1,
+        top_k: int = DEFAULT_TOP_K,
+        delegate: DelegateWish | None = None,
+    ) -> None:
         if top_k < 1:
             raise InputError(f"expected top-k of 1 or more, got {top_k}")
         if threads < 1:
             raise InputError(f"expected 1 thread or more, got {threads}")
-        self._interpreter = open_interpreter(model.path, threads=threads)
+        # `delegate` is the name of the library that runs the model; None where the runtime's own kernels do.
+        self._interpreter, self.delegate = open_delegated(model.path, threads=threads, wish=delegate)
         self.input, self.output = _only_tensors(self._interpreter, model.path)
         self.labels = _checked_labels(model, self.output)
         self.preprocess = _checked_preprocess(model, self.input)
@@ -122,7 +131,7 @@ def load_model(path: Path | str, *, labels: Path | str | None = None, preprocess
 
 
 def _tensors_of(path: Path) -> tuple[TensorSpec, TensorSpec]:
-    return _only_tensors(open_interpreter(path, threads=1), path)
+    return _only_tensors(peek_interpreter(path), path)
 
 
 def _only_tensors(interpreter: Any, path: Path) -> tuple[TensorSpec, TensorSpec]:

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from edgecnn.core.model_file import ModelFile, sha256_of
-from edgecnn.runtime.interpreter import find_runtime, open_interpreter
+from edgecnn.runtime.interpreter import DELEGATED, Interpreter, find_runtime, open_interpreter, operator_names
 from edgecnn.runtime.tensors import TensorSpec, tensor_spec
-
-_DELEGATE = "DELEGATE"
 
 
 def describe_model(model: ModelFile) -> dict[str, Any]:
@@ -48,10 +46,7 @@ def _describe(tensor: TensorSpec) -> dict[str, Any]:
     }
 
 
-def _operators(interpreter: Any) -> dict[str, int] | None:
+def _operators(interpreter: Interpreter) -> dict[str, int] | None:
     """Operators by name and number; None where the interpreter package does not tell."""
-    # Neither package has a public call for it; both have had this one since 2.5.
-    list_operators = getattr(interpreter, "_get_ops_details", None)
-    if list_operators is None:
-        return None
-    return dict(Counter(each["op_name"] for each in list_operators() if each["op_name"] != _DELEGATE).most_common())
+    names = operator_names(interpreter)
+    return None if names is None else dict(Counter(name for name in names if name != DELEGATED).most_common())

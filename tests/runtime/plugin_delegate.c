@@ -4,8 +4,9 @@
  * The structs below are those of tensorflow/lite/core/c/common.h as far as they are used here; that header keeps the
  * order of their members, and adds new ones at the end only.
  *
- * Options: `record`, a file that a line is added to for whatever happens; `take=all` to take over the whole model;
- * `fail=create` and `fail=prepare`; `say`, a text for stderr. */
+ * It takes over the whole model, unless an option says otherwise: `take=nothing`, `fail=create`, `fail=silently`,
+ * `fail=prepare`. Further options: `record`, a file that a line is added to for whatever happens; `say`, a text for
+ * stderr. Compiled with -DIDLE, it takes nothing without being told. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,7 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef IDLE
+#define TAKES_ALL false
+#else
+#define TAKES_ALL true
+#endif
+
 enum { OK = 0, ERROR = 1 };
+
+/* Without it the runtime prepares the model's own operators first, which fails for those that it does not know. */
+enum { ALLOW_DYNAMIC_TENSORS = 1 };
 
 typedef struct Context Context;
 typedef struct Delegate Delegate;
@@ -50,6 +60,9 @@ typedef struct {
 typedef struct {
     IntArray *inputs;
     IntArray *outputs;
+    IntArray *intermediates;
+    IntArray *temporaries;
+    void *user_data;
 } Node;
 
 typedef struct {
@@ -102,11 +115,6 @@ static void note(const Plugin *plugin, const char *key, const char *value) {
     }
 }
 
-static const Plugin *plugin_of(const Node *node) {
-    (void)node;
-    return NULL;
-}
-
 /* `buffer` is a struct whose first member is the delegate. */
 static void *kernel_init(Context *context, const char *buffer, size_t length) {
     (void)context, (void)length;
@@ -128,6 +136,7 @@ static int kernel_invoke(Context *context, Node *node) {
     Tensor *to = &context->tensors[node->outputs->data[0]];
     if (from->bytes != to->bytes) return ERROR;
     memcpy(to->data, from->data, from->bytes);
+    note(node->user_data, "kernel", "ran");
     return OK;
 }
 
@@ -149,23 +158,8 @@ static int delegate_prepare(Context *context, Delegate *delegate) {
     return context->replace_nodes(context, kernel, plan, delegate);
 }
 
-Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count, void (*report_error)(const char *)) {
-    Plugin *plugin = calloc(1, sizeof *plugin);
-    bool fails = false;
-    plugin->delegate.prepare = delegate_prepare;
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(keys[i], "record") == 0) plugin->record = fopen(values[i], "a");
-    for (size_t i = 0; i < count; i++) {
-        note(plugin, keys[i], values[i]);
-        if (strcmp(keys[i], "say") == 0) fprintf(stderr, "%s\n", values[i]);
-        if (strcmp(keys[i], "take") == 0) plugin->takes_all = strcmp(values[i], "all") == 0;
-        if (strcmp(keys[i], "fail") == 0) fails = strcmp(values[i], "create") == 0;
-        if (strcmp(keys[i], "fail") == 0) plugin->fails_to_prepare = strcmp(values[i], "prepare") == 0;
-    }
-    if (!fails) return &plugin->delegate;
-    report_error("the plugin found\nno device");
-    free(plugin);
-    return NULL;
+static bool is_option(const char *key, const char *value, const char *expected_key, const char *expected_value) {
+    return strcmp(key, expected_key) == 0 && strcmp(value, expected_value) == 0;
 }
 
 void tflite_plugin_destroy_delegate(Delegate *delegate) {
@@ -174,4 +168,25 @@ void tflite_plugin_destroy_delegate(Delegate *delegate) {
     note(plugin, "delegate", "destroyed");
     if (plugin->record != NULL) fclose(plugin->record);
     free(plugin);
+}
+
+Delegate *tflite_plugin_create_delegate(char **keys, char **values, size_t count, void (*report_error)(const char *)) {
+    Plugin *plugin = calloc(1, sizeof *plugin);
+    plugin->delegate.prepare = delegate_prepare;
+    plugin->delegate.flags = ALLOW_DYNAMIC_TENSORS;
+    plugin->takes_all = TAKES_ALL;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(keys[i], "record") == 0) plugin->record = fopen(values[i], "a");
+    for (size_t i = 0; i < count; i++) {
+        note(plugin, keys[i], values[i]);
+        if (strcmp(keys[i], "say") == 0) fprintf(stderr, "%s\n", values[i]);
+        if (is_option(keys[i], values[i], "take", "nothing")) plugin->takes_all = false;
+        if (is_option(keys[i], values[i], "fail", "prepare")) plugin->fails_to_prepare = true;
+        if (is_option(keys[i], values[i], "fail", "create")) report_error("the plugin found\nno device");
+        if (is_option(keys[i], values[i], "fail", "create") || is_option(keys[i], values[i], "fail", "silently")) {
+            tflite_plugin_destroy_delegate(&plugin->delegate);
+            return NULL;
+        }
+    }
+    return &plugin->delegate;
 }

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from edgecnn.core.dataset import read_image
 from edgecnn.core.errors import InputError, ModelFileError
+from edgecnn.core.frame import Prepared
 from edgecnn.core.labels import LabelMap, labels_to_text
 from edgecnn.core.model_file import ModelFile, append_associated_files, read_model_file
-from edgecnn.core.preprocess import Image, preprocess
+from edgecnn.core.preprocess import Image, Preprocessor, preprocess
 from edgecnn.runtime.classifier import Classifier, load_model
 from tests.pixel_model import SCALE, ZERO_POINT, pixel_card, pixel_model, write_pixel_model
 
@@ -33,6 +34,16 @@ pictures = st.lists(st.integers(0, 255), min_size=18, max_size=18).map(
 few_values = st.lists(st.sampled_from([0, 1, 255]), min_size=18, max_size=18).map(
     lambda values: np.array(values, np.uint8).reshape(2, 3, 3)
 )
+
+
+@given(pictures)
+def test_a_picture_that_was_preprocessed_elsewhere_gets_the_same_answer(
+    bytes_classifier: Classifier, picture: Image
+) -> None:
+    prepared = Prepared(Preprocessor(bytes_classifier.preprocess)(picture), 3.0)
+    prediction = bytes_classifier.classify_prepared(prepared)
+    assert prediction.top == bytes_classifier.classify(picture).top
+    assert prediction.latency_ms.preprocess > 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecnn.core.errors import InputError
+from edgecnn.core.model_file import ModelFile, read_model_file
+from edgecnn.runtime import threads
+from edgecnn.runtime.threads import (
+    TOLERANCE,
+    ThreadChoice,
+    choose_threads,
+    parse_threads,
+    pick_threads,
+    thread_counts,
+    usable_processors,
+)
+from tests.pixel_model import write_pixel_model
+
+measured = st.dictionaries(st.integers(1, 64), st.floats(1e-6, 1e6), min_size=1)
+
+
+@pytest.fixture
+def pixels(tmp_path: Path) -> ModelFile:
+    return read_model_file(write_pixel_model(tmp_path, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("invoke_ms", "chosen"),
+    [
+        ({1: 100.0, 2: 60.0, 4: 40.0}, 4),
+        ({1: 100.0, 2: 41.9, 4: 40.0}, 2),
+        ({1: 100.0, 2: 42.1, 4: 40.0}, 4),
+        ({1: 100.0, 2: 60.0, 4: 90.0}, 2),
+        ({1: 0.5, 2: 0.5, 4: 0.6}, 1),
+        ({4: 3000.0}, 4),
+    ],
+)
+def test_the_fewest_threads_that_are_about_as_fast_as_the_fastest_are_chosen(
+    invoke_ms: dict[int, float], chosen: int
+) -> None:
+    assert choose_threads(invoke_ms) == chosen
+
+
+@given(invoke_ms=measured)
+def test_no_choice_is_slower_than_tolerated_and_none_with_fewer_threads_would_do(invoke_ms: dict[int, float]) -> None:
+    chosen = choose_threads(invoke_ms)
+    limit_ms = min(invoke_ms.values()) * (1 + TOLERANCE)
+    assert invoke_ms[chosen] <= limit_ms
+    assert all(spent_ms > limit_ms for count, spent_ms in invoke_ms.items() if count < chosen)
+
+
+@given(invoke_ms=measured, slower=st.floats(1, 10))
+def test_more_threads_that_are_no_faster_change_no_choice(invoke_ms: dict[int, float], slower: float) -> None:
+    more = {max(invoke_ms) + 1: min(invoke_ms.values()) * slower}
+    assert choose_threads({**invoke_ms, **more}) == choose_threads(invoke_ms)
+
+
+@given(most=st.integers(1, 1000))
+def test_the_numbers_to_try_double_up_to_the_most(most: int) -> None:
+    counts = thread_counts(most)
+    assert counts[0] == 1 and counts[-1] == most
+    assert all(few < many <= 2 * few for few, many in pairwise(counts))
+
+
+def test_every_number_of_threads_is_measured_and_the_choice_is_what_the_times_say(pixels: ModelFile) -> None:
+    choice = pick_threads(pixels, most=3)
+    assert list(choice.invoke_ms) == [1, 2, 3]
+    assert min(choice.invoke_ms.values()) > 0
+    assert choice.threads == choose_threads(choice.invoke_ms)
+
+
+def test_a_model_that_is_too_slow_is_measured_with_the_most_threads_at_least(
+    pixels: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "_LIMIT_S", 0.0)
+    choice = pick_threads(pixels, most=4)
+    assert choice.threads == 4
+    assert list(choice.invoke_ms) == [4]
+
+
+def test_one_processor_leaves_nothing_to_measure(pixels: ModelFile) -> None:
+    assert pick_threads(pixels, most=1) == ThreadChoice(1, {})
+    with pytest.raises(InputError, match="expected 1 thread or more at most, got 0"):
+        pick_threads(pixels, most=0)
+
+
+def test_threads_are_a_number_or_auto() -> None:
+    assert parse_threads("3") == 3
+    assert parse_threads("auto") is None
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "2.5", "many", "Auto?"])
+def test_anything_else_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(InputError, match="expected threads as a number of 1 or more, or auto, got") as caught:
+        parse_threads(text)
+    assert "\n" not in str(caught.value)
+
+
+def a_system(root: Path, groups: str, **quotas: str) -> Path:
+    """The files that tell of control groups; `quotas` are by group, "/" written as "__"."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(groups)
+    for group, quota in quotas.items():
+        folder = root / "sys/fs/cgroup" / group.replace("__", "/")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cpu.max").write_text(f"{quota}\n")
+    return root
+
+
+@pytest.fixture
+def eight_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+
+
+UNIT = "0::/system.slice/edgecnn.service\n"
+
+
+@pytest.mark.usefixtures("eight_processors")
+@pytest.mark.parametrize(
+    ("groups", "quotas", "expected"),
+    [
+        (UNIT, {"system.slice__edgecnn.service": "300000 100000"}, 3),
+        (UNIT, {"system.slice__edgecnn.service": "max 100000"}, 8),
+        (UNIT, {"system.slice": "250000 100000", "system.slice__edgecnn.service": "600000 100000"}, 2),
+        (UNIT, {"system.slice__edgecnn.service": "20000 100000"}, 1),
+        (UNIT, {"system.slice__other.service": "100000 100000"}, 8),
+        ("0::/\n", {".": "400000 100000"}, 4),
+        ("4:cpu:/docker\n", {".": "400000 100000"}, 8),
+    ],
+)
+def test_a_quota_on_the_group_or_one_around_it_counts_in_whole_processors(
+    groups: str, quotas: dict[str, str], expected: int, tmp_path: Path
+) -> None:
+    assert usable_processors(a_system(tmp_path, groups, **quotas)) == expected
+
+
+@pytest.mark.usefixtures("eight_processors")
+def test_a_system_without_control_groups_leaves_all_processors(tmp_path: Path) -> None:
+    assert usable_processors(tmp_path) == 8
+
+
+def test_this_process_may_use_a_processor_at_least() -> None:
+    assert 1 <= usable_processors() <= (os.cpu_count() or 1)
