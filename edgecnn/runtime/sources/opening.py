@@ -31,6 +31,11 @@ OPEN_TIMEOUT_S = 10.0
 
 STDIN = "-"
 
+_FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+"""Read by OpenCV whenever it opens something with FFmpeg; what a user has set there stays."""
+_LIVE = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
+"""What FFmpeg looks at to find out about a stream is not kept: a second of it would be the first frames, and old."""
+
 
 def open_source(text: str, options: SourceOptions | None = None) -> FrameSource:
     """Opens what `--source` names. Raises `SourceError`, also for wishes in `options` that the source does not fulfil.
@@ -84,11 +89,14 @@ def _open_address(address: str, options: SourceOptions) -> FrameSource:
 
 
 def _open_with_ffmpeg(address: str, options: SourceOptions) -> CaptureSource:
-    timeouts = [
+    wishes = [
         *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_TIMEOUT_S * 1000)),
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, max(1, int(options.stall_timeout_s * 1000))),
+        # FFmpeg's decoder holds back as many frames as it has threads.
+        *(cv2.CAP_PROP_N_THREADS, 1),
     ]
-    capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, timeouts)
+    os.environ.setdefault(_FFMPEG_OPTIONS, _LIVE)
+    capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, wishes)
     name = printable_address(address)
     if not capture.isOpened():
         raise SourceError(
@@ -146,6 +154,10 @@ def _open_video(path: Path) -> FrameSource:
     # FFmpeg would play a text file as terminal art.
     if (mimetypes.guess_type(path.name)[0] or "").startswith("text/"):
         raise SourceError(f"expected a video or an image, got the text file {path}")
+    # Meant for addresses: of a file it would leave out the first frames. Files are opened before a run begins, and no
+    # camera is opened again meanwhile.
+    if os.environ.get(_FFMPEG_OPTIONS) == _LIVE:
+        del os.environ[_FFMPEG_OPTIONS]
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not capture.isOpened():
         raise SourceError(f"cannot open {path} as a video; expected a file that FFmpeg plays, such as .mp4 or .avi")
