@@ -6,7 +6,6 @@ import re
 import threading
 import time
 
-import cv2
 import numpy as np
 
 from edgecnn.core.errors import SourceError, SourceLost
@@ -21,6 +20,9 @@ _DEFAULT_HEIGHT_WIDTH = (480, 640)
 _DEFAULT_FPS = 30.0
 _SMALLEST_PX = 64
 _LARGEST_PX = 8192
+
+# Lit segments: a is the top, then clockwise to f, and g the middle. OpenCV's text would cost 10 MB for its font.
+_SEGMENTS = ("abcdef", "bc", "abdeg", "abcdg", "bcfg", "acdfg", "acdefg", "abc", "abcdefg", "abcdfg")
 
 _TEXT = re.compile(r"pattern(?::(?P<width>\d+)x(?P<height>\d+))?(?:@(?P<fps>\d+(?:\.\d+)?))?", re.ASCII)
 
@@ -127,11 +129,22 @@ def _background(height: int, width: int) -> Image:
 
 
 def _glyphs(height: int, width: int) -> Image:
-    """The ten digits, white on black: uint8 [10, height, width, 3]."""
+    """The ten digits in seven segments, white on black: uint8 [10, height, width, 3]."""
     glyph_height, glyph_width = max(8, height // 8), width // (_DIGITS + 2)
+    thick = max(1, min(glyph_height, glyph_width) // 6)
+    top, left = glyph_height // 8, glyph_width // 6
+    bottom, right, middle = glyph_height - top, glyph_width - left, glyph_height // 2
+    segments = {
+        "a": (slice(top, top + thick), slice(left, right)),
+        "b": (slice(top, middle), slice(right - thick, right)),
+        "c": (slice(middle, bottom), slice(right - thick, right)),
+        "d": (slice(bottom - thick, bottom), slice(left, right)),
+        "e": (slice(middle, bottom), slice(left, left + thick)),
+        "f": (slice(top, middle), slice(left, left + thick)),
+        "g": (slice(middle - thick // 2, middle - thick // 2 + thick), slice(left, right)),
+    }
     glyphs = np.zeros((10, glyph_height, glyph_width, 3), np.uint8)
-    for digit, glyph in enumerate(glyphs):
-        tall = np.zeros((48, 32, 3), np.uint8)
-        cv2.putText(tall, str(digit), (4, 38), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (255, 255, 255), 3)
-        cv2.resize(tall, (glyph_width, glyph_height), dst=glyph, interpolation=cv2.INTER_AREA)
+    for glyph, lit in zip(glyphs, _SEGMENTS, strict=True):
+        for segment in lit:
+            glyph[segments[segment]] = 255
     return glyphs
