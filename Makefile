@@ -9,7 +9,7 @@ BASE_VENV ?= $(VENV)-base
 MEDIAPIPE_VENV ?= $(VENV)-mediapipe
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo test test-tools lint lock clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -23,6 +23,12 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
 	EDGECNN_BASE_VENV=$(abspath $(BASE_VENV)) EDGECNN_MEDIAPIPE_VENV=$(abspath $(MEDIAPIPE_VENV)) \
 	$(VENV)/bin/python -m pytest
+
+# Tests that drive one of these are skipped where it is missing: a browser, a broker, an RTSP camera, a screen, a C
+# compiler for a delegate.
+test-tools:
+	$(APT_INSTALL) chromium mosquitto xvfb gcc libc6-dev python3-gi gir1.2-gst-rtsp-server-1.0 \
+		gstreamer1.0-plugins-base gstreamer1.0-plugins-good > /dev/null
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check
