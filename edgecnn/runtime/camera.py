@@ -76,11 +76,13 @@ class Camera:
 
     def __init__(
         self,
+        place: int,
         source: FrameSource,
         settings: LoopSettings,
         classifier: ImageClassifier,
         changed: threading.Condition,
     ) -> None:
+        """`place` is the source's among those of the run."""
         self.tally = Tally(source.name)
         self.ended: Ended | None = None
         self.feed = Feed(
@@ -90,6 +92,7 @@ class Camera:
             prepare=_preparing(classifier.preprocess, settings.region) if settings.takes_all else None,
             changed=changed,
         )
+        self._place = place
         self._reason = ""
         self._source = source
         self._region = settings.region
@@ -146,15 +149,11 @@ class Camera:
         self, fed: FedFrame, classifier: ImageClassifier, sinks: Sequence[Sink], event_sinks: Sequence[EventSink]
     ) -> None:
         frame = fed.frame
-        if fed.prepared is not None:
-            prediction = classifier.classify_prepared(fed.prepared)
-        else:
-            view = frame.pixels if self._region is None else crop(frame.pixels, self._region)
-            if not self._is_due(frame, view):
-                self.tally.skipped += 1
-                return
-            prediction = classifier.classify(view)
-        result = finished_result(frame, prediction, dropped=self.feed.dropped)
+        prediction = self._predict(fed, classifier)
+        if prediction is None:
+            self.tally.skipped += 1
+            return
+        result = finished_result(frame, prediction, dropped=self.feed.dropped, camera=self._place)
         self._last_ns = frame.captured_ns
         self.tally.add(result)
         if self._rule is not None:
@@ -165,6 +164,19 @@ class Camera:
             sink(result)
         if result.decision is not None:
             self._tell(result.decision.events, frame.captured_at, event_sinks)
+
+    def _predict(self, fed: FedFrame, classifier: ImageClassifier) -> Prediction | None:
+        """None for a frame that is not to be classified."""
+        if fed.prepared is not None:
+            return classifier.classify_prepared(fed.prepared)
+        try:
+            view = fed.frame.pixels if self._region is None else crop(fed.frame.pixels, self._region)
+        except InputError:
+            # A camera that changes its size may change it back; one that never had the region was told a wrong one.
+            if self.tally.frames:
+                return None
+            raise
+        return classifier.classify(view) if self._is_due(fed.frame, view) else None
 
     def _is_due(self, frame: Frame, view: Image) -> bool:
         next_pace, due = step_pace(self._pace, frame.captured_ns)
@@ -183,16 +195,23 @@ class Camera:
     def _tell(self, events: Sequence[Event], at: float, event_sinks: Sequence[EventSink]) -> None:
         for event in events:
             for sink in event_sinks:
-                sink.tell(CameraEvent(self._source.name, at, event))
+                sink.tell(CameraEvent(self._source.name, at, event, self._place))
 
 
-def finished_result(frame: Frame, prediction: Prediction, *, dropped: int = 0) -> Result:
+def finished_result(frame: Frame, prediction: Prediction, *, dropped: int = 0, camera: int = 0) -> Result:
     """The result of a frame that has just been classified."""
-    return Result(frame, prediction, (time.monotonic_ns() - frame.captured_ns) / 1e6, dropped)
+    return Result(frame, prediction, (time.monotonic_ns() - frame.captured_ns) / 1e6, dropped, camera=camera)
 
 
 def _preparing(spec: PreprocessSpec, region: Region | None) -> Prepare:
     preprocessor = Preprocessor(spec)
-    if region is None:
-        return preprocessor
-    return lambda pixels, out: preprocessor(crop(pixels, region), out)
+
+    def prepare(pixels: Image, out: Image | None) -> Image | None:
+        try:
+            view = pixels if region is None else crop(pixels, region)
+        except InputError:
+            # The camera's turn will meet the same, and knows what to make of it.
+            return None
+        return preprocessor(view, out)
+
+    return prepare

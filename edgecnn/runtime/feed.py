@@ -13,11 +13,14 @@ from edgecnn.core.preprocess import Image
 from edgecnn.runtime.closing import Closing
 from edgecnn.runtime.sources import FrameSource
 
-CLOSE_TIMEOUT_S = 1.0
+CLOSE_TIMEOUT_S = 0.4
 """How long closing waits for a camera that is just being opened or cannot be interrupted."""
 
-Prepare = Callable[[Image, Image | None], Image]
-"""Makes the classifier's pixels of a frame's (uint8 HWC RGB), in the array given second where there is one."""
+Prepare = Callable[[Image, Image | None], Image | None]
+"""Makes the classifier's pixels of a frame's (uint8 HWC RGB), in the array given second where there is one.
+
+None where there is nothing to be made of this frame.
+"""
 
 
 class NoFrameYet(Exception):
@@ -126,7 +129,7 @@ class Feed(Closing):
             return None
         started_ns = time.perf_counter_ns()
         pixels = self._prepare(frame.pixels, spare.prepared.pixels if spare and spare.prepared else None)
-        return Prepared(pixels, (time.perf_counter_ns() - started_ns) / 1e6)
+        return None if pixels is None else Prepared(pixels, (time.perf_counter_ns() - started_ns) / 1e6)
 
     def _publish(self, fed: FedFrame) -> FedFrame | None:
         """Puts `fed` where the reader finds it; returns one that nobody uses now, if there is any."""

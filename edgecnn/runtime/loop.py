@@ -42,7 +42,7 @@ def run_loop(
     cameras: list[Camera] = []
     with ExitStack() as owned:
         owned.callback(lambda: close_feeds([camera.feed for camera in cameras]))
-        cameras.extend(Camera(source, settings, classifier, changed) for source in sources)
+        cameras.extend(Camera(place, source, settings, classifier, changed) for place, source in enumerate(sources))
         try:
             ended = _take_turns(cameras, classifier, sinks, event_sinks, watchers, settings.max_frames, changed, stop)
         except KeyboardInterrupt:

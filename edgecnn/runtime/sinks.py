@@ -34,6 +34,8 @@ class Result:
     """Frames of the source lost so far, all told."""
     decision: Decision | None = None
     """What holds after this frame, where decisions are made."""
+    camera: int = 0
+    """Which of the run's sources it came from, counted from 0; a folder's frames are named after their files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class CameraEvent:
     at: float
     """Unix time in seconds."""
     event: Event
+    camera: int = 0
+    """Which of the run's sources, counted from 0."""
 
 
 class Sink(Protocol):

@@ -39,7 +39,7 @@ class RunSummary:
     dropped: int
     """Frames of a live source that a newer one replaced."""
     skipped: int
-    """Frames that were not classified: too soon after the last, or without motion."""
+    """Frames that were not classified: too soon after the last, without motion, or too small for the region."""
     unreadable: tuple[str, ...]
     """Images that were passed over since they cannot be decoded."""
     bad_pictures: int

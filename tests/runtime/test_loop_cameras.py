@@ -152,6 +152,19 @@ def test_only_the_region_is_classified(gate: dict[str, float], tmp_path: Path) -
     assert classifier.brightnesses == [1.0]
 
 
+def test_a_picture_that_became_too_small_for_the_region_is_skipped(tmp_path: Path) -> None:
+    for number, width in enumerate((60, 30, 60)):
+        assert cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((40, width, 3), np.uint8))
+    with open_source(str(tmp_path)) as source:
+        (summary,) = run_loop(Brightness(), [source], [], LoopSettings(region=parse_region("20,0,40,40")))
+    assert (summary.frames, summary.skipped) == (2, 1)
+
+
+def test_a_region_that_never_fitted_is_refused(tmp_path: Path) -> None:
+    with open_source(write_grays(tmp_path / "photos", [10])) as source, pytest.raises(InputError, match="60x40"):
+        run_loop(Brightness(), [source], [], LoopSettings(region=parse_region("20,0,100,40")))
+
+
 def test_every_limits_the_rate_and_counts_what_it_skips() -> None:
     with LoopbackCamera() as camera, open_source(camera.address) as source:
         stop = threading.Event()
