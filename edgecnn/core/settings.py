@@ -14,6 +14,14 @@ from edgecnn.core.precision import Precision
 
 STALL_TIMEOUT_S = 2.0
 """A live source that gives no frame for so long is lost."""
+LOG_SIZE = "10MB"
+"""A log of this size makes way for a new one."""
+LOG_KEEP = 5
+"""So many of the older logs stay."""
+UNCERTAIN = "score=0.6"
+"""When the model is unsure of a frame: below this score."""
+UNCERTAIN_SIZE = "500MB"
+"""A folder of uncertain frames is held below this size."""
 
 
 class Settings(BaseModel):

@@ -1,0 +1,642 @@
+"""The MQTT output against a real broker, which is killed, frozen and brought back."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from edgecnn.core.decision_settings import DecisionSettings
+from edgecnn.core.errors import InputError, WriteError
+from edgecnn.core.frame import Frame, Prediction, Score, StageLatency
+from edgecnn.core.labels import LabelMap
+from edgecnn.runtime.decision import UNKNOWN, DecisionState, Event, decide, decision_rule, event_record
+from edgecnn.runtime.outputs.mqtt import open_mqtt
+from edgecnn.runtime.outputs.mqtt.broker import parse_broker
+from edgecnn.runtime.outputs.mqtt.connection import EVENTS_KEPT
+from edgecnn.runtime.outputs.mqtt.home_assistant import discovery_messages
+from edgecnn.runtime.outputs.mqtt.publishing import MqttOutput, state_record
+from edgecnn.runtime.outputs.mqtt.topics import topic_levels
+from edgecnn.runtime.outputs.output import ItemsLost
+from edgecnn.runtime.outputs.queued import QueuedOutput
+from edgecnn.runtime.sinks import CameraEvent, Result, result_record
+from edgecnn.runtime.sources.surviving import Backoff
+from tests.runtime.outputs.mosquitto import WHY_NO_BROKER, Heard, Listener, Mosquitto, wait_until
+
+needs_broker = pytest.mark.skipif(bool(WHY_NO_BROKER), reason=WHY_NO_BROKER)
+
+QUICK = Backoff(first_s=0.02, longest_s=0.1)
+LABELS = LabelMap(("cat", "dog"))
+SECRET = "s3cret/@%word"
+STATUS, RESULT, EVENT, STATE = "t/status", "t/door/result", "t/door/event", "t/door/state"
+BULKY = "x" * 100_000
+"""A label that makes a few dozen results fill every buffer on the way to the broker."""
+
+
+CAMERAS = ("door", "yard")
+
+
+def a_result(number: int = 0, *, label: str = "cat", camera: int = 0) -> Result:
+    frame = Frame(np.zeros((2, 2, 3), np.uint8), CAMERAS[camera], number, 1700000000.25, 9_000_000_000, 1.5)
+    top = (Score(label, 0, 0.75), Score("dog", 1, 0.25))
+    return Result(frame, Prediction(top, StageLatency(0.5, 4.0, 0.125)), 40.0, 0, camera=camera)
+
+
+def an_event(number: int = 0) -> CameraEvent:
+    return CameraEvent(CAMERAS[0], float(number), Event("entered", Score("cat", 0, 0.75), number, None))
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path) as broker:
+        yield broker
+
+
+def opened(
+    broker: Mosquitto, login: str = "", *, password: str | None = None, home_assistant: bool = False, tls: bool = False
+) -> MqttOutput:
+    return open_mqtt(
+        f"{'mqtts' if tls else 'mqtt'}://{login}127.0.0.1:{broker.port}/t",
+        cameras=CAMERAS,
+        labels=LABELS,
+        model="pets",
+        home_assistant=home_assistant,
+        password=password,
+        reconnecting=QUICK,
+    )
+
+
+@contextlib.contextmanager
+def an_output(broker: Mosquitto, login: str = "", **options: Any) -> Iterator[MqttOutput]:
+    """One whose events may be lost at the end, as its broker may be away by then."""
+    output = opened(broker, login, **options)
+    try:
+        yield output
+    finally:
+        with contextlib.suppress(ItemsLost):
+            output.close()
+
+
+def a_broker_with_logins(folder: Path) -> Mosquitto:
+    return Mosquitto(folder, logins={"device": "pw", "listener": "pw"})
+
+
+@contextlib.contextmanager
+def heard_from_the_start(broker: Mosquitto) -> Iterator[Listener]:
+    """Starts a broker that is down, and lets the device in when there is someone who listens."""
+    broker.change_logins({"listener": "pw"})
+    broker.start()
+    with Listener(broker.port, login=("listener", "pw")) as listener:
+        broker.change_logins({"device": "pw", "listener": "pw"})
+        yield listener
+
+
+def retained_for_home_assistant(broker: Mosquitto) -> list[Heard]:
+    with Listener(broker.port, topics="homeassistant/#") as listener:
+        # What is retained comes before what is published now.
+        listener.publish("homeassistant/end", "")
+        listener.wait_for("homeassistant/end")
+        return [heard for heard in listener.heard if heard.retain]
+
+
+def error_of(output: MqttOutput, item: Result | CameraEvent) -> str:
+    """Why `item` was not delivered; empty if it was."""
+    try:
+        output.take(item)
+    except WriteError as error:
+        return str(error)
+    return ""
+
+
+def wait_for_error(output: MqttOutput, part: str) -> str:
+    """The first error with `part` in it."""
+    errors: list[str] = []
+
+    def has_come() -> bool:
+        errors.append(error_of(output, a_result()))
+        assert "\n" not in errors[-1]
+        return part in errors[-1]
+
+    wait_until(has_come, f"an error with {part!r}")
+    return errors[-1]
+
+
+def wait_for_delivery(output: MqttOutput, number: int = 0) -> None:
+    wait_until(lambda: not error_of(output, a_result(number)), "a result that can be delivered")
+
+
+@contextlib.contextmanager
+def nothing_left_behind() -> Iterator[None]:
+    """Threads and descriptors are as many afterwards as before."""
+
+    def owned() -> tuple[int, int]:
+        gc.collect()
+        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+    threads, descriptors = owned()
+    yield
+    wait_until(lambda: owned()[0] <= threads and owned()[1] <= descriptors, f"{threads} threads, {descriptors} files")
+
+
+@needs_broker
+def test_results_and_events_arrive_as_their_records(broker: Mosquitto) -> None:
+    with Listener(broker.port) as listener, an_output(broker) as output:
+        for number in range(3):
+            output.take(a_result(number))
+        output.take(an_event(4))
+        output.take(a_result(camera=1))
+        results = listener.wait_for(RESULT, 3)
+        assert [heard.record for heard in results] == [result_record(a_result(number)) for number in range(3)]
+        assert {(heard.qos, heard.expiry_s) for heard in results} == {(0, 60)}
+        (event,) = listener.wait_for(EVENT)
+        assert event.record == event_record(an_event(4).event, "door", 4.0)
+        assert event.qos == 1
+        assert listener.wait_for("t/yard/result")[0].record["source"] == "yard"
+    with Listener(broker.port) as late:
+        late.wait_for(STATE)
+        assert not late.on(RESULT) and not late.on(EVENT)
+
+
+@needs_broker
+def test_the_state_is_published_when_the_label_changes_and_stays_for_those_who_come_later(broker: Mosquitto) -> None:
+    with Listener(broker.port) as listener, an_output(broker) as output:
+        for number, label in enumerate(("cat", "cat", "dog", "dog", "cat", "dog")):
+            output.take(a_result(number, label=label))
+        states = listener.wait_for(STATE, 4)
+        assert [heard.record["label"] for heard in states] == ["cat", "dog", "cat", "dog"]
+        assert states[0].record == {"label": "cat", "index": 0, "score": 0.75, "since": 1700000000.25}
+        assert {heard.qos for heard in states} == {1}
+        with Listener(broker.port) as late:
+            (state,) = late.wait_for(STATE)
+            assert state.retain and state.record["label"] == "dog"
+
+
+@needs_broker
+def test_the_status_is_online_and_after_an_orderly_end_offline_and_nothing_is_left_behind(broker: Mosquitto) -> None:
+    with Listener(broker.port) as listener:
+        with nothing_left_behind(), an_output(broker) as output:
+            output.take(a_result())
+            listener.wait_for(STATUS)
+            with Listener(broker.port) as late:
+                (status,) = late.wait_for(STATUS)
+                assert status.retain and status.payload == "online"
+        assert [heard.payload for heard in listener.wait_for(STATUS, 2)] == ["online", "offline"]
+        # A last will would have come by the time of what is published after it.
+        with an_output(broker):
+            payloads = [heard.payload for heard in listener.wait_for(STATUS, 3)]
+        assert payloads == ["online", "offline", "online"]
+
+
+@needs_broker
+def test_what_was_taken_just_before_the_end_is_delivered(broker: Mosquitto) -> None:
+    with Listener(broker.port) as listener:
+        with an_output(broker) as output:
+            for number in range(50):
+                output.take(a_result(number))
+                output.take(an_event(number))
+        assert [heard.record["at"] for heard in listener.wait_for(EVENT, 50)] == list(range(50))
+        assert len(listener.wait_for(RESULT, 50)) == 50
+
+
+@contextlib.contextmanager
+def a_run_of_its_own(broker: Mosquitto) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with an output, which is killed at the latest at the end."""
+    script = """
+import sys, time
+from edgecnn.core.labels import LabelMap
+from edgecnn.runtime.outputs.mqtt import open_mqtt
+output = open_mqtt(sys.argv[1], cameras=["door", "yard"], labels=LabelMap(("cat",)), model="pets")
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", script, f"mqtt://127.0.0.1:{broker.port}/t"]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@needs_broker
+def test_a_process_that_dies_leaves_its_last_will(broker: Mosquitto) -> None:
+    with Listener(broker.port) as listener:
+        with a_run_of_its_own(broker):
+            assert listener.wait_for(STATUS)[0].payload == "online"
+        assert listener.wait_for(STATUS, 2)[1].payload == "offline"
+        with Listener(broker.port) as late:
+            assert late.wait_for(STATUS)[0].payload == "offline"
+
+
+@needs_broker
+def test_the_last_will_of_a_former_run_that_is_noticed_late_says_nothing_of_the_new_one(broker: Mosquitto) -> None:
+    with Listener(broker.port) as listener, a_run_of_its_own(broker) as former:
+        listener.wait_for(STATUS)
+        # As if its power had been cut: the connection stays.
+        former.send_signal(signal.SIGSTOP)
+        with an_output(broker) as output:
+            wait_for_delivery(output)
+            former.kill()
+            former.wait()
+            output.take(an_event())
+            listener.wait_for(EVENT)
+            assert [heard.payload for heard in listener.on(STATUS)] == ["online", "offline", "online"]
+
+
+@needs_broker
+def test_a_broker_that_is_down_at_first_is_no_error_and_is_used_when_it_comes_up(broker: Mosquitto) -> None:
+    broker.kill()
+    with an_output(broker) as output:
+        error = wait_for_error(output, "not connected")
+        assert error == f"mqtt://127.0.0.1:{broker.port}: not connected: Connection refused; it is tried again"
+        broker.start()
+        wait_for_delivery(output)
+
+
+@needs_broker
+def test_after_a_restart_events_come_late_states_anew_and_results_of_the_outage_not_at_all(tmp_path: Path) -> None:
+    with a_broker_with_logins(tmp_path) as broker, an_output(broker, "device:pw@", home_assistant=True) as output:
+        wait_for_delivery(output, 1)
+        broker.kill()
+        wait_for_error(output, "not connected")
+        for number in range(20):
+            assert not error_of(output, an_event(number))
+            assert error_of(output, a_result(2, label="dog"))
+        with heard_from_the_start(broker) as listener:
+            assert [heard.record["at"] for heard in listener.wait_for(EVENT, 20)] == list(range(20))
+            wait_for_delivery(output, 3)
+            assert {heard.record["frame"] for heard in listener.wait_for(RESULT)} == {3}
+            assert listener.wait_for(STATUS)[0].payload == "online"
+            # What was under way when the broker died comes once more, before what is the case now.
+            wait_until(
+                lambda: [heard.record["label"] for heard in listener.on(STATE)][-2:] == ["dog", "cat"], "the states"
+            )
+            discovery = {heard.topic for heard in listener.heard if heard.topic.startswith("homeassistant/sensor/")}
+            assert len(discovery) == 4
+
+
+@needs_broker
+def test_home_assistant_finds_the_cameras_whenever_it_looks_if_that_is_wanted(broker: Mosquitto) -> None:
+    with an_output(broker) as output, Listener(broker.port, topics="homeassistant/#") as listener:
+        wait_for_delivery(output)
+        assert not listener.heard
+    with an_output(broker, home_assistant=True) as output:
+        wait_for_delivery(output)
+        wait_until(lambda: len(retained_for_home_assistant(broker)) == 4, "two sensors for each of two cameras")
+        found = retained_for_home_assistant(broker)
+        device_id = found[0].topic.split("/")[2]
+        assert {heard.topic: heard.record for heard in found} == discovery_messages(
+            "t", [("door", "door"), ("yard", "yard")], LABELS, model="pets", device_id=device_id
+        )
+
+
+@needs_broker
+def test_of_too_many_events_in_an_outage_the_newest_are_kept_and_the_others_said_to_be_lost(tmp_path: Path) -> None:
+    extra = 5
+    with a_broker_with_logins(tmp_path) as broker, an_output(broker, "device:pw@") as output:
+        wait_for_delivery(output)
+        broker.kill()
+        wait_for_error(output, "not connected")
+        errors = [error_of(output, an_event(number)) for number in range(EVENTS_KEPT + extra)]
+        assert not any(errors[:EVENTS_KEPT])
+        assert all("an event is lost" in error for error in errors[EVENTS_KEPT:])
+        with heard_from_the_start(broker) as listener:
+            events = listener.wait_for(EVENT, EVENTS_KEPT)
+            assert [heard.record["at"] for heard in events] == list(range(extra, EVENTS_KEPT + extra))
+
+
+@needs_broker
+def test_a_frozen_broker_never_blocks_the_run_and_results_flow_again_when_it_wakes(broker: Mosquitto) -> None:
+    capacity = 8
+    with Listener(broker.port) as listener, QueuedOutput(opened(broker), capacity=capacity) as queued:
+        queued(a_result(0))
+        listener.wait_for(RESULT)
+        broker.freeze()
+        # That this ends, with the broker as it is, is the proof.
+        numbers = itertools.count(1)
+
+        def drops_and_fails() -> bool:
+            queued(a_result(next(numbers), label=BULKY))
+            return queued.status.dropped > 0 and "took nothing" in queued.status.last_error
+
+        wait_until(drops_and_fails, "results that were dropped and results that could not be delivered")
+        for _ in range(100):
+            queued(a_result(next(numbers), label=BULKY))
+        status, count = queued.status, next(numbers)
+        assert status.failing
+        assert count - capacity - 1 <= status.delivered + status.dropped + status.failed <= count
+        broker.thaw()
+
+        def flows() -> bool:
+            queued(a_result(next(numbers)))
+            return int(listener.on(RESULT)[-1].record["frame"]) > count
+
+        wait_until(flows, "results again")
+        wait_until(lambda: not queued.status.failing, "an output that is well again")
+
+
+@needs_broker
+def test_what_a_frozen_broker_does_not_take_is_not_kept_for_it(broker: Mosquitto) -> None:
+    with Listener(broker.port) as listener, an_output(broker) as output:
+        wait_for_delivery(output)
+        listener.wait_for(RESULT)
+        broker.freeze()
+        numbers = iter(range(1, 10_000))
+        accepted: list[int] = [0]
+        refused: list[int] = []
+        while len(refused) < 3:
+            number = next(numbers)
+            (refused if error_of(output, a_result(number, label=BULKY)) else accepted).append(number)
+        broker.thaw()
+        wait_for_delivery(output, 10_000)
+        wait_until(lambda: listener.on(RESULT)[-1].record["frame"] == 10_000, "the newest result")
+        assert [heard.record["frame"] for heard in listener.on(RESULT)] == [*accepted, 10_000]
+
+
+@needs_broker
+@pytest.mark.parametrize("fate", ["freeze", "kill"])
+def test_closing_leaves_nothing_behind_whatever_the_broker_does(broker: Mosquitto, fate: str) -> None:
+    with nothing_left_behind(), an_output(broker) as output:
+        wait_for_delivery(output)
+        getattr(broker, fate)()
+        with contextlib.suppress(WriteError):
+            output.take(an_event())
+
+
+@needs_broker
+def test_closing_before_a_frozen_broker_ever_answered_leaves_nothing_behind(broker: Mosquitto) -> None:
+    broker.freeze()
+    with nothing_left_behind(), an_output(broker) as output:
+        assert "not connected: no answer yet" in error_of(output, a_result())
+
+
+@needs_broker
+def test_a_frozen_broker_that_wakes_after_the_end_hears_of_it(broker: Mosquitto) -> None:
+    with Listener(broker.port) as listener:
+        with an_output(broker) as output:
+            wait_for_delivery(output)
+            listener.wait_for(STATUS)
+            broker.freeze()
+        broker.thaw()
+        assert listener.wait_for(STATUS, 2)[1].payload == "offline"
+
+
+@needs_broker
+def test_a_wrong_password_is_said_never_shown_and_can_be_put_right(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path, logins={"device": "another"}) as broker,
+        QueuedOutput(opened(broker, f"device:{quote(SECRET, safe='')}@"), capacity=8) as queued,
+    ):
+
+        def failed_with(part: str) -> bool:
+            queued(a_result())
+            return part in queued.status.last_error
+
+        wait_until(lambda: failed_with("Not authorized"), "a refusal")
+        name = f"mqtt://127.0.0.1:{broker.port}"
+        assert queued.status.name == name
+        assert queued.status.last_error == "not connected: Not authorized; check user and password"
+        shown = [str(queued.status), *(thread.name for thread in threading.enumerate())]
+        assert not any(SECRET in text or quote(SECRET, safe="") in text for text in shown)
+        broker.change_logins({"device": SECRET})
+        delivered = queued.status.delivered
+        wait_until(lambda: failed_with("") and queued.status.delivered > delivered, "a result that is delivered")
+
+
+@needs_broker
+def test_what_the_broker_does_not_let_the_user_publish_is_said(tmp_path: Path) -> None:
+    rules = "user device\ntopic write t/status\ntopic write t/door/result\n"
+    with (
+        Mosquitto(tmp_path, logins={"device": "pw"}, rules=rules) as broker,
+        an_output(broker, "device:pw@") as output,
+    ):
+        output.take(an_event())
+        error = wait_for_error(output, "refused")
+        assert error.endswith("refused a message: Not authorized; check what it lets this user publish")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate that 127.0.0.1 signed for itself, and its key, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: no certificate for a broker")
+    folder = tmp_path_factory.mktemp("tls")
+    parts = [folder / "key.pem", folder / "certificate.pem"]
+    command = f"openssl req -x509 -nodes -newkey rsa:2048 -keyout {parts[0]} -out {parts[1]} -days 2 -subj /CN=broker"
+    extension = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command.split(), *extension], check=True, capture_output=True, timeout=100)
+    both = folder / "both.pem"
+    both.write_text("".join(part.read_text() for part in parts))
+    return both
+
+
+@needs_broker
+def test_over_tls_a_broker_is_used_if_its_certificate_is_trusted(
+    tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Mosquitto(tmp_path, certificate=certificate) as broker:
+        with an_output(broker, tls=True) as output:
+            wait_for_error(output, "self-signed certificate, name the file of a certificate to trust in SSL_CERT_FILE")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with nothing_left_behind(), an_output(broker, tls=True) as output:
+            for number in range(20):
+                wait_for_delivery(output, number)
+                output.take(an_event(number))
+
+
+@contextlib.contextmanager
+def something_that_answers(answer: bytes) -> Iterator[str]:
+    """The address of a server that says `answer` to whoever connects, and hangs up if that is nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as connections:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection = connections.enter_context(server.accept()[0])
+                    connection.recv(1024)
+                    connection.sendall(answer)
+                    if not answer:
+                        connection.close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"mqtt://127.0.0.1:{server.getsockname()[1]}/t"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"", "no MQTT 5 broker answered; it is tried again"),
+        (bytes.fromhex("20050000ffffff"), "Protocol error; it is tried again"),
+        (bytes.fromhex("2003000000 3000"), "Protocol error; it is tried again"),
+        (bytes.fromhex("20020001"), "Unsupported protocol version; it is tried again"),
+        (bytes.fromhex("2003008600"), "Bad user name or password; check user and password"),
+        (
+            bytes.fromhex("2003000000 e0068e041f000178"),
+            "Session taken over; another run has the same topic prefix and cameras, stop one of them",
+        ),
+        (bytes.fromhex("2003000000 e0068b041f000178"), "Server shutting down; it is tried again"),
+    ],
+)
+def test_why_there_is_no_connection_is_said(answer: bytes, error: str) -> None:
+    with something_that_answers(answer) as address:
+        output = open_mqtt(address, cameras=["door"], labels=LABELS, model="pets", reconnecting=QUICK)
+        with contextlib.closing(output):
+            wait_for_error(output, f"{output.name}: not connected: {error}")
+
+
+def test_a_state_is_the_best_class_or_where_decisions_are_made_what_is_decided_and_since_when() -> None:
+    result = a_result(label="dog")
+    assert state_record(result) == {"label": "dog", "index": 0, "score": 0.75, "since": 1700000000.25}
+
+    rule = decision_rule(DecisionSettings(smoothing="none", enter_after_s=1.0), LABELS)
+    probabilities = np.array([0.9, 0.1], np.float32)
+    state, undecided = decide(rule, DecisionState(), probabilities, 6_000_000_000)
+    assert state_record(replace(result, decision=undecided)) == {
+        "label": "unknown",
+        "index": UNKNOWN,
+        "score": 0.9,
+        "since": 1700000000.25,
+    }
+    state, _ = decide(rule, state, probabilities, 7_000_000_000)
+    _, decided = decide(rule, state, probabilities, 9_000_000_000)
+    assert state_record(replace(result, decision=decided)) == {
+        "label": "cat",
+        "index": 0,
+        "score": 0.9,
+        "since": 1699999998.25,
+    }
+
+
+@needs_broker
+def test_events_that_the_broker_never_confirmed_are_lost_when_the_run_ends(broker: Mosquitto) -> None:
+    output = opened(broker)
+    output.take(a_result())
+    broker.freeze()
+    for number in range(3):
+        output.take(an_event(number))
+    with pytest.raises(ItemsLost, match="3 events were not confirmed") as caught:
+        output.close()
+    assert caught.value.items == 3
+
+
+def test_addresses_say_all_that_there_is_to_say() -> None:
+    broker = parse_broker("mqtts://us%40er:p%2Fw%40@[::1]:99/gar%20den/%C3%BCber/")
+    assert (broker.tls, broker.host, broker.port, broker.prefix) == (True, "::1", 99, "gar den/über")
+    assert (broker.user, broker.password) == ("us@er", "p/w@")
+    assert broker.name == "mqtts://[::1]:99"
+
+
+def test_what_an_address_leaves_out_has_defaults() -> None:
+    plain, tls = parse_broker("mqtt://Host"), parse_broker("mqtts://host/")
+    assert (plain.tls, plain.host, plain.port, plain.user, plain.password) == (False, "host", 1883, None, None)
+    assert (tls.tls, tls.port, tls.name) == (True, 8883, "mqtts://host")
+    assert re.fullmatch(r"edgecnn/[a-z0-9-]+", plain.prefix) and plain.prefix == tls.prefix
+    assert plain.name == "mqtt://host"
+
+
+def test_the_password_of_the_environment_comes_before_that_of_the_address() -> None:
+    assert parse_broker("mqtt://user:old@host", "new").password == "new"
+    assert parse_broker("mqtt://user@host", "new").password == "new"
+    assert parse_broker("mqtt://user:old@host", None).password == "old"
+    assert "new" not in repr(parse_broker("mqtt://user:old@host", "new"))
+
+
+@given(
+    user=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    password=st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    port=st.integers(1, 65535),
+    prefix=st.lists(st.text("aZ9äß -_.~:@?&%$", min_size=1), min_size=1).map("/".join).filter(lambda p: p[0] != "$"),
+)
+@example(user="@", password="://@%2F", port=1, prefix="a")
+def test_whatever_is_escaped_comes_back(user: str, password: str, port: int, prefix: str) -> None:
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    broker = parse_broker(f"mqtt://{login}@host:{port}/{quote(prefix)}")
+    assert (broker.user, broker.password, broker.port, broker.prefix) == (user, password, port, prefix)
+    assert broker.name == ("mqtt://host" if port == 1883 else f"mqtt://host:{port}")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "host",
+        "http://u:PASSWORD@host",
+        "u:PASSWORD@host",
+        "mqtt://",
+        "mqtt:///prefix",
+        "mqtt://u:PASSWORD@",
+        "mqtt://u:PASSWORD@host:port",
+        "mqtt://u:PASSWORD@host:0",
+        "mqtt://u:PASSWORD@host:65536",
+        "mqtt://u:PASSWORD@[::1",
+        "mqtt://u:PASSWORD@a..b",
+        "mqtt://u:PASSWORD@host/a/+/b",
+        "mqtt://u:PASSWORD@host/%2B",
+        "mqtt://u:PASSWORD@host/a/#",
+        "mqtt://u:PASSWORD@host/%23",
+        "mqtt://u:PASSWORD@host/a//b",
+        "mqtt://u:PASSWORD@host/$SYS",
+        "mqtt://u:PASSWORD@host/%00",
+        "mqtt://u:PASSWORD@host/%FF",
+        "mqtt://u:%FFPASSWORD@host",
+        "mqtt://u:PASSWORD@host/a b",
+        "mqtt://u:PASSWORD@host\n/a",
+        "mqtt://u:PASSWORD@ho\0st",
+        "mqtt://u:1/PASSWORD@host",
+        "mqtt://u:1?PASSWORD@host",
+        "mqtt://u:1#PASSWORD@host",
+        "mqtt://u/x:PASSWORD@host",
+        "mqtt://host?password=PASSWORD",
+    ],
+)
+def test_an_address_that_cannot_be_used_is_an_error_in_one_line_without_the_password(address: str) -> None:
+    with pytest.raises(InputError, match=r"^expected mqtt://") as caught:
+        open_mqtt(address, cameras=["door"], labels=LABELS, model="pets")
+    assert "\n" not in str(caught.value)
+    assert "PASSWORD" not in str(caught.value)
+
+
+def test_a_password_without_a_user_is_an_error() -> None:
+    with pytest.raises(InputError, match="expected a user to go with the password of mqtt://host") as caught:
+        parse_broker("mqtt://host/t", SECRET)
+    assert SECRET not in str(caught.value)
+
+
+@given(st.lists(st.text()))
+@example(["a", "A", "a-2", "a"])
+@example(["玄関", "庭", ""])
+def test_every_camera_has_a_topic_level_of_its_own_that_any_broker_takes(names: list[str]) -> None:
+    levels = topic_levels(names)
+    assert len(set(levels)) == len(levels) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", level) for level in levels)
+
+
+def test_topic_levels_can_be_read() -> None:
+    names = ["rtsp://user:***@10.0.0.2/live", "Haustür", "haustur", "玄関", "/dev/video0"]
+    assert list(topic_levels(names)) == [
+        "rtsp-user-10-0-0-2-live",
+        "haustur",
+        "haustur-2",
+        "camera",
+        "dev-video0",
+    ]
