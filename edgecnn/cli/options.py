@@ -13,6 +13,8 @@ from edgecnn.core.settings import Settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
+Model = Annotated[Path, typer.Argument(help="A .tflite file.")]
+TopK = Annotated[int, typer.Option(help="How many classes to tell.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
 Threads = Annotated[int, typer.Option(help="Threads of the interpreter.", min=1)]
 Labels = Annotated[Path | None, typer.Option(help="Labels, one a line, for a model file that does not carry its own.")]

@@ -57,7 +57,10 @@ def test_a_camera_that_dies_and_comes_back_is_seen_again_until_sigterm(colour_mo
         process.send_signal(signal.SIGTERM)
         outcome = finish(process)
     assert outcome.status == 0
-    assert outcome.told[0].startswith("stopped: ")
+    lost, back, ended = outcome.told[:3]
+    assert lost.startswith(f"{camera.address} is lost, opening it again: ")
+    assert back.startswith(f"{camera.address} is back")
+    assert ended.startswith("stopped: ")
     assert "came back 1 times" in outcome.told
 
 

@@ -1,0 +1,5 @@
+"""The live web page of a run: pictures, results, events and figures in a browser, metrics for Prometheus."""
+
+from edgecnn.runtime.web.page import LivePage, open_page
+
+__all__ = ["LivePage", "open_page"]

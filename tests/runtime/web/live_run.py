@@ -1,0 +1,169 @@
+"""A real run with a live page: a tiny model whose classes are colours, a camera whose colour can be set, HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+
+from edgecnn.core.decision_settings import DecisionSettings
+from edgecnn.core.model_file import append_associated_files
+from edgecnn.core.preprocess import Image
+from edgecnn.core.tflite_metadata import build_metadata
+from edgecnn.runtime.classifier import Classifier, load_model
+from edgecnn.runtime.decision import decision_rule
+from edgecnn.runtime.loop import LoopSettings, run_loop
+from edgecnn.runtime.sources import FrameSource
+from edgecnn.runtime.tally import RunSummary
+from edgecnn.runtime.web import LivePage
+from tests.pixel_model import pixel_card, pixel_model
+from tests.runtime.loopback_camera import LoopbackCamera
+
+DEADLINE_S = 60.0
+COLOURS = ("red", "green", "blue")
+
+INSTANT = DecisionSettings(smoothing="none", enter_score=0.6, enter_after_s=0, leave_after_s=0)
+
+
+def colour_classifier(folder: Path, labels: tuple[str, ...] = COLOURS) -> Classifier:
+    """Scores the three channels of a picture's mean colour from 0 to 1."""
+    card = pixel_card(1, 1, labels)
+    spec = card.preprocess.model_copy(update={"mean": (0.0,) * 3, "std": (255.0,) * 3})
+    card = card.model_copy(update={"preprocess": spec, "precision": "float32"})
+    metadata = build_metadata(card.name, spec, len(labels), "Apache-2.0")
+    path = folder / "colours.tflite"
+    path.write_bytes(append_associated_files(pixel_model(1, 1, "float32", metadata=metadata), card))
+    return Classifier(load_model(path), top_k=3)
+
+
+def plain_picture(rgb: tuple[int, int, int]) -> Image:
+    return np.full((48, 64, 3), rgb, np.uint8)
+
+
+class ColourCamera(LoopbackCamera):
+    """Sees nothing but `rgb`."""
+
+    def __init__(self, rgb: tuple[int, int, int] = (255, 0, 0)) -> None:
+        self.rgb = rgb
+        super().__init__(per_second=20)
+
+    def _stream(self, client: BaseHTTPRequestHandler) -> None:
+        dead = self.dead
+        try:
+            while not dead.is_set():
+                if not self.stalled.is_set():
+                    bgr = plain_picture(self.rgb)[..., ::-1]
+                    self._send(client, cv2.imencode(".jpg", bgr)[1].tobytes())
+                time.sleep(self.period_s)
+        except OSError:
+            return
+
+
+class LiveRun:
+    """Owns the thread of a run, until it is stopped."""
+
+    def __init__(self, classifier: Classifier, sources: Sequence[FrameSource], page: LivePage, decides: bool) -> None:
+        self._stop = threading.Event()
+        self._summaries: tuple[RunSummary, ...] = ()
+        self._failure: BaseException | None = None
+        rule = decision_rule(INSTANT, classifier.labels) if decides else None
+        self._thread = threading.Thread(target=self._run, args=(classifier, sources, page, LoopSettings(rule=rule)))
+        self._thread.start()
+
+    def stop(self) -> tuple[RunSummary, ...]:
+        self._stop.set()
+        return self.end()
+
+    def end(self) -> tuple[RunSummary, ...]:
+        """Waits until the run ends by itself."""
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+        return self._summaries
+
+    def _run(
+        self, classifier: Classifier, sources: Sequence[FrameSource], page: LivePage, settings: LoopSettings
+    ) -> None:
+        try:
+            self._summaries = run_loop(classifier, sources, [page], settings, event_sinks=[page], stop=self._stop)
+        except BaseException as failure:  # noqa: BLE001 - raised again by `stop`
+            self._failure = failure
+
+
+@contextmanager
+def live_run(
+    classifier: Classifier, sources: Sequence[FrameSource], page: LivePage, *, decides: bool = False
+) -> Iterator[LiveRun]:
+    run = LiveRun(classifier, sources, page, decides)
+    try:
+        yield run
+    finally:
+        run.stop()
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(url: str, path: str = "/", *, method: str = "GET", host: str = "", **headers: str) -> Answer:
+    """One request to the page at `url`, whose own path and token are not used; `_` in a header's name is a dash."""
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=DEADLINE_S)
+    try:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers={**({"Host": host} if host else {}), **named})
+        answer = connection.getresponse()
+        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+def hear(url: str, path: str = "/events") -> Iterator[tuple[str, Any]]:
+    """Server-sent events as (name, record), until the server ends."""
+    where = urlsplit(url)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=DEADLINE_S)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        assert answer.status == 200, answer.read()
+        name = ""
+        for line in iter(answer.readline, b""):
+            if line.startswith(b"event: "):
+                name = line.decode().removeprefix("event: ").strip()
+            elif line.startswith(b"data: "):
+                yield name, json.loads(line.removeprefix(b"data: "))
+    finally:
+        connection.close()
+
+
+def decoded(jpeg: bytes) -> Image:
+    bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert bgr is not None
+    return np.ascontiguousarray(bgr[..., ::-1]).astype(np.uint8)
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not true():
+        assert time.monotonic() < deadline_s, f"not within {DEADLINE_S:g} s: {what}"
+        time.sleep(0.02)
