@@ -14,7 +14,7 @@ import pytest
 from edgecnn.core.errors import InputError
 from edgecnn.core.frame import Frame, Prediction, Score, StageLatency
 from edgecnn.runtime.display import draw_caption, open_display
-from edgecnn.runtime.sinks import Result, StopRun
+from edgecnn.runtime.sinks import Result
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="DISPLAY is a matter of Linux")
 needs_screen = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no screen to be had: apt install xvfb")
