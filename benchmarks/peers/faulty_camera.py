@@ -1,0 +1,34 @@
+"""The loopback camera of the tests, with faults, in a process of its own. Run by `benchmarks/endurance.py`.
+
+`faulty_camera.py FAULT ...` tells its address in a line of JSON. Each connection has the next of the faults after its
+first pictures. It answers `die`, `come back` and `faults`, each with the number of faults that connections have had.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import cast
+
+PER_SECOND = 100.0
+
+
+def main() -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    from tests.runtime.loopback_camera import Fault, LoopbackCamera
+
+    faults = cast("list[Fault]", sys.argv[1:])
+    # After a fault that the connection survives, it is closed: every one costs a reconnection.
+    with LoopbackCamera(per_second=PER_SECOND, faults=faults, closes_after_fault=True) as camera:
+        print(json.dumps({"address": camera.address}), flush=True)
+        for line in sys.stdin:
+            if line.strip() == "die":
+                camera.die()
+            elif line.strip() == "come back":
+                camera.come_back()
+            print(json.dumps({"faults": camera.faults_done}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

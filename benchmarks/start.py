@@ -1,0 +1,170 @@
+"""From the start of the process to the first label on stdout, and the memory that takes.
+
+    make .venv-base/.ready                                  # the wheel and its base dependencies
+    python benchmarks/start.py --model clothes-int8.tflite
+
+In turns, A B C A B C, each time in a new process of the base environment: `edgecnn run` on the test pattern up to its
+first result, `edgecnn classify` of one JPEG, and OpenCV and LiteRT as tutorials put them together, on the same JPEG.
+The files are in the system's cache, since each program starts a few times before it counts. The memory is the most that
+the process occupied (RSS) until it ended. The result, with the machine and every raw sample, goes to
+benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# The kernel counts the memory of a process from before it became the program, when it was a copy of this one. So this
+# one has to stay small: it imports nothing of OpenCV's or numpy's until all is measured.
+
+HERE = Path(__file__).parent
+ROUNDS, WARM_UP = 20, 2
+MOST_SECONDS, MOST_BYTES = 0.6, 120_000_000
+"""For edgecnn's two commands, the median of the time and of the memory."""
+JUDGED = ("run", "classify")
+
+WRITE_JPEG = """
+import cv2, numpy, sys
+cv2.imwrite(sys.argv[1], numpy.full((480, 640, 3), (9, 99, 199), numpy.uint8))
+"""
+DESCRIBE = """
+import json
+from edgecnn.bench.environment import describe_environment, environment_record
+print(json.dumps(environment_record(describe_environment())))
+"""
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        record = measure(arguments.python, arguments.model.absolute(), arguments.rounds, Path(folder))
+    from edgecnn.core.atomic import write_json
+
+    write_json(arguments.out, record)
+    for name, told in record["programs"].items():
+        print(
+            f"{name}: first line after p50 {told['seconds_p50']:.3f} s, max {told['seconds_max']:.3f} s; "
+            f"memory p50 {told['peak_rss_bytes_p50'] / 1e6:.1f} MB, max {told['peak_rss_bytes_max'] / 1e6:.1f} MB"
+        )
+    for told in record["goals"]:
+        print(f"{told['what']}: {told['value']:g} (at most {told['target']:g}; {'met' if told['met'] else 'not met'})")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="From the start of the process to the first label.")
+    parser.add_argument("--model", type=Path, required=True, help="an int8 .tflite by edgecnn")
+    parser.add_argument(
+        "--python",
+        type=Path,
+        default=HERE.parent / ".venv-base" / "bin" / "python",
+        help="of the environment to measure, with the edgecnn command beside it",
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="starts of each program")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "start.json")
+    arguments = parser.parse_args()
+    if not arguments.python.with_name("edgecnn").exists():
+        parser.error(f"no edgecnn beside {arguments.python}: make .venv-base/.ready, or give --python")
+    return arguments
+
+
+class Start(NamedTuple):
+    """One process."""
+
+    seconds: float
+    """From just before it was started to its first line on stdout."""
+    peak_rss_bytes: int
+    line: str
+
+
+def measure(python: Path, model: Path, rounds: int, folder: Path) -> dict[str, Any]:
+    """All programs in turns."""
+    picture = folder / "picture.jpg"
+    output_of(python, "-c", WRITE_JPEG, picture)
+    edgecnn = python.with_name("edgecnn")
+    programs: dict[str, list[str | Path]] = {
+        "run": [edgecnn, "run", model, "--source", "pattern:640x480@30", "--max-frames", "1", "--json"],
+        "classify": [edgecnn, "classify", model, picture, "--json"],
+        "tutorial": [python, HERE / "peers" / "tutorial_once.py", model, picture],
+    }
+    for command in programs.values():
+        for _ in range(WARM_UP):
+            start(command, folder)
+    samples: dict[str, list[Start]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, command in programs.items():
+            samples[name].append(start(command, folder))
+    return described(python, model, rounds, samples)
+
+
+def start(command: list[str | Path], folder: Path) -> Start:
+    """Starts a program in `folder` and follows it to its end, which must be a good one."""
+    with open(folder / "stderr", "w+") as errors:
+        began_ns = time.monotonic_ns()
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, cwd=folder, env=environment(), text=True
+        )
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        seconds = (time.monotonic_ns() - began_ns) / 1e9
+        with process.stdout as rest:
+            rest.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        # The process has been waited for, which its owner does not know.
+        process.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        if process.returncode != 0 or not line:
+            sys.exit(f"{command[0]} ended with {process.returncode} after the line {line!r}: {errors.read()}")
+    return Start(seconds, usage.ru_maxrss * 1024, line)
+
+
+def environment() -> dict[str, str]:
+    """Without what points a Python at other packages."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+
+def output_of(*command: str | Path) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=environment()).stdout
+
+
+def described(python: Path, model: Path, rounds: int, samples: dict[str, list[Start]]) -> dict[str, Any]:
+    """What the starts come to."""
+    from statistics import median
+
+    from edgecnn.core.model_file import sha256_of
+
+    programs = {
+        name: {
+            "seconds_p50": median(each.seconds for each in starts),
+            "seconds_max": max(each.seconds for each in starts),
+            "peak_rss_bytes_p50": median(each.peak_rss_bytes for each in starts),
+            "peak_rss_bytes_max": max(each.peak_rss_bytes for each in starts),
+        }
+        for name, starts in samples.items()
+    }
+    goals = [
+        {"what": f"{measure} of {name}", "value": value, "target": target, "met": value <= target}
+        for name in JUDGED
+        for measure, target in (("seconds_p50", MOST_SECONDS), ("peak_rss_bytes_p50", MOST_BYTES))
+        for value in [programs[name][measure]]
+    ]
+    return {
+        "format_version": 1,
+        "model": {"name": model.stem, "sha256": sha256_of(model)},
+        "environment": json.loads(output_of(python, "-c", DESCRIBE)),
+        "protocol": {"rounds": rounds, "warm_up": WARM_UP, "cache": "warm"},
+        "programs": programs,
+        "goals": goals,
+        "samples": {name: [each._asdict() for each in starts] for name, starts in samples.items()},
+    }
+
+
+if __name__ == "__main__":
+    main()
