@@ -17,7 +17,7 @@ from edgecnn.core.preprocess import Image, Preprocessor, PreprocessSpec
 from edgecnn.core.settings import STALL_TIMEOUT_S
 from edgecnn.runtime.decision import DecisionRule, DecisionState, Event, decide, finish
 from edgecnn.runtime.feed import FedFrame, Feed, NoFrameYet, Prepare
-from edgecnn.runtime.motion import MotionGate
+from edgecnn.runtime.motion import DEFAULT_MAX_QUIET_S, MotionGate
 from edgecnn.runtime.pace import pace, step_pace
 from edgecnn.runtime.region import Region, crop
 from edgecnn.runtime.sinks import CameraEvent, Ended, EventSink, Result, Sink
@@ -64,6 +64,11 @@ class LoopSettings:
             raise InputError(f"expected 1 frame or more at most, got {self.max_frames}")
         if not 0 <= self.every_s < float("inf"):
             raise InputError(f"expected every as seconds of 0 or more, got {self.every_s:g}")
+
+    @property
+    def longest_pause_s(self) -> float:
+        """How long a camera that is well may be without a result by design."""
+        return self.every_s + (0.0 if self.motion_threshold is None else DEFAULT_MAX_QUIET_S)
 
     @property
     def takes_all(self) -> bool:

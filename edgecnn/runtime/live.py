@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from edgecnn.runtime.classifier import Classifier
 from edgecnn.runtime.display import open_display
@@ -20,6 +20,9 @@ from edgecnn.runtime.service import Service, open_service
 from edgecnn.runtime.sinks import EventSink, Sink
 from edgecnn.runtime.sources import FrameSource, SourceOptions, SurvivingSource, open_source, open_surviving
 from edgecnn.runtime.tally import RunSummary
+
+if TYPE_CHECKING:
+    from edgecnn.runtime.web import LivePage
 
 
 class TextSink(Sink, EventSink, Protocol):
@@ -69,23 +72,11 @@ def run_live(
         service = owned.enter_context(open_service())
         opened = open_surviving if options.retry else open_source
         cameras = [owned.enter_context(opened(source, options.camera)) for source in options.sources]
-        model = classifier.model.path.stem
-        outputs = owned.enter_context(open_outputs(options.outputs, cameras, classifier.labels, model))
+        outputs = owned.enter_context(open_outputs(options.outputs, cameras, classifier.labels, classifier.model.name))
         sinks: list[Sink] = [text, *outputs]
         event_sinks: list[EventSink] = [text, *outputs]
         if options.serve is not None:
-            from edgecnn.runtime.web import open_page  # noqa: PLC0415 - a run without a page starts sooner
-
-            page = owned.enter_context(
-                open_page(
-                    options.serve,
-                    token=options.token,
-                    cameras=cameras,
-                    labels=classifier.labels,
-                    model=model,
-                    outputs=lambda: _statuses(outputs),
-                )
-            )
+            page = owned.enter_context(_opened_page(options.serve, options, cameras, classifier, outputs))
             tell(f"live at {page.url}")
             sinks.append(page)
             event_sinks.append(page)
@@ -103,6 +94,27 @@ def run_live(
         )
         service.stopping()
     return LiveReport(summaries, _statuses(outputs))
+
+
+def _opened_page(
+    address: str,
+    options: LiveOptions,
+    cameras: Sequence[FrameSource],
+    classifier: Classifier,
+    outputs: Sequence[QueuedOutput],
+) -> LivePage:
+    # Imported when it is wanted: a run without a page starts sooner.
+    from edgecnn.runtime.web import QUIET_AFTER_S, open_page  # noqa: PLC0415
+
+    return open_page(
+        address,
+        token=options.token,
+        cameras=cameras,
+        labels=classifier.labels,
+        model=classifier.model.name,
+        outputs=lambda: _statuses(outputs),
+        quiet_after_s=QUIET_AFTER_S + options.loop.longest_pause_s,
+    )
 
 
 def _statuses(outputs: Sequence[QueuedOutput]) -> tuple[OutputStatus, ...]:

@@ -1,5 +1,6 @@
 """The live web page of a run: pictures, results, events and figures in a browser, metrics for Prometheus."""
 
+from edgecnn.runtime.web.health import QUIET_AFTER_S
 from edgecnn.runtime.web.page import LivePage, open_page
 
-__all__ = ["LivePage", "open_page"]
+__all__ = ["QUIET_AFTER_S", "LivePage", "open_page"]

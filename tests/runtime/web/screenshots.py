@@ -106,6 +106,9 @@ def take(model: Path, folder: Path, history_s: float) -> None:
             tab.wait_until("/for [4-9]\\D/.test(document.querySelector('.since').textContent)")
             tab.wait_until("document.querySelector('.badge').textContent === 'Live'")
             tab.screenshot(folder / name)
+        stop.set()
+        run.join()
+        for name, tab in tabs.items():
             _shrink(folder / name, tab.evaluate(_OWN_COLOURS))
 
 

@@ -200,7 +200,7 @@ def test_a_picture_that_no_other_follows_says_how_old_it_is(browser: Chromium, c
         is_live(tab)
         camera.stalled.set()
         tab.wait_until("document.querySelector('.veil .word').textContent", lambda word: word.endswith("s old"))
-        assert tab.evaluate("document.querySelector('.state').textContent") == "No results"
+        tab.wait_until("document.querySelector('.state').textContent", lambda state: state == "No results")
         assert tab.complaints == []
 
 
