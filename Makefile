@@ -56,7 +56,7 @@ $(VENV)/.ready: locks/dev.txt pyproject.toml
 	@touch $@
 
 # The wheel, as a user gets it, and nothing that only training needs.
-$(BASE_VENV)/.ready: locks/base.txt pyproject.toml $(VENV)/.ready $(shell find edgecnn pipelines -name '*.py' -o -name '*.toml')
+$(BASE_VENV)/.ready: locks/base.txt pyproject.toml $(VENV)/.ready $(shell find edgecnn pipelines devices -type f -not -name '*.pyc')
 	rm -rf build/wheel
 	$(VENV)/bin/python -m hatchling build --target wheel --directory build/wheel > /dev/null
 	$(PYTHON) -m venv --clear $(BASE_VENV)
