@@ -27,7 +27,7 @@ test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
 # Tests that drive one of these are skipped where it is missing: a browser, a broker, an RTSP camera, a screen, a C
 # compiler for a delegate.
 test-tools:
-	$(APT_INSTALL) chromium mosquitto xvfb gcc libc6-dev python3-gi gir1.2-gst-rtsp-server-1.0 \
+	$(APT_INSTALL) chromium mosquitto xvfb gcc libc6-dev shellcheck openssh-server python3-gi gir1.2-gst-rtsp-server-1.0 \
 		gstreamer1.0-plugins-base gstreamer1.0-plugins-good > /dev/null
 
 lint: $(VENV)/.ready

@@ -5,10 +5,7 @@ Nothing here names a host or a user. What the system does not tell is None.
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -19,14 +16,20 @@ import cv2
 import numpy as np
 
 from edgecnn.core.errors import MissingDependency
+from edgecnn.runtime import board
+from edgecnn.runtime.board import ROOT, SINCE_BOOT_SHIFT, THROTTLED_NOW, peak_rss_bytes
 from edgecnn.runtime.interpreter import find_runtime
 
-_ROOT = Path("/")
-
-# Bits of `vcgencmd get_throttled`: 0 under-voltage, 1 frequency capped, 2 throttled, 3 soft temperature limit. The same
-# from bit 16 on tells that it happened since boot.
-_THROTTLED_NOW = 0xF
-_SINCE_BOOT_SHIFT = 16
+__all__ = [
+    "Environment",
+    "MachineState",
+    "describe_environment",
+    "environment_record",
+    "other_busy_cores",
+    "peak_rss_bytes",
+    "read_machine_state",
+    "was_throttled",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +75,23 @@ class MachineState(NamedTuple):
     throttle_bits: int | None
 
 
-def describe_environment(root: Path = _ROOT) -> Environment:
+def describe_environment(root: Path = ROOT) -> Environment:
     """Describes this machine; `root` is where `/proc`, `/sys` and `/etc` are."""
-    bits = _throttle_bits()
+    bits = board.throttle_bits()
     package, package_version = _interpreter()
     return Environment(
         machine=platform.machine() or None,
-        board=_read(root / "proc/device-tree/model"),
-        cpu=_field(root / "proc/cpuinfo", "model name"),
-        cores=_cores(),
-        memory_bytes=_kilobytes(root / "proc/meminfo", "MemTotal"),
-        os=_os_name(root),
+        board=board.board_name(root),
+        cpu=board.cpu_name(root),
+        cores=board.usable_cores(),
+        memory_bytes=board.memory(root).total,
+        os=board.os_name(root),
         kernel=platform.release() or None,
-        governor=_read(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        max_frequency_hz=_max_frequency_hz(root),
-        temperatures_celsius=_temperatures(root),
-        throttled=None if bits is None else bool(bits & _THROTTLED_NOW),
-        load_average=_load_average(root),
+        governor=board.governor(root),
+        max_frequency_hz=board.max_frequency_hz(root),
+        temperatures_celsius=board.temperatures_celsius(root),
+        throttled=None if bits is None else bool(bits & THROTTLED_NOW),
+        load_average=board.load_average(root),
         python=platform.python_version(),
         numpy=np.__version__,
         opencv=cv2.__version__,
@@ -103,14 +106,9 @@ def environment_record(environment: Environment) -> dict[str, Any]:
     return asdict(environment)
 
 
-def peak_rss_bytes(root: Path = _ROOT) -> int | None:
-    """The most memory that this process has occupied since it began, on Linux."""
-    return _kilobytes(root / "proc/self/status", "VmHWM")
-
-
-def read_machine_state(root: Path = _ROOT) -> MachineState:
+def read_machine_state(root: Path = ROOT) -> MachineState:
     """The counters at this moment."""
-    return MachineState(time.monotonic(), time.process_time(), _busy_cpu_s(root), _throttle_bits())
+    return MachineState(time.monotonic(), time.process_time(), board.busy_cpu_s(root), board.throttle_bits())
 
 
 def other_busy_cores(before: MachineState, after: MachineState) -> float | None:
@@ -127,85 +125,8 @@ def was_throttled(before: MachineState, after: MachineState) -> bool | None:
     """Whether the firmware held the processor back at either state or between them."""
     if before.throttle_bits is None or after.throttle_bits is None:
         return None
-    newly = (after.throttle_bits & ~before.throttle_bits) >> _SINCE_BOOT_SHIFT
-    return bool((before.throttle_bits | after.throttle_bits) & _THROTTLED_NOW or newly)
-
-
-def _read(path: Path) -> str | None:
-    try:
-        # Strings of the device tree end with a NUL.
-        return path.read_text(errors="replace").strip("\0 \n") or None
-    except OSError:
-        return None
-
-
-def _field(path: Path, key: str) -> str | None:
-    """The value of the first `key : value` line of a file such as /proc/cpuinfo."""
-    for line in (_read(path) or "").splitlines():
-        name, colon, value = line.partition(":")
-        if colon and name.strip() == key:
-            return value.strip() or None
-    return None
-
-
-def _kilobytes(path: Path, key: str) -> int | None:
-    value = _field(path, key)
-    return int(value.split()[0]) * 1024 if value else None
-
-
-def _cores() -> int | None:
-    # Absent outside Linux.
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count()
-
-
-def _os_name(root: Path) -> str | None:
-    for line in (_read(root / "etc/os-release") or "").splitlines():
-        if line.startswith("PRETTY_NAME="):
-            return line.partition("=")[2].strip("\"'")
-    return platform.system() or None
-
-
-def _max_frequency_hz(root: Path) -> int | None:
-    found = [_read(path) for path in root.glob("sys/devices/system/cpu/cpu*/cpufreq/cpuinfo_max_freq")]
-    return max((int(kilohertz) * 1000 for kilohertz in found if kilohertz), default=None)
-
-
-def _temperatures(root: Path) -> dict[str, float]:
-    hottest: dict[str, float] = {}
-    for zone in sorted(root.glob("sys/class/thermal/thermal_zone*")):
-        kind, millidegrees = _read(zone / "type"), _read(zone / "temp")
-        if kind and millidegrees:
-            hottest[kind] = max(hottest.get(kind, float("-inf")), int(millidegrees) / 1000)
-    return hottest
-
-
-def _load_average(root: Path) -> float | None:
-    text = _read(root / "proc/loadavg")
-    return float(text.split()[0]) if text else None
-
-
-def _busy_cpu_s(root: Path) -> float | None:
-    """From the first line of /proc/stat, which Android and some containers hide or leave at 0."""
-    words = (_read(root / "proc/stat") or "").split("\n")[0].split()
-    if not words or words[0] != "cpu":
-        return None
-    user, nice, system, idle, _, interrupt, soft_interrupt, steal = (int(word) for word in words[1:9])
-    if not idle:
-        return None
-    return (user + nice + system + interrupt + soft_interrupt + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def _throttle_bits() -> int | None:
-    command = shutil.which("vcgencmd")
-    if command is None:
-        return None
-    try:
-        answer = subprocess.run([command, "get_throttled"], capture_output=True, text=True, timeout=2, check=True)
-        return int(answer.stdout.partition("=")[2], 16)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        # Present on a Raspberry Pi, but it answers only members of the group `video`.
-        return None
+    newly = (after.throttle_bits & ~before.throttle_bits) >> SINCE_BOOT_SHIFT
+    return bool((before.throttle_bits | after.throttle_bits) & THROTTLED_NOW or newly)
 
 
 def _interpreter() -> tuple[str | None, str | None]:

@@ -17,6 +17,13 @@ Model = Annotated[Path, typer.Argument(help="A .tflite file.")]
 TopK = Annotated[int, typer.Option(help="How many classes to tell.", min=1)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
 Threads = Annotated[int, typer.Option(help="Threads of the interpreter.", min=1)]
+Delegate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIBRARY[:KEY=VALUE,...]",
+        help="Run the model with this TFLite delegate, such as libedgetpu.so.1; auto tries those it knows.",
+    ),
+]
 Labels = Annotated[Path | None, typer.Option(help="Labels, one a line, for a model file that does not carry its own.")]
 Preprocess = Annotated[
     str | None,

@@ -10,6 +10,7 @@
       SourceLost                a live source stopped giving frames
       WriteError                a result could not be written; nothing half-written is left
       ExportError               a converted model failed its check, so it did not get its name
+      VerifyFailed              this machine computes something else than the one that exported the model
       Interrupted               exit status 130: Ctrl-C, with what is left said in the message
       GateFailed                exit status 3: the accuracy gate says no
       GateUndecided             exit status 4: too little data for the gate to say anything
@@ -73,6 +74,10 @@ class WriteError(EdgecnnError):
 
 class ExportError(EdgecnnError):
     """A converted model did not pass its own check."""
+
+
+class VerifyFailed(EdgecnnError):
+    """This machine computes something else from a model's golden vectors than the one that exported it."""
 
 
 class Interrupted(EdgecnnError):

@@ -11,11 +11,12 @@ import io
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgecnn.core.card import CARD_FILE, ModelCard, card_from_json
 from edgecnn.core.errors import InputError, ModelFileError
+from edgecnn.core.golden import GOLDEN_FILE, Golden
 from edgecnn.core.labels import LabelMap, labels_from_text, labels_to_text
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.tflite_metadata import (
@@ -55,6 +56,8 @@ class ModelFile:
     preprocess: PreprocessSpec | None
     normalization: Normalization | None
     """From standard metadata; a hint for files without a card."""
+    golden: bytes | None = field(default=None, repr=False)
+    """`golden.json`, not parsed: only a verification needs it, and what is wrong with it must not stop a camera."""
 
     @property
     def name(self) -> str:
@@ -77,7 +80,8 @@ def read_model_file(path: Path | str) -> ModelFile:
     # Without a card there may be several files: the same labels in other languages.
     if card and any(other != labels for other in listed):
         raise ModelFileError(f"{path}: the labels of its metadata and of its model card differ; export the model again")
-    return ModelFile(path, card, labels, card.preprocess if card else None, normalization)
+    preprocess = card.preprocess if card else None
+    return ModelFile(path, card, labels, preprocess, normalization, attached.get(GOLDEN_FILE))
 
 
 def read_tflite(path: Path) -> bytes:
@@ -101,12 +105,23 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def append_associated_files(flatbuffer: bytes, card: ModelCard) -> bytes:
-    """The model file: `flatbuffer` followed by a zip of `labels.txt` and the card."""
+def network_sha256(path: Path) -> str:
+    """Hex digest of a model file's flatbuffer, the bytes in front of its attached files. Raises `ModelFileError`."""
+    content = read_tflite(path)
+    archive = _open_zip(content)
+    entries = archive.infolist() if archive else []
+    return hashlib.sha256(content[: min((entry.header_offset for entry in entries), default=None)]).hexdigest()
+
+
+def append_associated_files(flatbuffer: bytes, card: ModelCard, golden: Golden | None = None) -> bytes:
+    """The model file: `flatbuffer` followed by a zip of `labels.txt`, the card and, where given, golden vectors."""
+    files = {LABELS_FILE: labels_to_text(card.labels), CARD_FILE: card.model_dump_json(indent=1)}
+    if golden:
+        files[GOLDEN_FILE] = golden.model_dump_json(indent=1)
     output = io.BytesIO(flatbuffer)
     # Mode "a" appends a new archive to bytes that are not one; stored uncompressed, as MediaPipe maps files in place.
     with zipfile.ZipFile(output, "a", zipfile.ZIP_STORED) as archive:
-        for name, text in ((LABELS_FILE, labels_to_text(card.labels)), (CARD_FILE, card.model_dump_json(indent=1))):
+        for name, text in files.items():
             # A fixed date keeps equal models equal to the byte.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
     return output.getvalue()

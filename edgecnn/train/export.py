@@ -23,6 +23,7 @@ from edgecnn.train.backbones import build_imagenet_classifier, imagenet_labels
 from edgecnn.train.calibration import Calibration, calibrate_with, calibrate_with_folder
 from edgecnn.train.check import check_model_file, validation_accuracy
 from edgecnn.train.convert import convert
+from edgecnn.train.golden import golden_vectors
 from edgecnn.train.keras import keras
 from edgecnn.train.model import load_float_model
 from edgecnn.train.pack import add_metadata
@@ -155,8 +156,9 @@ def _write(source: _Source, precision: Precision, target: Path, parent_sha256: s
     with atomic_path(target) as temporary:
         temporary.write_bytes(append_associated_files(model, card))
         check_model_file(temporary, card, source.model, source.calibration.images)
+        # What is found out by running the file belongs into it, so it is written again.
         if source.validation:
-            # The figure belongs into the file that it was measured with, so the file is written again with it.
             metrics = validation_accuracy(temporary, source.validation, progress)
-            temporary.write_bytes(append_associated_files(model, card.model_copy(update={"metrics": metrics})))
+            card = card.model_copy(update={"metrics": metrics})
+        temporary.write_bytes(append_associated_files(model, card, golden_vectors(temporary)))
     progress(f"exporting {target.name}", 1, 1)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import zipfile
@@ -14,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgecnn.core.card import CARD_FILE, CalibrationRecord
 from edgecnn.core.dataset import TEST, TRAIN, VALIDATION, read_image
 from edgecnn.core.errors import DataError, ExportError, InputError
+from edgecnn.core.golden import GOLDEN_FILE
 from edgecnn.core.model_file import append_associated_files, read_model_file, sha256_of
 from edgecnn.core.precision import PRECISIONS, Precision
 from edgecnn.core.run_dataset import dataset_of_run
@@ -22,14 +24,18 @@ from edgecnn.core.settings import ExportSettings
 from edgecnn.runtime.classifier import Classifier
 from edgecnn.runtime.interpreter import open_interpreter
 from edgecnn.runtime.tensors import byte_table, tensor_spec
+from edgecnn.runtime.verdict import first_difference
+from edgecnn.runtime.verify import kernels_here, verify
 from edgecnn.train import check
 from edgecnn.train.calibration import calibrate_with
 from edgecnn.train.convert import convert, normalize
 from edgecnn.train.export import export_pretrained, export_run
+from edgecnn.train.golden import golden_vectors
 from edgecnn.train.keras import keras
 from edgecnn.train.model import load_float_model
 from edgecnn.train.photos import Labelled, labelled_pixels
 from edgecnn.train.qat import calibrated_model
+from tests.tampered import flatbuffer_of, golden_of
 from tests.train.interpreted import interpret
 from tests.train.networks import IMAGE_SHAPE, SPEC, pixels
 
@@ -161,8 +167,23 @@ def test_labels_preprocessing_and_provenance_read_back(
     assert card.metrics["validation_images"] == record.dataset.counts[VALIDATION]
     assert abs(card.metrics["validation_accuracy"] - record.metrics["validation_accuracy"]) < 0.06
     with zipfile.ZipFile(exported[precision]) as archive:
-        assert archive.namelist() == ["labels.txt", CARD_FILE]
+        assert archive.namelist() == ["labels.txt", CARD_FILE, GOLDEN_FILE]
         assert archive.read("labels.txt").decode().split() == list(record.labels)
+
+
+@every_precision
+def test_a_file_carries_what_it_computed_here(precision: Precision, exported: dict[Precision, Path]) -> None:
+    path = exported[precision]
+    golden = golden_of(path)
+    assert golden.kernels == kernels_here(None)
+    assert golden.network_sha256 == hashlib.sha256(flatbuffer_of(path)).hexdigest()
+    assert golden.output_dtype == ("uint8" if precision == "int8" else "float32")
+    sizes = {(vector.height, vector.width) for vector in golden.vectors}
+    assert {(480, 640), (641, 481), (131, 97), (1080, 1920)} < sizes
+    assert min(sizes) < (64, 64)
+    assert len({vector.output for vector in golden.vectors}) == len(golden.vectors) == 5
+    # Equal to the byte whenever they are made, as the file's hash is known to others.
+    assert golden_vectors(path) == golden
 
 
 def test_the_float32_file_is_the_parent_of_the_others(exported: dict[Precision, Path]) -> None:
@@ -351,6 +372,8 @@ def test_a_pretrained_int8_file_names_what_photos_show(skimage_photos: Path, tmp
     cat, cup = (classifier.classify(read_image(skimage_photos / name)) for name in ("chelsea.png", "coffee.png"))
     assert {score.label for score in cat.top} <= {"tabby", "tiger cat", "Egyptian cat", "lynx"}
     assert cup.top[0].label == "espresso"
+    assert first_difference(verify(found)) is None
+    assert found.golden is not None and len(found.golden) < 20_000
 
 
 def test_a_pretrained_export_that_cannot_be_is_one_clear_line(tmp_path: Path, skimage_photos: Path) -> None:

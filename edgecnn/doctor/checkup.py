@@ -1,0 +1,55 @@
+"""All checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgecnn.doctor.cameras import check_cameras, check_group
+from edgecnn.doctor.finding import Finding
+from edgecnn.doctor.machine import (
+    check_board,
+    check_clock,
+    check_delegates,
+    check_disk,
+    check_governor,
+    check_memory,
+    check_temperature,
+    check_throttling,
+)
+from edgecnn.doctor.software import check_interpreter, check_numpy, check_opencv, check_python, check_system
+from edgecnn.runtime.board import ROOT
+
+
+def examine(root: Path = ROOT) -> tuple[Finding, ...]:
+    """What every check found. `root` is the folder in which `/proc`, `/sys`, `/etc` and `/dev` lie; programs are
+    those on PATH."""
+    return (
+        check_board(root),
+        check_system(),
+        check_python(),
+        check_numpy(),
+        check_interpreter(),
+        check_opencv(),
+        *check_cameras(root),
+        check_group(root),
+        check_delegates(root),
+        check_governor(root),
+        check_temperature(root),
+        check_throttling(),
+        check_memory(root),
+        check_disk(root),
+        check_clock(),
+    )
+
+
+def problems_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those that keep a classifier from running as it should."""
+    return tuple(finding for finding in findings if finding.status == "problem")
+
+
+def checkup_record(findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """The JSON object that `edgecnn doctor --json` prints."""
+    return {"findings": [asdict(finding) for finding in findings], "problems": len(problems_of(findings))}
