@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.bench.environment import describe_environment, environment_record
-from edgecnn.bench.latency import synthetic_frames
+from edgecnn.bench.frames import synthetic_frames
 from edgecnn.core.atomic import write_json
 from edgecnn.core.model_file import sha256_of
 from edgecnn.core.settings import ExportSettings, TrainSettings

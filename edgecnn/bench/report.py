@@ -219,10 +219,12 @@ def _accuracy_line(evaluation: Record) -> str:
 
 
 def _latency(record: Record) -> Markup:
-    model = {**record["model"], "cold_start_ms": record["cold_start_ms"], "stages": record["stages"]}
+    model = {**record, **record["model"]}
     parts = [_stages(model)]
     if record["baseline"]:
         parts.append(_stages(record["baseline"]))
+    if record.get("sweep"):
+        parts.append(_sweep(record["sweep"]))
     if record["invalid_reasons"]:
         parts.append(element("p", "Not a valid measurement:", class_="warning"))
         parts.append(element("ul", *(element("li", reason) for reason in record["invalid_reasons"]), class_="warning"))
@@ -237,8 +239,21 @@ def _stages(model: Record) -> Markup:
         for stage, stats in model["stages"].items()
     ]
     threads = f"{model['threads']} thread{'s' if model['threads'] != 1 else ''}"
-    line = f"{threads}; from opening the file to the first prediction {_milliseconds(model['cold_start_ms'])}."
-    return join(element("h3", model["name"]), element("p", line), _table(heads, rows))
+    line = [threads, f"from opening the file to the first prediction {_milliseconds(model['cold_start_ms'])}"]
+    if peak := model.get("peak_rss_bytes"):
+        line.append(f"{_megabytes(peak)} of memory at most")
+    if energy := model.get("energy"):
+        line.append(f"{energy['mean_watts']:.2f} W, {energy['mj_per_frame']:.1f} mJ a frame")
+    return join(element("h3", model["name"]), element("p", f"{'; '.join(line)}."), _table(heads, rows))
+
+
+def _sweep(sweep: Sequence[Record]) -> Markup:
+    columns = ("p50_ms", "p90_ms", "p99_ms", "mean_ms")
+    rows = [
+        [str(entry["threads"]), *(_milliseconds(entry["stages"]["total"][column]) for column in columns)]
+        for entry in sweep
+    ]
+    return join(element("h3", "By number of threads"), _table(("Threads", "p50", "p90", "p99", "Mean"), rows))
 
 
 def _environment(record: Record) -> Markup:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecnn.bench.accuracy import Evaluation, evaluation_record
-from edgecnn.bench.latency import BenchmarkReport, benchmark_record
+from edgecnn.bench.benchmark_record import benchmark_record
+from edgecnn.bench.benchmark_report import BenchmarkReport
 from edgecnn.core.run_folder import save_result
 
 
@@ -20,5 +21,5 @@ def save_evaluation(evaluation: Evaluation) -> tuple[Path, ...]:
 
 
 def save_benchmark(model: Path, report: BenchmarkReport) -> Path | None:
-    """Saves a benchmark with its raw samples, if `model` lies in a run folder."""
-    return save_result(model, "benchmark", benchmark_record(report, samples=True))
+    """Saves a benchmark, if `model` lies in a run folder."""
+    return save_result(model, "benchmark", benchmark_record(report))

@@ -1,4 +1,4 @@
-"""`edgecnn evaluate`, `edgecnn benchmark` and `edgecnn report`."""
+"""`edgecnn evaluate`, `benchmark`, `compare` and `report`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from edgecnn.cli.benchmark_tables import print_benchmark, print_comparison
 from edgecnn.cli.console import ProgressBars, print_json, print_table, say
-from edgecnn.cli.options import Json, Labels, Preprocess, Seed, Threads
+from edgecnn.cli.options import Json, Labels, Preprocess, Threads, settings_from
 from edgecnn.core.settings import BenchmarkSettings, EvaluateSettings
 
 Baseline = Annotated[Path | None, typer.Option(help="A model file to compare with, the float32 one as a rule.")]
@@ -18,6 +19,7 @@ def register(app: typer.Typer) -> None:
     """Adds this family's commands."""
     app.command()(evaluate)
     app.command()(benchmark)
+    app.command()(compare)
     app.command()(report)
 
 
@@ -80,42 +82,82 @@ def evaluate(
 def benchmark(
     model: Annotated[Path, typer.Argument(help="A .tflite file.")],
     baseline: Baseline = None,
-    threads: Threads = BenchmarkSettings.default("threads"),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer samples, for a first look.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Write the report here as JSON, raw samples with it.")] = None,
+    threads: Annotated[
+        str, typer.Option(help="Threads of the interpreter; several, such as 1,2,4, are compared with one another.")
+    ] = str(BenchmarkSettings.default("threads")),
+    quick: Annotated[bool, typer.Option("--quick", help="128 queries and 10 s, for a first look.")] = False,
+    queries: Annotated[
+        int | None, typer.Option(help="Least number of samples of each model; 1024 if not given.", min=1)
+    ] = BenchmarkSettings.default("queries"),
+    seconds: Annotated[
+        float | None, typer.Option(help="Least duration of the measured part; 60 if not given.", min=0)
+    ] = BenchmarkSettings.default("seconds"),
+    data: Annotated[
+        Path | None, typer.Option(help="Class folders with photos, to measure accuracy on as well.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="So many photos of --data, stratified; the same on every machine.", min=1)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report here as JSON, for edgecnn compare.")] = None,
     labels: Labels = None,
     preprocess: Preprocess = None,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="Of the frames, and of the choice of photos.", min=0)] = 0,
     json: Json = False,
 ) -> None:
-    """Measure latency by stage on 640x480 frames, in turns with a baseline."""
-    from edgecnn.bench.latency import QUICK, Protocol, benchmark_record, frames_for
-    from edgecnn.bench.latency import benchmark as benchmark_model
+    """Measure latency by stage on 640x480 frames, in turns with a baseline, and what goes with it."""
+    from edgecnn.bench.benchmark_record import benchmark_record
+    from edgecnn.bench.measure import measure, parse_thread_counts
     from edgecnn.bench.results import save_benchmark
     from edgecnn.core.atomic import write_json
     from edgecnn.runtime.classifier import load_model
 
+    counts = parse_thread_counts(threads)
+    settings = settings_from(BenchmarkSettings, quick=quick, threads=counts[0], queries=queries, seconds=seconds)
     subject = load_model(model, labels=labels, preprocess=preprocess)
     reference = load_model(baseline, labels=labels, preprocess=preprocess) if baseline else None
-    protocol = QUICK if quick else Protocol()
+    sweep = counts if len(counts) > 1 else ()
     with ProgressBars() as progress:
-        result = benchmark_model(
-            subject,
-            baseline=reference,
-            frames=frames_for(protocol, seed),
-            threads=threads,
-            protocol=protocol,
-            progress=progress.counting("measuring latency"),
+        result = measure(
+            subject, reference, settings, sweep=sweep, data=data, limit=limit, seed=seed, progress=progress
         )
+    for path in result.accuracy.sample.unreadable if result.accuracy else ():
+        say(f"skipped, cannot be decoded: {path}")
+    record = benchmark_record(result)
     if out:
-        write_json(out, benchmark_record(result, samples=True))
+        write_json(out, record)
     if saved := save_benchmark(model, result):
         say(f"saved {saved}")
-    record = benchmark_record(result)
     if json:
         print_json(record)
     else:
-        _print_benchmark(record)
+        print_benchmark(record)
+
+
+def compare(
+    reports: Annotated[list[Path], typer.Argument(help="Reports of edgecnn benchmark; the first is the base.")],
+    fail_above: Annotated[
+        str | None,
+        typer.Option(help="Gate, such as 10%: exit 3 if a report is slower than the first by more, 4 if unsure."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the intervals.", min=0)] = 0,
+    json: Json = False,
+) -> None:
+    """Set benchmark reports side by side: several machines, settings or versions of a model."""
+    from edgecnn.bench.compare import compare_reports, comparison_record
+    from edgecnn.bench.speed_gate import enforce_speed, parse_percent
+
+    percent = None if fail_above is None else parse_percent(fail_above)
+    comparison = compare_reports(reports, fail_above_percent=percent, seed=seed)
+    record = comparison_record(comparison)
+    if json:
+        print_json(record)
+    else:
+        print_comparison(record)
+    for warning in comparison.warnings:
+        say(f"warning: {warning}")
+    if comparison.gate:
+        enforce_speed(comparison.gate)
+        say(comparison.gate.message)
 
 
 def report(
@@ -146,32 +188,6 @@ def _print_evaluation(model: Path, baseline: Path | None, record: dict[str, Any]
             f"difference in top-1: {100 * paired['delta_top1']:+.2f} points, 95 % between {low:+.2f} and {high:+.2f}; "
             f"p = {paired['p_value']:.3g}; {paired['agreement']:.1%} of the decisions agree"
         )
-
-
-def _print_benchmark(record: dict[str, Any]) -> None:
-    measured = [(record["model"]["name"], record["stages"])]
-    if record["baseline"]:
-        measured.append((record["baseline"]["name"], record["baseline"]["stages"]))
-    rows = [
-        (
-            f"{name}: {stage}",
-            *(f"{stats[key]:.3f}" for key in ("p50_ms", "p90_ms", "p99_ms", "min_ms")),
-            str(stats["n"]),
-        )
-        for name, stages in measured
-        for stage, stats in stages.items()
-    ]
-    threads = record["model"]["threads"]
-    title = f"milliseconds a frame, {threads} thread{'s' if threads > 1 else ''}"
-    print_table(title, ("stage", "p50", "p90", "p99", "min", "samples"), rows)
-    print(f"cold start {record['cold_start_ms']:.1f} ms, {record['environment']['cpu'] or 'unknown processor'}")
-    if record["baseline"]:
-        print(
-            f"{record['speedup_p50']:.2f} times as fast as {record['baseline']['name']} (p50 of the total), "
-            f"{record['size_ratio']:.2f} times smaller"
-        )
-    for reason in record["invalid_reasons"]:
-        say(f"not valid: {reason}")
 
 
 def _figure(value: float | None) -> str:

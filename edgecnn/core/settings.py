@@ -99,6 +99,10 @@ class BenchmarkSettings(Settings):
 
     quick: bool = True
     threads: int = Field(default=1, ge=1)
+    queries: int | None = Field(default=None, ge=1)
+    """At least, of each model; where not given 1024, and 128 if `quick`."""
+    seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """At least, of the measured part; where not given 60, and 10 if `quick`."""
 
 
 class RunSettings(Settings):

@@ -155,20 +155,11 @@ def _benchmark_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> S
     int8, float32 = int8_and_float32(recipe, folder)
 
     def do() -> None:
-        from edgecnn.bench.latency import QUICK, Protocol, benchmark, frames_for
+        from edgecnn.bench.measure import measure
         from edgecnn.bench.results import save_benchmark
         from edgecnn.runtime.classifier import load_model
 
-        protocol = QUICK if settings.quick else Protocol()
-        report = benchmark(
-            load_model(int8),
-            baseline=load_model(float32),
-            frames=frames_for(protocol),
-            threads=settings.threads,
-            protocol=protocol,
-            progress=lambda done, total: progress("measuring latency", done, total),
-        )
-        save_benchmark(int8, report)
+        save_benchmark(int8, measure(load_model(int8), load_model(float32), settings, progress=progress))
 
     result = folder.results / f"{int8.stem}.benchmark.json"
     return Stage("benchmark", lambda: hash_of([settings.model_dump_json(), int8, float32]), (result,), do)

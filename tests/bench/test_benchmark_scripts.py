@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecnn.bench.latency import synthetic_frames
+from edgecnn.bench.frames import synthetic_frames
 from edgecnn.core.precision import Precision
 from edgecnn.runtime.classifier import Classifier, load_model
 from tests.runtime.rtsp_camera import why_no_rtsp_camera

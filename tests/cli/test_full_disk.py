@@ -76,7 +76,8 @@ def test_an_evaluation_keeps_the_result_that_was_saved_before(run_with_models: R
 
 def test_a_benchmark_leaves_no_report(run_with_models: RunFolder, tmp_path: Path) -> None:
     out = tmp_path / "benchmark.json"
-    outcome = run_limited(512, "benchmark", run_with_models.model_file("digits", "int8"), "--quick", "--out", out)
+    model = run_with_models.model_file("digits", "int8")
+    outcome = run_limited(512, "benchmark", model, "--queries", 16, "--seconds", 0, "--out", out)
     check_refused(outcome, out)
     assert not out.exists()
     assert not run_with_models.results.exists()

@@ -19,8 +19,9 @@ RESULT = {
 METRICS = {"n", "top1", "top5", "macro_f1", "auc_roc", "per_class", "confusion"}
 EVALUATION = METRICS | {"baseline", "paired", "gate"}
 BENCHMARK = {
-    *("format_version", "model", "environment", "protocol", "cold_start_ms", "stages", "peak_rss_bytes"),
-    *("valid", "invalid_reasons", "baseline", "speedup_p50", "size_ratio"),
+    *("format_version", "created", "model", "environment", "protocol", "conditions", "cold_start_ms"),
+    *("peak_rss_bytes", "stages", "energy", "accuracy", "decisions", "sweep", "photos", "paired", "valid"),
+    *("invalid_reasons", "baseline", "speedup_p50", "size_ratio", "samples"),
 }
 STAGES = {"preprocess", "invoke", "postprocess", "total"}
 STATISTICS = {"n", "mean_ms", "std_ms", "min_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "max_ms"}
@@ -91,7 +92,8 @@ def test_evaluate_without_a_baseline_has_the_same_keys(colour_model: Path, colou
 
 @pytest.mark.parametrize("with_baseline", [True, False])
 def test_benchmark_prints_one_object(with_baseline: bool, colour_model: Path) -> None:
-    record = json_of("benchmark", colour_model, "--quick", *(["--baseline", colour_model] if with_baseline else []))
+    options = ["--baseline", colour_model] if with_baseline else []
+    record = json_of("benchmark", colour_model, "--queries", 16, "--seconds", 0, *options)
     assert set(record) == BENCHMARK
     assert set(record["stages"]) == STAGES
     assert all(set(stats) == STATISTICS for stats in record["stages"].values())

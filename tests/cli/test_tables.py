@@ -20,7 +20,7 @@ def test_evaluate_shows_both_models_and_their_difference(colour_model: Path, col
 
 
 def test_benchmark_shows_every_stage_of_both_models(colour_model: Path) -> None:
-    shown = run_here("benchmark", colour_model, "--quick", "--baseline", colour_model).stdout
+    shown = run_here("benchmark", colour_model, "--queries", 16, "--seconds", 0, "--baseline", colour_model).stdout
     assert all(f"colours: {stage}" in shown for stage in ("preprocess", "invoke", "postprocess", "total"))
     assert "cold start" in shown and "times as fast as colours" in shown
 

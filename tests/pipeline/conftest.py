@@ -22,6 +22,8 @@ calibration_images = 4
 [evaluate]
 
 [benchmark]
+queries = 16
+seconds = 0
 
 [live]
 frames = 3
