@@ -1,6 +1,11 @@
 # Two targets do everything on a fresh machine with Python 3.11 or newer:
 #   make demo   sets up; trains, exports int8, compares and runs on frames, on data that needs no download
 #   make test   sets up; runs the test suite
+# The others are for those who work on edgecnn:
+#   make lint          ruff, mypy, import contracts
+#   make test-tools    installs, by apt, what some tests drive
+#   make test-device   tests on an emulated Raspberry Pi; needs root, Debian and Linux 6.7
+#   make lock          pins every dependency anew
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +14,7 @@ BASE_VENV ?= $(VENV)-base
 MEDIAPIPE_VENV ?= $(VENV)-mediapipe
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-tools lint lock clean
+.PHONY: help setup demo test test-tools test-device lint lock clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -29,6 +34,9 @@ test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
 test-tools:
 	$(APT_INSTALL) chromium mosquitto xvfb gcc libc6-dev shellcheck openssh-server python3-gi gir1.2-gst-rtsp-server-1.0 \
 		gstreamer1.0-plugins-base gstreamer1.0-plugins-good > /dev/null
+
+test-device: $(VENV)/.ready
+	EDGECNN_TEST_DEVICE=1 $(VENV)/bin/python -m pytest tests/emulated_pi tests/devices
 
 lint: $(VENV)/.ready
 	$(VENV)/bin/ruff check

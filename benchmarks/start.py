@@ -45,7 +45,7 @@ print(json.dumps(environment_record(describe_environment())))
 def main() -> None:
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory() as folder:
-        record = measure(arguments.python, arguments.model.absolute(), arguments.rounds, Path(folder))
+        record = measure(arguments.python.absolute(), arguments.model.absolute(), arguments.rounds, Path(folder))
     from edgecnn.core.atomic import write_json
 
     write_json(arguments.out, record)

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Prints what units said, as `systemctl` of this device keeps it: the bare lines, whatever the --output.
+set -eu
+
+unit='' lines=+1 follow=''
+while [ $# -gt 0 ]; do
+    case $1 in
+        -u | --unit) unit=$2; shift ;;
+        -u*) unit=${1#-u} ;;
+        --unit=*) unit=${1#--unit=} ;;
+        -n | --lines) lines=$2; shift ;;
+        -n*) lines=${1#-n} ;;
+        --lines=*) lines=${1#--lines=} ;;
+        -f | --follow) follow=-f; [ "$lines" != +1 ] || lines=10 ;;
+        -o | --output) shift ;;
+        -o* | --output=* | --no-pager | -q | --quiet) ;;
+        *) echo "journalctl: this stand-in does not know $1" >&2; exit 1 ;;
+    esac
+    shift
+done
+case $unit in
+    '') echo 'journalctl: this stand-in wants --unit' >&2; exit 1 ;;
+    *.service) ;;
+    *) unit=$unit.service ;;
+esac
+log=/var/log/units/$unit.log
+if [ ! -e "$log" ]; then
+    echo '-- No entries --'
+    [ -n "$follow" ] || exit 0
+fi
+# By name, for a unit that has not said anything yet.
+exec tail -n "$lines" ${follow:+-F} -- "$log" 2> /dev/null
