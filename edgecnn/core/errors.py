@@ -11,6 +11,7 @@
       WriteError                a result could not be written; nothing half-written is left
       ExportError               a converted model failed its check, so it did not get its name
       VerifyFailed              this machine computes something else than the one that exported the model
+      DeviceError               a device could not be reached, or something failed on it; what ran there still runs
       Interrupted               exit status 130: Ctrl-C, with what is left said in the message
       GateFailed                exit status 3: the accuracy gate says no
       GateUndecided             exit status 4: too little data for the gate to say anything
@@ -78,6 +79,10 @@ class ExportError(EdgecnnError):
 
 class VerifyFailed(EdgecnnError):
     """This machine computes something else from a model's golden vectors than the one that exported it."""
+
+
+class DeviceError(EdgecnnError):
+    """A device cannot be reached or used, or a step on it failed."""
 
 
 class Interrupted(EdgecnnError):

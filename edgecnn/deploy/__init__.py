@@ -1,0 +1,1 @@
+"""Putting a model on devices and keeping it running there, over ssh."""

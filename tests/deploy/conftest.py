@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgecnn.deploy.address import parse_address
+from edgecnn.deploy.ssh import Connection
+from tests.colours import write_colour_model
+from tests.deploy.small_device import ADDRESS, PROGRAMS, SmallDevice, make_small_device
+from tests.emulated_pi.programs import why_not
+
+
+@pytest.fixture(scope="session")
+def small_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDevice]:
+    """A device that is on. Tests that deploy use names of their own."""
+    if reason := why_not():
+        pytest.skip(f"no device can be made here: {reason}")
+    if missing := [program for program in PROGRAMS if not shutil.which(program)]:
+        pytest.skip(f"no device can be made here: it takes {', '.join(missing)}")
+    device = make_small_device(tmp_path_factory.mktemp("device"))
+    device.start()
+    yield device
+    device.stop()
+
+
+@pytest.fixture
+def connection(small_device: SmallDevice) -> Iterator[Connection]:
+    with Connection(parse_address(ADDRESS), small_device.ssh_config) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_colour_model(tmp_path_factory.mktemp("models") / "colours.tflite")
+
+
+@pytest.fixture(scope="session")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """It calls the colours by other names."""
+    return write_colour_model(tmp_path_factory.mktemp("models") / "farben.tflite", ("rot", "gruen", "blau"))
