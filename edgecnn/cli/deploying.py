@@ -11,7 +11,7 @@ import typer
 
 from edgecnn.cli.console import print_json_lines, print_table, say
 from edgecnn.cli.options import Json
-from edgecnn.core.errors import DeviceError, InputError, UnknownName
+from edgecnn.core.errors import DeviceError, InputError, Interrupted, UnknownName
 from edgecnn.deploy.layout import DEFAULT_NAME, START_S
 
 if TYPE_CHECKING:
@@ -79,7 +79,10 @@ def deploy(
         ),
     ] = None,
     timeout: Annotated[
-        int, typer.Option(help="Seconds that the service has for its first result.", min=1, rich_help_panel=_SERVICE)
+        int,
+        typer.Option(
+            help="Seconds that the service has for its first result.", min=1, max=START_S, rich_help_panel=_SERVICE
+        ),
     ] = START_S,
     wheel: Annotated[
         Path | None, typer.Option(help="This wheel; the edgecnn in use here if not given.", rich_help_panel=_EDGECNN)
@@ -189,6 +192,9 @@ def _show_status(targets: Sequence[Target], name: str | None, config: Path | Non
 
     columns = ("service", "state", "since", "release", "options", "kept")
     for target, record in _done(targets, work, config, json=json):
+        if not record["services"]:
+            print(f"{target.label}: nothing is deployed")
+            continue
         print_table(target.label, columns, [_row(service) for service in record["services"]], texts=columns)
 
 
@@ -212,22 +218,31 @@ def _done(
     from edgecnn.deploy.fleet import on_each
 
     failed: list[Outcome] = []
-    for outcome in on_each(targets, work, config):
-        target, record, error = outcome
-        if json:
-            device = {"device": target.label, "address": str(target.address), "error": str(error) if error else None}
-            print_json_lines([device | (record or {})])
-        if error:
-            failed.append(outcome)
-        elif not json:
-            yield target, record
-        if error and len(targets) > 1:
-            say(f"{target.label}: {error}")
-    if len(targets) == 1 and failed and failed[0].error:
+    try:
+        for outcome in on_each(targets, work, config):
+            if json:
+                print_json_lines([_json_record(outcome)])
+            if outcome.error:
+                failed.append(outcome)
+                if len(targets) > 1:
+                    say(f"{outcome.target.label}: {outcome.error}")
+            elif not json:
+                yield outcome.target, outcome.result
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted: what was begun on a device it finishes or takes back itself; look with edgecnn deploy status"
+        ) from None
+    if failed and failed[0].error and len(targets) == 1:
         raise failed[0].error
     if failed:
         names = ", ".join(outcome.target.label for outcome in failed)
         raise DeviceError(f"{len(failed)} of {len(targets)} devices failed: {names}; see above")
+
+
+def _json_record(outcome: Outcome) -> dict[str, Any]:
+    target, result, error = outcome
+    device = {"device": target.label, "address": str(target.address), "error": str(error) if error else None}
+    return device | (result or {})
 
 
 def _talk(target: Target, targets: Sequence[Target]) -> Tell:

@@ -9,6 +9,7 @@ import typer
 
 from edgecnn.cli.console import print_json, print_table
 from edgecnn.cli.options import Delegate, Json, Threads
+from edgecnn.cli.there import On, SshConfig, carry_out_there
 
 if TYPE_CHECKING:
     from edgecnn.core.golden import Kernels
@@ -24,6 +25,8 @@ def verify(
     model: Annotated[Path, typer.Argument(help="A .tflite file that edgecnn exported.")],
     threads: Threads = 1,
     delegate: Delegate = None,
+    on: On = None,
+    ssh_config: SshConfig = None,
     json: Json = False,
 ) -> None:
     """Prove that this machine computes what the exporting one did: the file's golden vectors, stage by stage."""
@@ -32,6 +35,11 @@ def verify(
     from edgecnn.runtime.verdict import enforce, verification_record
     from edgecnn.runtime.verify import verify as verify_model
 
+    if on is not None:
+        words: list[str | Path] = ["verify", model, "--threads", str(threads)]
+        words += ["--delegate", delegate] if delegate is not None else []
+        carry_out_there(on, [*words, *(["--json"] if json else [])], ssh_config)
+        return
     wish = parse_delegate(delegate) if delegate is not None else None
     verification = verify_model(read_model_file(model), threads=threads, delegate=wish)
     if json:

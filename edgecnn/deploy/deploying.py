@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -69,17 +69,18 @@ def deploy(target: Target, plan: Plan, connection: Connection, tell: Tell) -> di
     sums = checksums(files)
     if not sums.startswith(plan.sha256.encode()):
         raise DeviceError(f"{plan.model} has changed since the deployment began: begin again")
-    with tempfile.TemporaryFile() as archive:
-        write_archive(archive, {**files, CHECKSUMS: sums})
-        size_bytes = archive.tell()
-        archive.seek(0)
-        words = (
-            *("deploy", plan.name, release, plan.start_s, _RECEIVE_S + size_bytes // _SLOWEST_BYTES_PER_S),
-            *(size_bytes + _SPARE_BYTES, "keep" if target.options is None else "replace"),
-            *([plan.package.version] if plan.package.version else []),
-        )
-        tell(f"sending {size_bytes / 1e6:.1f} MB")
-        run_script(connection, words, pieces_of(archive), tell=tell)
+    # In memory: a file here must not have the options, in which there may be a password.
+    archive = io.BytesIO()
+    write_archive(archive, {**files, CHECKSUMS: sums})
+    size_bytes = archive.tell()
+    archive.seek(0)
+    words = (
+        *("deploy", plan.name, release, plan.start_s, _RECEIVE_S + size_bytes // _SLOWEST_BYTES_PER_S),
+        *(size_bytes + _SPARE_BYTES, "keep" if target.options is None else "replace"),
+        *([plan.package.version] if plan.package.version else []),
+    )
+    tell(f"sending {size_bytes / 1e6:.1f} MB")
+    run_script(connection, words, pieces_of(archive), tell=tell)
     return record
 
 

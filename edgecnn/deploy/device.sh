@@ -1,14 +1,14 @@
 #!/bin/sh
 # What `edgecnn deploy` does on a device, as root. It is sent over ssh with every command and stays nowhere.
 #
-#   /var/lib/edgecnn/NAME/releases/RELEASE/   model.tflite, record.json, service.env, and `before`: which release it followed
+#   /var/lib/edgecnn/NAME/releases/RELEASE/   model.tflite, record.json, service.env, before (a name)
 #   /var/lib/edgecnn/NAME/current             a link to the release in use
 #   /etc/edgecnn/NAME.env                     its settings: this file decides which release the service runs
 #   /run/edgecnn-deploy/NAME.env              settings on trial, which the unit reads after those
 #
 # A release is tried from /run, which is empty after a power cut, and enters /etc only when it has proved to work. Up to
-# then the device forgets it by itself; from then on it is in use. Files with settings may hold a camera's password: they
-# are root's alone.
+# then the device forgets it by itself; from then on it is in use. `before` has the release that it followed. Settings
+# may hold a camera's password: they are root's alone.
 #
 # stdout is for the program that sent this; stderr for people, the reason of a failure behind "error: ".
 
@@ -71,8 +71,8 @@ deploy() {
             'the disk is full; try sudo apt-get clean, or a larger card'
     receive
     install_edgecnn
-    check_model
     write_settings
+    check_model
     install_unit
     keep_release
     try "$release" || undo
@@ -83,7 +83,8 @@ deploy() {
 # Settings that somebody wrote by hand are not overwritten.
 check_ownership() {
     [ -n "$former" ] || [ ! -s "$settings/$name.env" ] ||
-        fail "$settings/$name.env is not of edgecnn deploy's making: choose another --name, or move it away on the device"
+        fail "$settings/$name.env is not of edgecnn deploy's making:" \
+            'choose another --name, or move it away on the device'
 }
 
 receive() {
@@ -108,9 +109,11 @@ install_edgecnn() {
     rm -rf "$incoming/install"
 }
 
-# While the service before still runs.
+# While the service before still runs; as nobody, like a service, and not as root.
 check_model() {
-    complaint=$("$edgecnn" inspect "$incoming/model.tflite" --json 2>&1 > /dev/null) ||
+    chmod 755 "$incoming"
+    complaint=$(setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
+        "$edgecnn" inspect "$incoming/model.tflite" --json 2>&1 > /dev/null) ||
         fail "$("$edgecnn" --version) on the device cannot use this model: $(last_error "$complaint")"
 }
 
@@ -141,7 +144,6 @@ install_unit() {
 keep_release() {
     rm "$incoming/SHA256SUMS"
     echo "$former" > "$incoming/before"
-    chmod 755 "$incoming"
     sync "$incoming"/* "$incoming"
     mv -T "$incoming" "$home/releases/$release"
     incoming='' fresh=$release
@@ -341,11 +343,12 @@ clean_up() {
 # What a deployment left that was killed: files on the way in, settings on trial.
 clear_leftovers() {
     rm -rf "$home"/releases/.incoming.* "$home"/current.new.* "$settings/.$name.env.new"
-    [ ! -e "$trials/$name.env" ] || go_back || true
+    [ ! -L "$trials/$name.env" ] || go_back || true
 }
 
 current_release() {
-    [ ! -e "$settings/$name.env" ] || sed -n "s|^MODEL=$home/releases/\([^/]*\)/model\.tflite\$|\1|p" "$settings/$name.env"
+    [ ! -e "$settings/$name.env" ] ||
+        sed -n "s|^MODEL=$home/releases/\([^/]*\)/model\.tflite\$|\1|p" "$settings/$name.env"
 }
 
 deployed() {
@@ -378,7 +381,7 @@ last_error() {
 }
 
 one_line() {
-    echo "$1" | tr '\n' ' ' | cut -c 1-500
+    echo "$1" | tr '\n' ' '
 }
 
 say() {

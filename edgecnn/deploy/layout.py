@@ -9,8 +9,8 @@ from pathlib import Path
 from edgecnn.core.errors import InputError
 
 DEFAULT_NAME = "classifier"
-START_S = 90
-"""How long a service may take to its first result."""
+START_S = 60
+"""How long a service may take to its first result; the unit allows no more."""
 EDGECNN = "/opt/edgecnn/bin/edgecnn"
 """Where install.sh puts the command."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _MASK = "***"
+_LONGEST = 600
 
 # Up to the last "@" of a word: a password with an unescaped "/" or "@" in it must not show either.
 _USER_PASSWORD = re.compile(r"(://[^:/?#@\s]*):[^\s\"']*@")
@@ -25,8 +26,9 @@ def masked(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A line that a device said, masked, without frames and control characters, and in single spaces."""
-    return " ".join(_CONTROL.sub(" ", _FRAME.sub(" ", masked(text))).split())
+    """A line that a device said, masked, without frames and control characters, in single spaces, and not too long."""
+    words = " ".join(_CONTROL.sub(" ", _FRAME.sub(" ", masked(text))).split())
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}..."
 
 
 def _masked_value(found: re.Match[str]) -> str:

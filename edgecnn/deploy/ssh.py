@@ -108,13 +108,9 @@ class Connection(Closing):
 
     def close(self) -> None:
         if (self._folder / "socket").exists():
-            subprocess.run(
-                self._command("-O", "exit"),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
-                timeout=CONNECT_S,
-            )
+            command = self._command("-O", "exit")
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=CONNECT_S)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _connect(self) -> None:

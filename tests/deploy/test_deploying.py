@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 from importlib.metadata import version
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from edgecnn.core.model_file import sha256_of
-from tests.cli.commands import finish, run_here
+from tests.cli.commands import finish, run_here, start
 from tests.deploy.on_device import (
     FRAMES,
     act,
     deployed,
     leftovers,
+    on_trial,
     running,
     start_deploying,
     status,
@@ -116,6 +118,27 @@ def test_several_devices_have_an_outcome_each(small_device: SmallDevice, model: 
     assert outcome.errors == ["error: 1 of 2 devices failed: away; see above"]
     assert found["door"]["error"] is None and found["door"]["release"] == running(small_device, "several")
     assert "nothing answers on that port" in found["away"]["error"]
+
+
+def test_following_a_log_shows_what_comes_and_ends_there_too(small_device: SmallDevice, door: str) -> None:
+    words = ("deploy", "logs", "--follow", ADDRESS, "--name", "door", "--ssh-config", small_device.ssh_config)
+    process = start(*words)
+    assert process.stdout is not None
+    frames = [json.loads(process.stdout.readline())["frame"] for _ in range(25)]
+    assert frames == sorted(set(frames))
+    process.send_signal(signal.SIGINT)
+    assert finish(process).status == 130
+    wait_until(lambda: "tail" not in small_device.ask("cat /proc/[0-9]*/cmdline").stdout)
+
+
+def test_a_deployment_that_is_interrupted_says_what_becomes_of_it(small_device: SmallDevice, model: Path) -> None:
+    process = start_deploying(small_device, model, "stopped", FRAMES)
+    wait_until(lambda: on_trial(small_device, "stopped"))
+    process.send_signal(signal.SIGINT)
+    outcome = finish(process)
+    assert outcome.status == 130 and "it finishes or takes back itself" in outcome.stderr
+    wait_until(lambda: not on_trial(small_device, "stopped"))
+    assert running(small_device, "stopped") == status(small_device, "stopped")["release"] is not None
 
 
 class _CommandLines:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from edgecnn.core.card import CARD_FILE
 from edgecnn.core.model_file import append_associated_files
 from tests.cli.commands import finish, run_here
 from tests.deploy.on_device import (
@@ -27,7 +30,19 @@ from tests.deploy.on_device import (
     wait_until,
 )
 from tests.deploy.small_device import ADDRESS, SmallDevice
-from tests.pixel_model import pixel_card
+from tests.pixel_model import pixel_card, pixel_model
+
+
+def _zip_with(name: str, text: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, text)
+    return content.getvalue()
+
+
+NEWER_CARD = _zip_with(
+    CARD_FILE, pixel_card(1, 1).model_dump_json().replace('"format_version":1', '"format_version":2')
+)
 
 
 @pytest.fixture(scope="module")
@@ -197,11 +212,20 @@ def test_a_profile_of_another_kind_of_device_is_refused(small_device: SmallDevic
     assert outcome.status == 1 and "raspberry_pi_4 is a device with aarch64" in outcome.errors[0]
 
 
-def test_a_model_file_that_cannot_be_used_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
-    foreign = tmp_path / "photo.tflite"
-    foreign.write_bytes(b"JFIF" * 8)
-    outcome = run_here("deploy", foreign, ADDRESS, "--version", "0.1.0")
-    assert outcome.status == 1 and "not a TFLite model" in outcome.errors[0]
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"JFIF" * 8, "not a TFLite model"),
+        (pixel_model(1, 1) + NEWER_CARD, "the model card does not hold: format_version"),
+    ],
+)
+def test_a_model_file_that_cannot_be_used_is_refused_before_anything_is_sent(
+    tmp_path: Path, content: bytes, expected: str
+) -> None:
+    file = tmp_path / "model.tflite"
+    file.write_bytes(content)
+    outcome = run_here("deploy", file, "ssh://pi@127.0.0.1:1", "--version", "0.1.0")
+    assert outcome.status == 1 and expected in outcome.errors[0]
 
 
 def _padded(content: bytes) -> bytes:

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from edgecnn.core.errors import DeviceError, InputError
+from edgecnn.core.precision import Precision
 from edgecnn.deploy.address import parse_address
 from edgecnn.deploy.remote import RemoteRun, run_there
 from edgecnn.deploy.ssh import Connection
+from tests.cli.commands import run_here
 from tests.colours import write_colour_photos
 from tests.deploy.on_device import wait_until
 from tests.deploy.small_device import ADDRESS, SmallDevice
@@ -40,6 +42,20 @@ def test_what_a_command_says_comes_as_it_says_it(small_device: SmallDevice, tmp_
     done = run_there(DEVICE, ["inspect", not_a_model], config=small_device.ssh_config, tell=said.append)
     assert done == RemoteRun(1, "")
     assert len(said) == 1 and "not a TFLite model" in said[0]
+
+
+def test_a_verification_is_carried_out_there(small_device: SmallDevice, exported: dict[Precision, Path]) -> None:
+    there = ("--on", ADDRESS, "--ssh-config", small_device.ssh_config)
+    outcome = run_here("verify", exported["int8"], *there, "--json")
+    assert outcome.status == 0, outcome.stderr
+    record = json.loads(outcome.stdout)
+    assert record["passed"] and record["model"] == f"1/{exported['int8'].name}"
+
+
+def test_a_verification_that_fails_there_fails_here(small_device: SmallDevice, model: Path) -> None:
+    outcome = run_here("verify", model, "--on", ADDRESS, "--ssh-config", small_device.ssh_config)
+    assert (outcome.status, outcome.stdout) == (1, "")
+    assert len(outcome.errors) == 1 and "golden" in outcome.errors[0]
 
 
 def test_a_file_that_is_not_here_is_an_error_here(small_device: SmallDevice, tmp_path: Path) -> None:
