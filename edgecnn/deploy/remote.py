@@ -23,7 +23,7 @@ set -eu
 bytes=$1
 shift
 [ -x "$1" ] || exit 127
-folder=$(mktemp -d)
+folder=$(mktemp -d "${TMPDIR:-/tmp}/edgecnn.XXXXXXXX")
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP

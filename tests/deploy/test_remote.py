@@ -23,7 +23,7 @@ DEVICE = parse_address(ADDRESS)
 
 def folders(device: SmallDevice) -> list[str]:
     """What is in the device's /tmp, where the files go that are taken along."""
-    return [path.name for path in (device.root / "tmp").glob("tmp.*")]
+    return [path.name for path in (device.root / "tmp").glob("edgecnn.????????")]
 
 
 def test_a_command_runs_there_with_files_of_here(small_device: SmallDevice, model: Path, tmp_path: Path) -> None:
