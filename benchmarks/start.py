@@ -91,8 +91,9 @@ def measure(python: Path, model: Path, rounds: int, folder: Path) -> dict[str, A
     edgecnn = python.with_name("edgecnn")
     programs: dict[str, list[str | Path]] = {
         "run": [edgecnn, "run", model, "--source", "pattern:640x480@30", "--max-frames", "1", "--json"],
-        "classify": [edgecnn, "classify", model, picture, "--json"],
-        "tutorial": [python, HERE / "peers" / "tutorial_once.py", model, picture],
+        # By its name alone: the first line, which is kept, is to tell nothing of this machine.
+        "classify": [edgecnn, "classify", model, picture.name, "--json"],
+        "tutorial": [python, HERE / "peers" / "tutorial_once.py", model, picture.name],
     }
     for command in programs.values():
         for _ in range(WARM_UP):

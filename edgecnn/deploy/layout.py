@@ -21,13 +21,6 @@ _CHECKOUT = Path(__file__).parent.parent.parent / "devices"
 # It becomes part of paths, of a unit's name and of a shell's words.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
-_SETTINGS_LINE = "EnvironmentFile=/etc/edgecnn/%i.env\n"
-# Read after the others, whose values it therefore replaces; it need not be there.
-_TRIAL_LINES = (
-    "# Settings that `edgecnn deploy` is trying; after a power cut those above hold again.\n"
-    "EnvironmentFile=-/run/edgecnn-deploy/%i.env\n"
-)
-
 
 def checked_name(name: str) -> str:
     """`name`, if a service can be called so. Raises `InputError`."""
@@ -49,9 +42,8 @@ def install_script() -> bytes:
 
 
 def unit_file() -> bytes:
-    """The systemd unit, which also reads settings on trial."""
-    unit = (_devices() / "raspberry_pi" / "edgecnn@.service").read_text(encoding="utf-8")
-    return unit.replace(_SETTINGS_LINE, _SETTINGS_LINE + _TRIAL_LINES).encode()
+    """The systemd unit."""
+    return (_devices() / "raspberry_pi" / "edgecnn@.service").read_bytes()
 
 
 def _devices() -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from edgecnn.core.errors import InputError
 from edgecnn.core.model_file import ModelFile
 from edgecnn.core.preprocess import Image
+from edgecnn.runtime.board import usable_cores
 from edgecnn.runtime.classifier import Classifier
 from edgecnn.runtime.delegate import DelegateWish
 
@@ -82,10 +82,7 @@ def usable_processors(root: Path = Path("/")) -> int:
     """Processors that this process may keep busy, by its affinity and the CPU quota of its control groups (v2), as
     systemd's `CPUQuota=` and containers set it. `root` is where `/proc` and `/sys` are.
     """
-    # Absent outside Linux.
-    affinity = getattr(os, "sched_getaffinity", None)
-    allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return max(1, min([allowed, *_quotas(root)]))
+    return max(1, min([usable_cores() or 1, *_quotas(root)]))
 
 
 def _quotas(root: Path) -> Iterator[int]:

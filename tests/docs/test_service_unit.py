@@ -13,7 +13,7 @@ UNIT = Path(__file__).parent.parent.parent / "devices" / "raspberry_pi" / "edgec
 
 
 def settings_of(unit: str) -> dict[str, str]:
-    """Settings of a unit file by name; systemd's format allows a name twice, this unit has each once."""
+    """Settings of a unit file by name; of a name that is there twice, the last."""
     lines = [line for line in unit.splitlines() if "=" in line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 

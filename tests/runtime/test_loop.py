@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,14 @@ DATA = os.environ.get("EDGECNN_DATA")
 needs_data = pytest.mark.skipif(DATA is None, reason="EDGECNN_DATA is not set: no third-party models to run")
 
 
-class Unprepared:
+class Unprepared(ABC):
     """What stands in for a classifier looks at pictures that are as large as the camera's."""
 
     preprocess = PreprocessSpec(height=HEIGHT_PX, width=WIDTH_PX, resize="squash", mean=(0, 0, 0), std=(1, 1, 1))
 
+    @abstractmethod
     def classify(self, image: Image) -> Prediction:
-        raise NotImplementedError
+        """What it makes of a picture."""
 
     def classify_prepared(self, prepared: Prepared) -> Prediction:
         return self.classify(prepared.pixels)
