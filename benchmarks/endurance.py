@@ -98,7 +98,7 @@ def train_small_model(folder: Path) -> Path:
     from edgecnn.core.settings import ExportSettings, TrainSettings
     from edgecnn.pipeline.digits import write_digits
     from edgecnn.train.export import export_run
-    from edgecnn.train.transfer import train
+    from edgecnn.train.training import train
 
     write_digits(folder / "digits")
     train(folder / "digits", folder / "digits64", TrainSettings(height=64, epochs=2, flip=False))

@@ -52,7 +52,7 @@ def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained_run(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run named "digits": EfficientNet-Lite0 at 64x64 pixels under a new head, good enough to be quantised."""
-    from edgecnn.train.transfer import train
+    from edgecnn.train.training import train
 
     run = tmp_path_factory.mktemp("runs") / "digits"
     train(digits, run, TrainSettings(height=64, epochs=12, learning_rate=3e-3, batch_size=64, flip=False))

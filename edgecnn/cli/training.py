@@ -84,7 +84,7 @@ def train(
     from edgecnn.train.zoo import backbone_spec
 
     backbone_spec(model, alpha)  # A misspelt name should not have to wait for TensorFlow.
-    from edgecnn.train.transfer import train as train_run
+    from edgecnn.train.training import train as train_run
 
     with ProgressBars() as progress:
         record = train_run(data, out, settings, strict=strict, force=force, progress=progress)

@@ -84,7 +84,7 @@ def _train_stage(recipe: Recipe, data: Path, folder: RunFolder, progress: Progre
         return hash_of([recipe.train.model_dump_json(), *places, scan_dataset(data).fingerprint])
 
     def do() -> None:
-        from edgecnn.train.transfer import train
+        from edgecnn.train.training import train
 
         train(data, folder.path, recipe.train, force=True, progress=progress)
 

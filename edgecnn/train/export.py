@@ -28,7 +28,7 @@ from edgecnn.train.keras import keras
 from edgecnn.train.model import load_float_model
 from edgecnn.train.pack import add_metadata
 from edgecnn.train.qat import load_quantization_aware_model
-from edgecnn.train.transfer import VERSIONED_PACKAGES
+from edgecnn.train.training import VERSIONED_PACKAGES
 from edgecnn.train.zoo import backbone_spec
 
 _QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8")

@@ -12,7 +12,7 @@ from edgecnn.core.settings import QatSettings, TrainSettings
 from edgecnn.train.fold import fold_model
 from edgecnn.train.model import HEAD, load_float_model
 from edgecnn.train.qat import load_quantization_aware_model, train_quantization_aware
-from edgecnn.train.transfer import train
+from edgecnn.train.training import train
 
 QUICK = QatSettings(epochs=2, learning_rate=1e-2, batch_size=8, calibration_images=20)
 

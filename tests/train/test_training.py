@@ -25,7 +25,7 @@ from edgecnn.train.backbones import block_of, blocks, build_backbone
 from edgecnn.train.export import export_run
 from edgecnn.train.keras import keras
 from edgecnn.train.model import HEAD, load_float_model
-from edgecnn.train.transfer import train
+from edgecnn.train.training import train
 from edgecnn.train.zoo import backbone_spec
 from tests.trained import FEW_DIGITS
 
