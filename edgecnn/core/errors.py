@@ -12,6 +12,7 @@
       ExportError               a converted model failed its check, so it did not get its name
       VerifyFailed              this machine computes something else than the one that exported the model
       DeviceError               a device could not be reached, or something failed on it; what ran there still runs
+      WorkerLost                another of the machines that train together is gone
       Interrupted               exit status 130: Ctrl-C, with what is left said in the message
       GateFailed                exit status 3: the accuracy gate says no
       GateUndecided             exit status 4: too little data for the gate to say anything
@@ -83,6 +84,10 @@ class VerifyFailed(EdgecnnError):
 
 class DeviceError(EdgecnnError):
     """A device cannot be reached or used, or a step on it failed."""
+
+
+class WorkerLost(EdgecnnError):
+    """Another worker of a distributed training stopped or cannot be reached."""
 
 
 class Interrupted(EdgecnnError):

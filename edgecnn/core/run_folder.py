@@ -16,9 +16,9 @@ from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.settings import QatSettings, TrainSettings
 
 RUN_FILE = "run.json"
-RUN_VERSION: Final = 1
+RUN_VERSION: Final = 2
 
-Phase = Literal["head", "fine_tune", "qat"]
+Phase = Literal["head", "fine_tune", "scratch", "qat"]
 
 
 class EpochRecord(BaseModel):
@@ -32,7 +32,23 @@ class EpochRecord(BaseModel):
     accuracy: float
     val_loss: float
     val_accuracy: float
+    monitored: float
+    """What `TrainSettings.monitor` names; of `qat` the validation accuracy."""
     learning_rate: float
+
+
+class ExecutionRecord(BaseModel):
+    """What a run was trained on, and how."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device: str
+    """Such as `CPU`, or the name of a GPU."""
+    replicas: int
+    """Copies of the network that were trained side by side."""
+    workers: int
+    mixed_precision: bool
+    xla: bool
 
 
 class QatRecord(BaseModel):
@@ -51,7 +67,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: Literal[1] = RUN_VERSION
+    format_version: Literal[2] = RUN_VERSION
     name: str
     created: datetime
     status: Literal["complete", "interrupted"]
@@ -65,6 +81,7 @@ class RunRecord(BaseModel):
     unreadable: tuple[str, ...] = ()
     history: tuple[EpochRecord, ...] = ()
     metrics: dict[str, float] = {}
+    execution: ExecutionRecord
     qat: QatRecord | None = None
     versions: dict[str, str] = {}
 
@@ -77,6 +94,9 @@ class RunFolder:
         self.record_file = path / RUN_FILE
         self.float_weights = path / "float.h5"
         self.qat_weights = path / "qat.h5"
+        self.unfinished = path / ".unfinished"
+        """What `--resume` goes on from; gone when a run is complete."""
+        self.unfinished_qat = path / ".unfinished-qat"
         self.export = path / "export"
         self.results = path / "results"
         self.tensorboard = path / "tensorboard"

@@ -5,10 +5,9 @@ Options of the command line, tables of a recipe and the run folder share these m
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from edgecnn.core.precision import Precision
 
@@ -41,8 +40,8 @@ class TrainSettings(Settings):
     model: str = "efficientnet_lite0"
     alpha: float | None = None
     """Width multiplier of MobileNetV2."""
-    weights: str = "imagenet"
-    """`imagenet`, `none`, or a file."""
+    weights: str = "auto"
+    """`auto` (ImageNet's, where the network has any), `imagenet`, `none`, or a file. Without, everything is trained."""
     height: int | None = Field(default=None, gt=0)
     width: int | None = Field(default=None, gt=0)
     """Input size; the backbone's own where not given."""
@@ -50,20 +49,47 @@ class TrainSettings(Settings):
     crop_fraction: float = Field(default=1.0, gt=0, le=1)
     interpolation: Literal["box_linear", "area", "linear"] = "box_linear"
     epochs: int = Field(default=50, ge=1)
-    """At most, for the head; early stopping ends it sooner."""
-    learning_rate: float = Field(default=1e-3, gt=0)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    batch_size: int = Field(default=32, ge=1)
+    """At most, for the head, or for the whole network where it starts from nothing; early stopping ends it sooner."""
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
     fine_tune_epochs: int = Field(default=0, ge=0)
     """At most, with the last blocks unfrozen; 0 leaves the backbone as it was."""
-    unfreeze: int = Field(default=5, ge=1)
-    """How many blocks, counted from the output, fine-tuning sets free."""
-    fine_tune_learning_rate: float = Field(default=1e-5, gt=0)
+    fine_tune_learning_rate: float = Field(default=1e-5, gt=0, allow_inf_nan=False)
+    unfreeze: Annotated[int, Field(ge=1)] | str = 5
+    """What fine-tuning sets free: so many blocks, counted from the output; from this layer on; or `all`."""
+    schedule: Literal["plateau", "constant", "cosine"] = "plateau"
+    """`plateau` halves the learning rate after three epochs without progress, `cosine` takes it to 0 over `epochs`."""
+    warmup_epochs: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """How long the learning rate rises to its height, at the start of each phase."""
+    optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
+    """`sgd` has Nesterov's momentum of 0.9."""
+    weight_decay: float = Field(default=0, ge=0, lt=1)
+    """Decoupled from the gradient, so that `adam` with it is AdamW; biases and batch normalisation are spared."""
+    label_smoothing: float = Field(default=0, ge=0, lt=1)
+    mixup: float = Field(default=0, ge=0, allow_inf_nan=False)
+    """Alpha of the Beta distribution that two photos are blended by, 0 for none; not while the backbone is frozen."""
+    dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Before the last layer; the network's own where not given."""
+    batch_size: int = Field(default=32, ge=1)
+    balance: bool = False
+    """Weigh photos so that every class counts the same, however many photos it has."""
+    monitor: str = "val_loss"
+    """What says which epoch is the best, see `edgecnn.train.monitor`: `val_recall:CLASS`, say."""
+    patience: int = Field(default=5, ge=1)
+    """Epochs without progress after which a phase ends."""
     flip: bool = True
     """Mirror photos at random in fine-tuning; off for digits and text."""
     validation_fraction: float = Field(default=0.15, gt=0, lt=0.5)
     test_fraction: float = Field(default=0.15, ge=0, lt=0.5)
+    mixed_precision: bool | None = None
+    """float16 arithmetic on float32 weights; where not given, with a GPU."""
+    xla: bool | None = None
+    """Compile the training step; where not given, with a GPU."""
     seed: int = Field(default=0, ge=0)
+
+    @field_validator("unfreeze", mode="before")
+    @classmethod
+    def _number_of_blocks(cls, value: object) -> object:
+        return int(value) if isinstance(value, str) and value.lstrip("-").isdigit() else value
 
 
 class QatSettings(Settings):
@@ -109,8 +135,3 @@ class RunSettings(Settings):
     """`edgecnn run` in a recipe: over a video made of the test images."""
 
     frames: int = Field(default=60, ge=1)
-
-
-def weights_option(value: str) -> Path | str | None:
-    """What `--weights` means to a backbone: `imagenet`, None for `none`, else a file's path."""
-    return {"imagenet": "imagenet", "none": None}.get(value, Path(value))

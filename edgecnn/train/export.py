@@ -17,7 +17,7 @@ from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.progress import Progress, silent
 from edgecnn.core.run_dataset import dataset_of_run
 from edgecnn.core.run_folder import RunFolder, RunRecord, read_run
-from edgecnn.core.settings import ExportSettings, weights_option
+from edgecnn.core.settings import ExportSettings
 from edgecnn.core.versions import versions_of
 from edgecnn.train.backbones import build_imagenet_classifier, imagenet_labels
 from edgecnn.train.calibration import Calibration, calibrate_with, calibrate_with_folder
@@ -29,6 +29,7 @@ from edgecnn.train.model import load_float_model
 from edgecnn.train.pack import add_metadata
 from edgecnn.train.qat import load_quantization_aware_model
 from edgecnn.train.training import VERSIONED_PACKAGES
+from edgecnn.train.weights import starting_weights
 from edgecnn.train.zoo import backbone_spec
 
 _QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8")
@@ -116,7 +117,7 @@ def export_pretrained(
     source = _Source(
         name=out.stem.removesuffix(f"-{precision}"),
         backbone=name if backbone.alpha is None else f"{name}_{backbone.alpha:g}",
-        model=build_imagenet_classifier(backbone, weights=weights_option(weights)),
+        model=build_imagenet_classifier(backbone, weights=starting_weights(weights)),
         quantized_model=None,
         spec=spec,
         labels=imagenet_labels().names,

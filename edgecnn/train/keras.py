@@ -26,5 +26,9 @@ if tf.keras.Model is not keras.Model:
         "set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported, or import edgecnn.train.keras first"
     )
 
+# Dropout then draws from generators whose state can be saved, so that training can be taken up again as it would have
+# gone on.
+keras.backend.experimental.enable_tf_random_generator()
+
 # Its warnings are about its own history; what a user can act on, edgecnn says itself.
 tf.get_logger().setLevel("ERROR")

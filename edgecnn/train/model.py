@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.run_folder import RunFolder, RunRecord
 from edgecnn.core.settings import TrainSettings
 from edgecnn.train.backbones import block_of, blocks, build_backbone
 from edgecnn.train.keras import keras
+from edgecnn.train.weights import starting_weights
 from edgecnn.train.zoo import backbone_spec
 
 HEAD = "classifier"
+_DROPOUT = 0.2
 
 
 def preprocess_spec(settings: TrainSettings) -> PreprocessSpec:
@@ -24,6 +27,11 @@ def preprocess_spec(settings: TrainSettings) -> PreprocessSpec:
         mean=backbone.mean,
         std=backbone.std,
     )
+
+
+def head_dropout(settings: TrainSettings) -> float:
+    """The dropout before the last layer: the settings', else the network's own."""
+    return _DROPOUT if settings.dropout is None else settings.dropout
 
 
 def attach_head(backbone: keras.Model, classes: int, dropout: float) -> keras.Model:
@@ -43,27 +51,51 @@ def load_float_model(folder: RunFolder, record: RunRecord) -> keras.Model:
     backbone = build_backbone(
         backbone_spec(settings.model, settings.alpha), height=spec.height, width=spec.width, weights=None
     )
-    model = attach_head(backbone, len(record.labels), settings.dropout)
+    model = attach_head(backbone, len(record.labels), head_dropout(settings))
     model.load_weights(folder.float_weights)
-    freeze(model, settings.unfreeze if settings.fine_tune_epochs else 0)
+    if starting_weights(settings.weights) is not None:
+        freeze(model)
+        if settings.fine_tune_epochs:
+            free(model, settings.unfreeze, settings.model)
     return model
 
 
-def freeze(model: keras.Model, unfrozen_blocks: int) -> None:
-    """Freezes all but the head and the last `unfrozen_blocks` blocks.
+def freeze(model: keras.Model) -> None:
+    """Freezes all but the head."""
+    for layer in model.layers:
+        layer.trainable = layer.name == HEAD
+
+
+def free(model: keras.Model, unfreeze: int | str, name: str) -> None:
+    """Lets the head and a part of the network `name` be trained: see `TrainSettings.unfreeze`. Raises `InputError`.
 
     Batch normalisation stays frozen everywhere: Keras then runs it in inference mode, with the statistics of ImageNet,
     which a small data set and small batches would only spoil.
     """
-    names = blocks(model)
-    free = set(names[len(names) - unfrozen_blocks :]) if unfrozen_blocks else set()
+    chosen = freed_layers(model, unfreeze, name)
     for layer in model.layers:
-        block = block_of(layer.name)
         normalizes = isinstance(layer, keras.layers.BatchNormalization)
-        layer.trainable = layer.name == HEAD or (block in free and not normalizes)
+        layer.trainable = layer.name == HEAD or (layer.name in chosen and not normalizes)
+
+
+def freed_layers(model: keras.Model, unfreeze: int | str, name: str) -> frozenset[str]:
+    """The layers that `unfreeze` names: so many blocks from the output, those from a layer on, or all."""
+    layers = [layer.name for layer in model.layers]
+    if unfreeze == "all":
+        return frozenset(layers)
+    if isinstance(unfreeze, str):
+        if unfreeze not in layers:
+            raise UnknownName(f"layer of {name} in --unfreeze", unfreeze, ("all", *layers))
+        return frozenset(layers[layers.index(unfreeze) :])
+    known = blocks(model)
+    if unfreeze > len(known):
+        raise InputError(f"{name} has {len(known)} blocks, got --unfreeze {unfreeze}")
+    last = known[len(known) - unfreeze :]
+    return frozenset(layer for layer in layers if block_of(layer) in last)
 
 
 def _head(classes: int, dropout: float):  # type: ignore[no-untyped-def]
-    dense = keras.layers.Dense(classes, activation="softmax", name=HEAD)
+    # Probabilities need more than float16, also where the rest of the network is computed in it.
+    dense = keras.layers.Dense(classes, activation="softmax", dtype="float32", name=HEAD)
     drop = keras.layers.Dropout(dropout, name="dropout")
     return lambda features: dense(drop(features))

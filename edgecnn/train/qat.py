@@ -9,6 +9,8 @@ import numpy as np
 
 from edgecnn.core.dataset import TRAIN, VALIDATION
 from edgecnn.core.errors import Interrupted
+from edgecnn.core.labels import LabelMap
+from edgecnn.core.model_file import sha256_of
 from edgecnn.core.preprocess import Image, PreprocessSpec
 from edgecnn.core.progress import Progress, silent
 from edgecnn.core.run_dataset import dataset_of_run
@@ -17,10 +19,21 @@ from edgecnn.core.settings import QatSettings
 from edgecnn.train.calibration import calibrate_with
 from edgecnn.train.convert import normalize
 from edgecnn.train.fold import fold_model
+from edgecnn.train.journal import Journal, is_unfinished
 from edgecnn.train.keras import keras
-from edgecnn.train.loop import compile_classifier, fit, make_repeatable, predict, temporary_checkpoint
+from edgecnn.train.loop import Plan, fit, make_repeatable, probabilities_of
 from edgecnn.train.model import load_float_model
-from edgecnn.train.photos import Labelled, augmented_batches, batches, labelled_pixels
+from edgecnn.train.monitor import VAL_ACCURACY
+from edgecnn.train.objective import class_weights, compile_classifier, one_hot
+from edgecnn.train.photos import (
+    Labelled,
+    Samples,
+    Variation,
+    labelled_pixels,
+    pixel_batches,
+    shuffled_photos,
+    steps_per_epoch,
+)
 from edgecnn.train.plots import plot_history
 from edgecnn.train.quantization import observe_ranges, quantize_aware
 from edgecnn.train.weights import save_weights
@@ -28,35 +41,42 @@ from edgecnn.train.weights import save_weights
 _CALIBRATION_BATCH = 10
 
 
-def train_quantization_aware(run: Path, settings: QatSettings, *, progress: Progress = silent) -> RunRecord:
+def train_quantization_aware(
+    run: Path, settings: QatSettings, *, resume: bool = False, progress: Progress = silent
+) -> RunRecord:
     """Adds quantisation-aware weights to a run: those of the best epoch by validation accuracy.
 
     The calibrated start counts as epoch 0, so the result is never worse than it. Layers that were frozen stay frozen.
-    Ctrl-C keeps the best so far and raises `Interrupted`. Raises `InputError` for what is not a run folder.
+    Ctrl-C keeps the best so far and raises `Interrupted`; with `resume` the training goes on after its last finished
+    epoch. Raises `InputError` for what is not a run folder.
     """
     folder, record = read_run(run)
+    journal = _journal(folder, settings, resume)
     make_repeatable(settings.seed)
     dataset = dataset_of_run(record, progress)
     spec = record.preprocess
     calibration = calibrate_with(dataset.splits[TRAIN], spec, settings.calibration_images, settings.seed)
     model = calibrated_model(load_float_model(folder, record), spec, calibration.images)
     validation = labelled_pixels(dataset.splits[VALIDATION], spec, progress)
-    decisions = predict(model, validation, spec, "validation", progress)
+    decisions = probabilities_of(model, validation.pixels, spec, "validation", progress).argmax(axis=1)
     start = float((decisions == validation.classes).mean())
     # Less than one more right decision is no improvement: Keras gives accuracies in float32.
     to_beat = start + 0.5 / len(decisions)
 
-    history: list[EpochRecord] = []
     interrupted = False
     try:
         if settings.epochs:
             photos = labelled_pixels(dataset.splits[TRAIN], spec, progress)
-            _fit(model, photos, validation, folder, record, settings, to_beat, history, progress)
+            _fit(model, photos, validation, folder, record, settings, to_beat, journal, progress)
     except KeyboardInterrupt:
         interrupted = True
-    record = _finish(model, folder, record, settings, start, to_beat, history)
+    record = _finish(model, folder, record, settings, start, to_beat, journal.history)
     if interrupted:
-        raise Interrupted(f"interrupted after {len(history)} epochs; {run} holds the best so far and can be exported")
+        raise Interrupted(
+            f"interrupted after {journal.epochs} epochs; {run} holds the best so far and can be exported, "
+            "or gone on with by --resume"
+        )
+    journal.remove()
     return record
 
 
@@ -74,6 +94,16 @@ def load_quantization_aware_model(folder: RunFolder, record: RunRecord) -> keras
     return model
 
 
+def _journal(folder: RunFolder, settings: QatSettings, resume: bool) -> Journal:
+    task = {name.replace("_", "-"): str(value) for name, value in settings.model_dump(mode="json").items()}
+    journal = Journal(folder.unfinished_qat, task | {"float weights": sha256_of(folder.float_weights)})
+    if resume and is_unfinished(folder.unfinished_qat):
+        journal.take_up()
+    else:
+        journal.begin()
+    return journal
+
+
 def _fit(
     model: keras.Model,
     photos: Labelled,
@@ -82,26 +112,35 @@ def _fit(
     record: RunRecord,
     settings: QatSettings,
     to_beat: float,
-    history: list[EpochRecord],
+    journal: Journal,
     progress: Progress,
 ) -> None:
-    spec, flip = record.preprocess, record.settings.flip
-    compile_classifier(model, settings.learning_rate)
-    with temporary_checkpoint(folder, "qat") as checkpoint:
-        fit(
-            model,
-            (augmented_batches(photos, spec, settings.batch_size, flip=flip, seed=settings.seed),),
-            batches(validation, spec, settings.batch_size),
-            phase="qat",
-            epochs=settings.epochs,
-            checkpoint=checkpoint,
-            tensorboard=folder.tensorboard,
-            history=history,
-            progress=progress,
-            monitor="val_accuracy",
-            beat=to_beat,
-            steps_per_epoch=-(-len(photos.classes) // settings.batch_size),
+    spec, labels = record.preprocess, LabelMap(record.labels)
+    train, held_out = (
+        Samples(
+            part.pixels,
+            one_hot(part.classes, record.labels),
+            class_weights(part.classes, record.labels, balance=record.settings.balance),
         )
+        for part in (photos, validation)
+    )
+    compile_classifier(
+        model,
+        keras.optimizers.Adam(settings.learning_rate),
+        labels,
+        VAL_ACCURACY,
+        label_smoothing=record.settings.label_smoothing,
+    )
+    variation = Variation(record.settings.flip, record.settings.mixup)
+    fit(
+        model,
+        lambda step: shuffled_photos(train, spec, settings.batch_size, variation, seed=settings.seed, first_step=step),
+        pixel_batches(held_out, spec, settings.batch_size),
+        Plan("qat", settings.epochs, steps_per_epoch(len(train.rows), settings.batch_size), VAL_ACCURACY, beat=to_beat),
+        journal,
+        tensorboard=folder.tensorboard,
+        progress=progress,
+    )
 
 
 def _finish(

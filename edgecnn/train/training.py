@@ -1,39 +1,42 @@
-"""`edgecnn train`: a head on frozen features first, then, if asked for, the last blocks with it."""
+"""`edgecnn train`: from a folder of photos to a run folder."""
 
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from edgecnn.core.advice import advice_on
 from edgecnn.core.card import DatasetRecord
-from edgecnn.core.dataset import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Dataset,
-    require_trainable,
-    scan_dataset,
-    with_all_splits,
-)
+from edgecnn.core.dataset import TEST, VALIDATION, Dataset, require_trainable, scan_dataset, with_all_splits
 from edgecnn.core.errors import InputError, Interrupted
-from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.progress import Progress, silent
-from edgecnn.core.run_folder import EpochRecord, RunFolder, RunRecord, write_run
-from edgecnn.core.settings import TrainSettings, weights_option
+from edgecnn.core.run_folder import RunFolder, RunRecord, read_run, write_run
+from edgecnn.core.settings import TrainSettings
 from edgecnn.core.versions import versions_of
-from edgecnn.train.backbones import blocks, build_backbone
-from edgecnn.train.cache import cached_features
+from edgecnn.train.backbones import build_backbone
+from edgecnn.train.cache import cached_pixels
+from edgecnn.train.distribution import (
+    Execution,
+    Workers,
+    building,
+    execution_of,
+    least_of_all,
+    telling_of_lost_workers,
+)
+from edgecnn.train.journal import Journal, is_unfinished
 from edgecnn.train.keras import keras
-from edgecnn.train.loop import compile_classifier, fit, make_repeatable, predict, temporary_checkpoint
-from edgecnn.train.model import HEAD, attach_head, freeze, head_model, preprocess_spec
-from edgecnn.train.photos import augmented_batches, batches, classes_of, labelled_pixels
+from edgecnn.train.loop import make_repeatable, probabilities_of
+from edgecnn.train.model import attach_head, freed_layers, freeze, head_dropout, preprocess_spec
+from edgecnn.train.monitor import parse_monitor
+from edgecnn.train.phases import Training, fine_tune, fit_from_scratch, fit_head
+from edgecnn.train.photos import classes_of
 from edgecnn.train.plots import plot_confusion, plot_history
-from edgecnn.train.weights import save_weights
+from edgecnn.train.weights import save_weights, starting_weights
 from edgecnn.train.zoo import backbone_spec
 
 VERSIONED_PACKAGES = (
@@ -47,20 +50,7 @@ VERSIONED_PACKAGES = (
 )
 
 _Status = Literal["complete", "interrupted"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Training:
-    """What the phases share; `history` grows as they go."""
-
-    folder: RunFolder
-    found: frozenset[Path]
-    """What of the run folder and its logs was there before."""
-    dataset: Dataset
-    spec: PreprocessSpec
-    settings: TrainSettings
-    progress: Progress
-    history: list[EpochRecord] = field(default_factory=list)
+Tell = Callable[[str], None]
 
 
 def train(
@@ -70,65 +60,69 @@ def train(
     *,
     strict: bool = False,
     force: bool = False,
+    resume: bool = False,
+    workers: Workers | None = None,
     progress: Progress = silent,
+    tell: Tell = lambda line: None,
 ) -> RunRecord:
     """Trains a classifier on the folder `data` and leaves the run folder `run`.
 
-    Ctrl-C after the first epoch leaves a usable run, with the best epoch so far, and raises `Interrupted`. Raises
-    `DataError` and `InputError`; an existing run is replaced only with `force`.
-    """
-    spec = preprocess_spec(settings)
-    folder = _fresh_run(run, force)
-    training = _Training(
-        folder, _folder_and_logs(folder), _scan(data, settings, strict, progress), spec, settings, progress
-    )
-    make_repeatable(settings.seed)
-    weights = weights_option(settings.weights)
-    backbone = build_backbone(
-        backbone_spec(settings.model, settings.alpha), height=spec.height, width=spec.width, weights=weights
-    )
-    model = attach_head(backbone, len(training.dataset.labels), settings.dropout)
-    _check_unfreeze(model, settings)
+    After every epoch enough is written to go on from there: with `resume`, which ends at the weights that the training
+    would have ended at without a break, on a CPU to the bit. Ctrl-C after the first epoch leaves a usable run too, with
+    the best epoch so far, and raises `Interrupted`. An existing run is replaced only with `force`; with both, what can
+    be gone on from is, and else everything starts anew. `tell` gets what is worth knowing before it takes long.
 
-    status: _Status = "complete"
-    try:
-        _fit_head(model, backbone, training)
-        if settings.fine_tune_epochs:
-            _fine_tune(model, training)
-    except KeyboardInterrupt:
-        if not training.history:
-            _take_back(training)
-            raise
-        status = "interrupted"
-    record = _finish(model, training, status)
+    Raises `DataError`, `InputError`, `WriteError` and, where one of several `workers` is lost, `WorkerLost`.
+    """
+    folder = RunFolder(run)
+    _check_place(folder, force=force, resume=resume)
+    spec = preprocess_spec(settings)
+    for line in advice_on(settings):
+        tell(line)
+    execution = execution_of(settings, workers)
+    with telling_of_lost_workers(execution):
+        dataset = _scan(data, settings, strict, progress)
+        monitor = parse_monitor(settings.monitor, dataset.labels)
+        if (
+            resume
+            and not is_unfinished(_journal_folder(folder, execution))
+            and folder.record_file.exists()
+            and not force
+        ):
+            return _complete(folder, settings, dataset, tell)
+        found = _folder_and_logs(folder)
+        make_repeatable(settings.seed)
+        model, backbone = _build(settings, len(dataset.labels), execution)
+        journal = _journal(folder, settings, dataset, execution, force=force, resume=resume, tell=tell)
+        training = Training(
+            folder, dataset, spec, settings, head_dropout(settings), monitor, execution, journal, progress
+        )
+        outdated_logs: frozenset[Path] = frozenset() if journal.epochs else found
+        status = _fit(model, backbone, training, found)
+        record = _finish(model, training, status, outdated_logs)
+        least_of_all(execution, 0)  # Nobody leaves before the others are done: that would look like a loss.
     if status == "interrupted":
-        epochs = len(training.history)
-        raise Interrupted(f"interrupted after {epochs} epochs; {run} holds the best of them and can be exported")
+        raise Interrupted(
+            f"interrupted after {journal.epochs} epochs; {run} holds the best of them and can be exported, "
+            "or gone on with by --resume"
+        )
     return record
 
 
-def _fresh_run(run: Path, force: bool) -> RunFolder:
-    folder = RunFolder(run)
-    if folder.record_file.exists() and not force:
-        raise InputError(f"{run} already holds a run; choose another --out, or add --force to replace it")
-    if run.exists() and not run.is_dir():
-        raise InputError(f"{run} is a file; expected a folder, or a name for a new one")
-    return folder
+# ---- before
 
 
-def _folder_and_logs(folder: RunFolder) -> frozenset[Path]:
-    return frozenset(
-        path for path in (folder.path, folder.tensorboard, *folder.tensorboard.rglob("*")) if path.exists()
-    )
-
-
-def _take_back(training: _Training) -> None:
-    """Removes what training has put into the run folder so far."""
-    for path in sorted(_folder_and_logs(training.folder) - training.found, reverse=True):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink()
+def _check_place(folder: RunFolder, *, force: bool, resume: bool) -> None:
+    if folder.path.exists() and not folder.path.is_dir():
+        raise InputError(f"{folder.path} is a file; expected a folder, or a name for a new one")
+    if force or resume:
+        return
+    if is_unfinished(folder.unfinished):
+        raise InputError(
+            f"{folder.path} holds an unfinished training; go on with --resume, or add --force to start anew"
+        )
+    if folder.record_file.exists():
+        raise InputError(f"{folder.path} already holds a run; choose another --out, or add --force to replace it")
 
 
 def _scan(data: Path, settings: TrainSettings, strict: bool, progress: Progress) -> Dataset:
@@ -142,71 +136,113 @@ def _scan(data: Path, settings: TrainSettings, strict: bool, progress: Progress)
     )
 
 
-def _check_unfreeze(model: keras.Model, settings: TrainSettings) -> None:
-    known = len(blocks(model))
-    if settings.fine_tune_epochs and settings.unfreeze > known:
-        raise InputError(f"{settings.model} has {known} blocks, got --unfreeze {settings.unfreeze}")
-
-
-def _fit_head(model: keras.Model, backbone: keras.Model, training: _Training) -> None:
-    """Trains a head on the frozen backbone's features, and gives `model` its weights."""
-    dataset, settings = training.dataset, training.settings
-    examples = {split: dataset.splits[split] for split in (TRAIN, VALIDATION)}
-    labelled = {
-        split: (
-            np.array(cached_features(backbone, examples[split], training.spec, training.progress)),
-            classes_of(examples[split]),
+def _complete(folder: RunFolder, settings: TrainSettings, dataset: Dataset, tell: Tell) -> RunRecord:
+    """What `--resume` gives for a run that is complete already."""
+    _, record = read_run(folder.path)
+    if (record.settings, record.dataset.fingerprint) != (settings, dataset.fingerprint):
+        raise InputError(
+            f"{folder.path} holds a complete run with other settings or photos; choose another --out, or add --force"
         )
-        for split in examples
-    }
-    head = head_model(backbone.output_shape[-1], len(dataset.labels), settings.dropout)
-    compile_classifier(head, settings.learning_rate)
+    tell(f"{folder.path} is complete already")
+    return record
+
+
+def _build(settings: TrainSettings, classes: int, execution: Execution) -> tuple[keras.Model, keras.Model]:
+    """The network and its backbone; frozen but for the head where the backbone is pretrained."""
+    spec = preprocess_spec(settings)
+    backbone = backbone_spec(settings.model, settings.alpha)
+    weights = starting_weights(settings.weights)
+    if weights is None and settings.fine_tune_epochs:
+        raise InputError(
+            f"fine-tuning needs pretrained weights, and {settings.model} is to start without; leave --fine-tune-epochs "
+            "out, since --epochs trains every layer"
+        )
+    with building(execution):
+        body = build_backbone(backbone, height=spec.height, width=spec.width, weights=weights)
+        model = attach_head(body, classes, head_dropout(settings))
+        if settings.fine_tune_epochs:
+            freed_layers(model, settings.unfreeze, settings.model)
+        if weights is not None:
+            freeze(model)
+    return model, body
+
+
+def _journal_folder(folder: RunFolder, execution: Execution) -> Path:
+    return folder.unfinished if execution.is_chief else folder.unfinished / f"worker-{execution.rank}"
+
+
+def _journal(
+    folder: RunFolder,
+    settings: TrainSettings,
+    dataset: Dataset,
+    execution: Execution,
+    *,
+    force: bool,
+    resume: bool,
+    tell: Tell,
+) -> Journal:
+    """The journal of this training, taken up where it stopped or begun; all workers from the same epoch."""
+    task = {name.replace("_", "-"): str(value) for name, value in settings.model_dump(mode="json").items()}
+    journal = Journal(_journal_folder(folder, execution), task | {"photos": dataset.fingerprint})
+    if resume:
+        try:
+            if is_unfinished(_journal_folder(folder, execution)):
+                journal.take_up()
+        except InputError:
+            if not force:
+                raise
+    agreed = least_of_all(execution, journal.epochs)
+    if agreed == 0:
+        if resume:
+            tell(f"nothing to go on from in {folder.path}: starting at the beginning")
+        journal.begin()
+    elif agreed != journal.epochs:
+        journal.take_up(agreed)
+    return journal
+
+
+# ---- the phases
+
+
+def _fit(model: keras.Model, backbone: keras.Model, training: Training, found: frozenset[Path]) -> _Status:
     try:
-        with temporary_checkpoint(training.folder, "head") as checkpoint:
-            fit(
-                head,
-                labelled[TRAIN],
-                labelled[VALIDATION],
-                phase="head",
-                epochs=settings.epochs,
-                checkpoint=checkpoint,
-                tensorboard=training.folder.tensorboard,
-                history=training.history,
-                progress=training.progress,
-                batch_size=settings.batch_size,
-            )
-    finally:
-        model.get_layer(HEAD).set_weights(head.get_layer(HEAD).get_weights())
+        if starting_weights(training.settings.weights) is None:
+            fit_from_scratch(model, training)
+        else:
+            fit_head(model, backbone, training)
+            if training.settings.fine_tune_epochs:
+                fine_tune(model, training)
+    except KeyboardInterrupt:
+        if not training.journal.epochs:
+            training.journal.remove()
+            _take_back(training.folder, found)
+            raise
+        return "interrupted"
+    return "complete"
 
 
-def _fine_tune(model: keras.Model, training: _Training) -> None:
-    """Trains the last blocks too; keeps what beats the head's validation loss."""
-    dataset, spec, settings = training.dataset, training.spec, training.settings
-    freeze(model, settings.unfreeze)
-    compile_classifier(model, settings.fine_tune_learning_rate)
-    photos = labelled_pixels(dataset.splits[TRAIN], spec, training.progress)
-    validation = labelled_pixels(dataset.splits[VALIDATION], spec, training.progress)
-    with temporary_checkpoint(training.folder, "fine_tune") as checkpoint:
-        fit(
-            model,
-            (augmented_batches(photos, spec, settings.batch_size, flip=settings.flip, seed=settings.seed),),
-            batches(validation, spec, settings.batch_size),
-            phase="fine_tune",
-            epochs=settings.fine_tune_epochs,
-            checkpoint=checkpoint,
-            tensorboard=training.folder.tensorboard,
-            history=training.history,
-            progress=training.progress,
-            beat=min(epoch.val_loss for epoch in training.history),
-            steps_per_epoch=-(-len(photos.classes) // settings.batch_size),
-        )
+def _folder_and_logs(folder: RunFolder) -> frozenset[Path]:
+    return frozenset(
+        path for path in (folder.path, folder.tensorboard, *folder.tensorboard.rglob("*")) if path.exists()
+    )
 
 
-def _finish(model: keras.Model, training: _Training, status: _Status) -> RunRecord:
-    """Measures the model and writes the run; what an earlier run left there goes once that is done."""
-    folder, dataset, settings = training.folder, training.dataset, training.settings
+def _take_back(folder: RunFolder, found: frozenset[Path]) -> None:
+    """Removes what training has put into the run folder so far."""
+    for path in sorted(_folder_and_logs(folder) - found, reverse=True):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+# ---- after
+
+
+def _finish(model: keras.Model, training: Training, status: _Status, outdated_logs: frozenset[Path]) -> RunRecord:
+    """Measures the model and, if this is the worker to do so, writes the run; what an earlier run left goes then."""
+    folder, dataset, settings, journal = training.folder, training.dataset, training.settings, training.journal
     metrics = _measure(model, training)
-    save_weights(model, folder.float_weights)
     backbone = backbone_spec(settings.model, settings.alpha)
     record = RunRecord(
         name=folder.path.resolve().name,
@@ -220,37 +256,43 @@ def _finish(model: keras.Model, training: _Training, status: _Status) -> RunReco
         dataset=DatasetRecord(fingerprint=dataset.fingerprint, counts=dataset.counts),
         class_counts={split: dataset.class_counts(split) for split in dataset.splits},
         unreadable=tuple(str(path) for path in dataset.unreadable),
-        history=tuple(training.history),
+        history=tuple(journal.history),
         metrics=metrics,
+        execution=training.execution.record,
         versions=versions_of(VERSIONED_PACKAGES),
     )
-    write_run(folder, record)
-    plot_history(training.history, folder.path / "learning_curves.png")
-    _remove_outdated(training)
+    if training.execution.is_chief:
+        save_weights(model, folder.float_weights)
+        write_run(folder, record)
+        plot_history(journal.history, folder.path / "learning_curves.png")
+        _remove_outdated(folder, outdated_logs)
+    if status == "complete":
+        journal.remove()
     return record
 
 
-def _remove_outdated(training: _Training) -> None:
+def _remove_outdated(folder: RunFolder, logs: frozenset[Path]) -> None:
     """Removes what was made of an earlier run's weights, and its logs."""
-    folder = training.folder
     folder.qat_weights.unlink(missing_ok=True)
     folder.report.unlink(missing_ok=True)
     for outdated in (folder.export, folder.results):
         shutil.rmtree(outdated, ignore_errors=True)
-    for log in training.found:
+    for log in logs:
         if log.is_file():
             log.unlink()
 
 
-def _measure(model: keras.Model, training: _Training) -> dict[str, float]:
+def _measure(model: keras.Model, training: Training) -> dict[str, float]:
     """Accuracy on validation and, where there are any, test photos, whose confusions are drawn."""
     metrics: dict[str, float] = {}
     for split in (VALIDATION, TEST):
-        if not training.dataset.splits.get(split):
+        examples = training.dataset.splits.get(split)
+        if not examples:
             continue
-        photos = labelled_pixels(training.dataset.splits[split], training.spec, training.progress)
-        decisions = predict(model, photos, training.spec, split, training.progress)
-        metrics[f"{split}_accuracy"] = float((decisions == photos.classes).mean())
-        picture = training.folder.path / "confusion_matrix.png"
-        plot_confusion(photos.classes, decisions, training.dataset.labels, picture)
+        pixels = cached_pixels(examples, training.spec, training.progress)
+        probabilities = probabilities_of(model, pixels, training.spec, split, training.progress)
+        truth, decisions = classes_of(examples), probabilities.argmax(axis=1)
+        metrics[f"{split}_accuracy"] = float(np.mean(decisions == truth))
+        if training.execution.is_chief:
+            plot_confusion(truth, decisions, training.dataset.labels, training.folder.path / "confusion_matrix.png")
     return metrics

@@ -1,4 +1,4 @@
-"""A model's weights as a file that is whole or not there."""
+"""Which weights a network starts with, and a model's weights as a file that is whole or not there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from edgecnn.train.keras import keras
 
 # What `model.save_weights` calls once it has opened a file.
 from tf_keras.src.saving.legacy.hdf5_format import save_weights_to_hdf5_group  # isort: skip
+
+
+def starting_weights(choice: str) -> Path | str | None:
+    """What `--weights` means to a backbone: "imagenet", None for ones drawn at random, or a file."""
+    return {"auto": "imagenet", "imagenet": "imagenet", "none": None}.get(choice, Path(choice))
 
 
 def save_weights(model: keras.Model, path: Path) -> None:

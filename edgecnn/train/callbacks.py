@@ -1,0 +1,139 @@
+"""What is done after every step and epoch, besides what Keras's own callbacks do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgecnn.core.progress import Progress
+from edgecnn.core.run_folder import EpochRecord, Phase
+from edgecnn.train.journal import Counters, Journal
+from edgecnn.train.keras import keras
+from edgecnn.train.weights import save_weights
+
+PHASE_TITLES: dict[Phase, str] = {
+    "head": "training the head",
+    "fine_tune": "fine-tuning",
+    "scratch": "training from scratch",
+    "qat": "quantisation-aware training",
+}
+_TELL_EVERY_S = 0.2
+_COUNTED = ("best", "wait", "cooldown_counter")
+"""What Keras's callbacks remember from epoch to epoch."""
+
+
+class BestWeights(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
+    """Writes the weights of the best epoch so far, whole, or raises `WriteError`."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        super().__init__(path, save_best_only=True, save_weights_only=True, **options)
+
+    def set_model(self, model: keras.Model) -> None:
+        super().set_model(_SavedWhole(model))
+
+
+class _SavedWhole:
+    """A model whose `save_weights` is ours."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+
+    def save_weights(self, path: str, overwrite: bool = True, options: object = None) -> None:
+        save_weights(self._model, Path(path))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+
+class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
+    """Raises the learning rate in equal parts to where it was, over the optimiser's first `steps` (Goyal et al. 2017)."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+        self._height = 0.0
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._height = float(self.model.optimizer.learning_rate.numpy())
+        done = int(self.model.optimizer.iterations.numpy())
+        if 0 < done < self._steps:
+            # Taken up again in the middle of the way up.
+            self._height *= self._steps / done
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        step = int(self.model.optimizer.iterations.numpy()) + 1
+        if step <= self._steps:
+            self.model.optimizer.learning_rate.assign(self._height * step / self._steps)
+
+
+class EpochLog(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds what every epoch came to to the journal's history, and reports progress."""
+
+    def __init__(self, phase: Phase, epochs: int, monitor: str, journal: Journal, progress: Progress) -> None:
+        super().__init__()
+        self._phase = phase
+        self._epochs = epochs
+        self._monitor = monitor
+        self._journal = journal
+        self._progress = progress
+        self._epoch = 0
+        self._told_s = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self._epoch = epoch
+        self._tell(0, "")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        # A batch of a head takes two milliseconds; telling of each would take as long.
+        if time.monotonic() - self._told_s >= _TELL_EVERY_S:
+            self._tell(batch + 1, "")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        self._journal.history.append(
+            EpochRecord(
+                phase=self._phase,
+                epoch=epoch + 1,
+                loss=values["loss"],
+                accuracy=values["accuracy"],
+                val_loss=values["val_loss"],
+                val_accuracy=values["val_accuracy"],
+                monitored=values[self._monitor],
+                learning_rate=float(keras.backend.get_value(self.model.optimizer.learning_rate)),
+            )
+        )
+        shown = {"val_accuracy": values["val_accuracy"], self._monitor: values[self._monitor]}
+        told = ", ".join(f"{name.removeprefix('val_')} {value:.3f}" for name, value in shown.items())
+        self._tell(0, f"validation {told.removeprefix('accuracy ')}", done_epochs=epoch + 1)
+
+    def _tell(self, batch: int, detail: str, done_epochs: int | None = None) -> None:
+        steps = int(self.params.get("steps") or 1)
+        done = self._epoch * steps + batch if done_epochs is None else done_epochs * steps
+        self._told_s = time.monotonic()
+        self._progress(PHASE_TITLES[self._phase], done, self._epochs * steps, detail)
+
+
+class JournalKeeper(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the state after every epoch, with what the `counting` callbacks have counted, and gives it back to them."""
+
+    def __init__(self, journal: Journal, counting: Mapping[str, Any], epochs: int) -> None:
+        super().__init__()
+        self._journal = journal
+        self._counting = counting
+        self._epochs = epochs
+        self._taken_up = journal.counters
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        # Each of them starts at nothing when training begins.
+        for name, counted in self._taken_up.items():
+            vars(self._counting[name]).update(counted)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        counters: Counters = {
+            name: {key: float(vars(callback)[key]) for key in _COUNTED if key in vars(callback)}
+            for name, callback in self._counting.items()
+        }
+        ended = self.model.stop_training or epoch + 1 >= self._epochs
+        self._journal.keep(self.model, counters={} if ended else counters, ended=ended)
