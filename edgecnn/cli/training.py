@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_table, say
-from edgecnn.cli.options import Json, Seed, settings_from
+from edgecnn.cli.options import Augment, Json, Seed, settings_from
+from edgecnn.core.augment_settings import parse_augment
 from edgecnn.core.settings import QatSettings, TrainSettings
 
 _DATA = "A folder of class folders with photos, or one that has train/, validation/ and test/ of them."
@@ -47,7 +48,7 @@ def train(
     fine_tune_learning_rate: Annotated[float, typer.Option(help="For the unfrozen blocks.")] = TrainSettings.default(
         "fine_tune_learning_rate"
     ),
-    flip: Annotated[bool, typer.Option(help="Mirror photos in fine-tuning.")] = TrainSettings.default("flip"),
+    augment: Augment = None,
     validation_fraction: Annotated[
         float, typer.Option(help="Share of the photos to validate with, where DATA does not say.")
     ] = TrainSettings.default("validation_fraction"),
@@ -76,7 +77,7 @@ def train(
         fine_tune_epochs=fine_tune_epochs,
         unfreeze=unfreeze,
         fine_tune_learning_rate=fine_tune_learning_rate,
-        flip=flip,
+        augment=TrainSettings.default("augment") if augment is None else parse_augment(augment),
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
         seed=seed,

@@ -6,10 +6,12 @@ Options of the command line, tables of a recipe and the run folder share these m
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from edgecnn.core.augment_settings import AugmentSettings
+from edgecnn.core.base_settings import Settings
 from edgecnn.core.precision import Precision
 
 STALL_TIMEOUT_S = 2.0
@@ -22,17 +24,6 @@ UNCERTAIN = "score=0.6"
 """When the model is unsure of a frame: below this score."""
 UNCERTAIN_SIZE = "500MB"
 """A folder of uncertain frames is held below this size."""
-
-
-class Settings(BaseModel):
-    """Base of the stages' settings: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @classmethod
-    def default(cls, field: str) -> Any:
-        """The default of a field, for the option that sets it."""
-        return cls.model_fields[field].get_default(call_default_factory=True)
 
 
 class TrainSettings(Settings):
@@ -59,8 +50,8 @@ class TrainSettings(Settings):
     unfreeze: int = Field(default=5, ge=1)
     """How many blocks, counted from the output, fine-tuning sets free."""
     fine_tune_learning_rate: float = Field(default=1e-5, gt=0)
-    flip: bool = True
-    """Mirror photos at random in fine-tuning; off for digits and text."""
+    augment: AugmentSettings = AugmentSettings()
+    """Random changes to photos, wherever the network itself sees them: not for a head on frozen features."""
     validation_fraction: float = Field(default=0.15, gt=0, lt=0.5)
     test_fraction: float = Field(default=0.15, ge=0, lt=0.5)
     seed: int = Field(default=0, ge=0)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.core.augment_settings import AugmentSettings
 from edgecnn.core.dataset import Example
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.progress import Progress, silent
@@ -45,7 +46,7 @@ def batches(photos: Labelled, spec: PreprocessSpec, batch_size: int) -> tf.data.
 
 
 def augmented_batches(
-    photos: Labelled, spec: PreprocessSpec, batch_size: int, *, flip: bool, seed: int
+    photos: Labelled, spec: PreprocessSpec, batch_size: int, changes: AugmentSettings, seed: int
 ) -> tf.data.Dataset:
     """Endless batches of shuffled and augmented photos; the same seed gives the same ones."""
     count = len(photos.classes)
@@ -57,7 +58,7 @@ def augmented_batches(
     def vary(number: Any, photo: tuple[Any, Any]) -> tuple[Any, Any]:
         image, label = photo
         # The running number goes on over epochs, so a photo looks different in each.
-        image = augment(image, tf.stack([tf.constant(seed, tf.int64), number]), flip=flip)
+        image = augment(image, tf.stack([tf.constant(seed, tf.int64), number]), changes)
         return (image - tf.constant(spec.mean)) / tf.constant(spec.std), label
 
     stream = _from_memory(order, read, photos, ())

@@ -85,12 +85,12 @@ def _fit(
     history: list[EpochRecord],
     progress: Progress,
 ) -> None:
-    spec, flip = record.preprocess, record.settings.flip
+    spec, changes = record.preprocess, record.settings.augment
     compile_classifier(model, settings.learning_rate)
     with temporary_checkpoint(folder, "qat") as checkpoint:
         fit(
             model,
-            (augmented_batches(photos, spec, settings.batch_size, flip=flip, seed=settings.seed),),
+            (augmented_batches(photos, spec, settings.batch_size, changes, settings.seed),),
             batches(validation, spec, settings.batch_size),
             phase="qat",
             epochs=settings.epochs,

@@ -189,7 +189,7 @@ def _fine_tune(model: keras.Model, training: _Training) -> None:
     with temporary_checkpoint(training.folder, "fine_tune") as checkpoint:
         fit(
             model,
-            (augmented_batches(photos, spec, settings.batch_size, flip=settings.flip, seed=settings.seed),),
+            (augmented_batches(photos, spec, settings.batch_size, settings.augment, settings.seed),),
             batches(validation, spec, settings.batch_size),
             phase="fine_tune",
             epochs=settings.fine_tune_epochs,

@@ -27,9 +27,9 @@ from edgecnn.train.keras import keras
 from edgecnn.train.model import HEAD, load_float_model
 from edgecnn.train.transfer import train
 from edgecnn.train.zoo import backbone_spec
-from tests.trained import FEW_DIGITS
+from tests.trained import FEW_DIGITS, UNMIRRORED
 
-QUICK = TrainSettings(height=32, epochs=2, batch_size=8, flip=False)
+QUICK = TrainSettings(height=32, epochs=2, batch_size=8, augment=UNMIRRORED)
 FINE_TUNED = QUICK.model_copy(update={"fine_tune_epochs": 2, "unfreeze": 2, "fine_tune_learning_rate": 1e-3})
 Weights = dict[str, NDArray[np.float32]]
 
