@@ -95,13 +95,15 @@ def in_own_process(make: Callable[[Path], Path], folder: Path) -> Path:
 def train_small_model(folder: Path) -> Path:
     """An int8 EfficientNet-Lite0 of 64x64 pixels in `folder`."""
     os.environ["EDGECNN_CACHE"] = str(folder / "cache")
+    from edgecnn.core.augment_settings import AugmentSettings
     from edgecnn.core.settings import ExportSettings, TrainSettings
     from edgecnn.pipeline.digits import write_digits
     from edgecnn.train.export import export_run
     from edgecnn.train.training import train
 
     write_digits(folder / "digits")
-    train(folder / "digits", folder / "digits64", TrainSettings(height=64, epochs=2, flip=False))
+    settings = TrainSettings(height=64, epochs=2, augment=AugmentSettings(flip=False))
+    train(folder / "digits", folder / "digits64", settings)
     return export_run(folder / "digits64", ExportSettings(precisions=("int8",)))[-1]
 
 

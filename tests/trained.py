@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn.core.augment_settings import AugmentSettings
 from edgecnn.core.precision import PRECISIONS, Precision
 from edgecnn.core.settings import ExportSettings, QatSettings, TrainSettings
 
 # TensorFlow takes seconds to import, so only the fixtures that need it do.
+
+UNMIRRORED = AugmentSettings(flip=False)
+"""For digits: a mirrored one is another, or none."""
 
 FEW_DIGITS = {"train": 12, "validation": 6, "test": 4}
 """Photos of each of three classes in `few_digits`, by split."""
@@ -55,7 +59,7 @@ def trained_run(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from edgecnn.train.training import train
 
     run = tmp_path_factory.mktemp("runs") / "digits"
-    train(digits, run, TrainSettings(height=64, epochs=12, learning_rate=3e-3, batch_size=64, flip=False))
+    train(digits, run, TrainSettings(height=64, epochs=12, learning_rate=3e-3, batch_size=64, augment=UNMIRRORED))
     return run
 
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import ValidationError
 
+from edgecnn.core.base_settings import Settings
 from edgecnn.core.errors import InputError
-from edgecnn.core.settings import Settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -30,6 +30,13 @@ Preprocess = Annotated[
     typer.Option(
         help="Preprocessing for a model file that does not carry its own: RESIZE[:CROP][,mean=M][,std=S]"
         "[,interpolation=I], such as center_crop:0.875,mean=127.5,std=127.5."
+    ),
+]
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY=VALUE,...",
+        help="Random changes to training photos, such as flip=false,crop=0.3; none switches them off.",
     ),
 ]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split, calibration and, on a CPU, model.", min=0)]

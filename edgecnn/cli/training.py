@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_table, say
-from edgecnn.cli.options import Json, Seed, settings_from
+from edgecnn.cli.options import Augment, Json, Seed, settings_from
+from edgecnn.core.augment_settings import parse_augment
 from edgecnn.core.settings import QatSettings, TrainSettings
 
 _DATA = "A folder of class folders with photos, or one that has train/, validation/ and test/ of them."
@@ -25,7 +26,9 @@ def train(
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
     model: Annotated[str, typer.Option(help="Backbone; `edgecnn models` lists them.")] = TrainSettings.default("model"),
     alpha: Annotated[float | None, typer.Option(help="Width of mobilenet_v2.")] = TrainSettings.default("alpha"),
-    weights: Annotated[str, typer.Option(help="imagenet, none, or a file.")] = TrainSettings.default("weights"),
+    weights: Annotated[
+        str, typer.Option(help="imagenet, none, a file, or auto: ImageNet's where there are any.")
+    ] = TrainSettings.default("weights"),
     height: Annotated[int | None, typer.Option(help="Input height; the backbone's own if not given.")] = None,
     width: Annotated[int | None, typer.Option(help="Input width; the backbone's own if not given.")] = None,
     resize: Annotated[
@@ -34,27 +37,75 @@ def train(
     crop_fraction: Annotated[
         float, typer.Option(help="Share of the largest centred region that center_crop keeps.")
     ] = TrainSettings.default("crop_fraction"),
-    epochs: Annotated[int, typer.Option(help="At most, for the head.")] = TrainSettings.default("epochs"),
-    learning_rate: Annotated[float, typer.Option(help="For the head.")] = TrainSettings.default("learning_rate"),
-    dropout: Annotated[float, typer.Option(help="Before the head.")] = TrainSettings.default("dropout"),
-    batch_size: Annotated[int, typer.Option(help="Photos in a step.")] = TrainSettings.default("batch_size"),
+    epochs: Annotated[
+        int, typer.Option(help="At most, for the head, or for a network without pretrained weights.")
+    ] = TrainSettings.default("epochs"),
+    learning_rate: Annotated[float, typer.Option(help="At its height, for the same.")] = TrainSettings.default(
+        "learning_rate"
+    ),
     fine_tune_epochs: Annotated[
         int, typer.Option(help="At most, with the last blocks unfrozen; 0 skips this phase.")
     ] = TrainSettings.default("fine_tune_epochs"),
-    unfreeze: Annotated[int, typer.Option(help="How many last blocks to unfreeze.")] = TrainSettings.default(
-        "unfreeze"
+    fine_tune_learning_rate: Annotated[
+        float, typer.Option(help="At its height, for what is unfrozen.")
+    ] = TrainSettings.default("fine_tune_learning_rate"),
+    unfreeze: Annotated[
+        str, typer.Option(help="So many last blocks, or from this layer on, or all.", metavar="NUMBER|LAYER|all")
+    ] = str(TrainSettings.default("unfreeze")),
+    schedule: Annotated[
+        Literal["plateau", "constant", "cosine"], typer.Option(help="Of the learning rate.")
+    ] = TrainSettings.default("schedule"),
+    warmup_epochs: Annotated[
+        float, typer.Option(help="The learning rate rises for so long, in each phase.")
+    ] = TrainSettings.default("warmup_epochs"),
+    optimizer: Annotated[Literal["adam", "sgd", "rmsprop"], typer.Option()] = TrainSettings.default("optimizer"),
+    weight_decay: Annotated[float, typer.Option(help="Decoupled: with adam it makes AdamW.")] = TrainSettings.default(
+        "weight_decay"
     ),
-    fine_tune_learning_rate: Annotated[float, typer.Option(help="For the unfrozen blocks.")] = TrainSettings.default(
-        "fine_tune_learning_rate"
+    label_smoothing: Annotated[
+        float, typer.Option(help="Share of the target that goes to all classes.")
+    ] = TrainSettings.default("label_smoothing"),
+    mixup: Annotated[
+        float, typer.Option(help="Blend photos by shares from Beta(MIXUP, MIXUP); 0 for none.")
+    ] = TrainSettings.default("mixup"),
+    dropout: Annotated[
+        float | None, typer.Option(help="Before the last layer; the network's own if not given.")
+    ] = TrainSettings.default("dropout"),
+    batch_size: Annotated[int, typer.Option(help="Photos in a step, over all GPUs and workers.")] = (
+        TrainSettings.default("batch_size")
     ),
-    flip: Annotated[bool, typer.Option(help="Mirror photos in fine-tuning.")] = TrainSettings.default("flip"),
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Weigh photos so that every class counts the same.")
+    ] = TrainSettings.default("balance"),
+    monitor: Annotated[
+        str,
+        typer.Option(help="What says which epoch is best: val_loss, val_accuracy, val_auc, val_recall:CLASS, ..."),
+    ] = TrainSettings.default("monitor"),
+    patience: Annotated[int, typer.Option(help="Epochs without progress that end a phase.")] = TrainSettings.default(
+        "patience"
+    ),
+    augment: Augment = None,
     validation_fraction: Annotated[
         float, typer.Option(help="Share of the photos to validate with, where DATA does not say.")
     ] = TrainSettings.default("validation_fraction"),
     test_fraction: Annotated[
         float, typer.Option(help="Share of the photos to test with, where DATA is undivided.")
     ] = TrainSettings.default("test_fraction"),
+    mixed_precision: Annotated[
+        bool | None, typer.Option("--mixed-precision/--no-mixed-precision", help="float16 arithmetic; on with a GPU.")
+    ] = TrainSettings.default("mixed_precision"),
+    xla: Annotated[
+        bool | None, typer.Option("--xla/--no-xla", help="Compile the training step; on with a GPU.")
+    ] = TrainSettings.default("xla"),
+    workers: Annotated[
+        str | None,
+        typer.Option(help="Train on several machines: all of them, this one among them.", metavar="HOST:PORT,..."),
+    ] = None,
+    rank: Annotated[int | None, typer.Option(help="Which of --workers this is, from 0; 0 writes the run.")] = None,
     seed: Seed = TrainSettings.default("seed"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on after the last finished epoch of the training that --out holds.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse DATA with unreadable photos.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that --out holds.")] = False,
     json: Json = False,
@@ -71,23 +122,45 @@ def train(
         crop_fraction=crop_fraction,
         epochs=epochs,
         learning_rate=learning_rate,
+        fine_tune_epochs=fine_tune_epochs,
+        fine_tune_learning_rate=fine_tune_learning_rate,
+        unfreeze=unfreeze,
+        schedule=schedule,
+        warmup_epochs=warmup_epochs,
+        optimizer=optimizer,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        mixup=mixup,
         dropout=dropout,
         batch_size=batch_size,
-        fine_tune_epochs=fine_tune_epochs,
-        unfreeze=unfreeze,
-        fine_tune_learning_rate=fine_tune_learning_rate,
-        flip=flip,
+        balance=balance,
+        monitor=monitor,
+        patience=patience,
+        augment=TrainSettings.default("augment") if augment is None else parse_augment(augment),
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
+        mixed_precision=mixed_precision,
+        xla=xla,
         seed=seed,
     )
     from edgecnn.train.zoo import backbone_spec
 
     backbone_spec(model, alpha)  # A misspelt name should not have to wait for TensorFlow.
+    from edgecnn.train.distribution import parse_workers
     from edgecnn.train.training import train as train_run
 
     with ProgressBars() as progress:
-        record = train_run(data, out, settings, strict=strict, force=force, progress=progress)
+        record = train_run(
+            data,
+            out,
+            settings,
+            strict=strict,
+            force=force,
+            resume=resume,
+            workers=parse_workers(workers, rank),
+            progress=progress,
+            tell=say,
+        )
     for path in record.unreadable[:5]:
         say(f"skipped, cannot be decoded: {path}")
     if record.unreadable:
@@ -112,6 +185,7 @@ def qat(
         "calibration_images"
     ),
     seed: Seed = QatSettings.default("seed"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
     json: Json = False,
 ) -> None:
     """Add quantisation-aware training to a run, for an int8 model that loses less."""
@@ -126,7 +200,7 @@ def qat(
     from edgecnn.train.qat import train_quantization_aware
 
     with ProgressBars() as progress:
-        record = train_quantization_aware(run, settings, progress=progress)
+        record = train_quantization_aware(run, settings, resume=resume, progress=progress, tell=say)
     if json:
         print_json(record.model_dump(mode="json"))
         return

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgecnn.core.settings import Settings
+from edgecnn.core.base_settings import Settings
 
 Smoothing = Literal["none", "exponential", "majority"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from edgecnn.core.base_settings import Settings
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.precision import Precision
-from edgecnn.core.settings import Settings
 
 _PACKAGED = Path(__file__).parent.parent / "_devices"
 """Where the wheel puts them."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from edgecnn.core.base_settings import Settings
 from edgecnn.core.card import first_problem
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.settings import (
@@ -16,7 +17,6 @@ from edgecnn.core.settings import (
     ExportSettings,
     QatSettings,
     RunSettings,
-    Settings,
     TrainSettings,
 )
 

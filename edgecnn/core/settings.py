@@ -5,10 +5,12 @@ Options of the command line, tables of a recipe and the run folder share these m
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from edgecnn.core.augment_settings import AugmentSettings
+from edgecnn.core.base_settings import Settings
 from edgecnn.core.precision import Precision
 
 STALL_TIMEOUT_S = 2.0
@@ -21,17 +23,6 @@ UNCERTAIN = "score=0.6"
 """When the model is unsure of a frame: below this score."""
 UNCERTAIN_SIZE = "500MB"
 """A folder of uncertain frames is held below this size."""
-
-
-class Settings(BaseModel):
-    """Base of the stages' settings: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @classmethod
-    def default(cls, field: str) -> Any:
-        """The default of a field, for the option that sets it."""
-        return cls.model_fields[field].get_default(call_default_factory=True)
 
 
 class TrainSettings(Settings):
@@ -76,8 +67,8 @@ class TrainSettings(Settings):
     """What says which epoch is the best, see `edgecnn.train.monitor`: `val_recall:CLASS`, say."""
     patience: int = Field(default=5, ge=1)
     """Epochs without progress after which a phase ends."""
-    flip: bool = True
-    """Mirror photos at random in fine-tuning; off for digits and text."""
+    augment: AugmentSettings = AugmentSettings()
+    """Random changes to photos, wherever the network itself sees them: not for a head on frozen features."""
     validation_fraction: float = Field(default=0.15, gt=0, lt=0.5)
     test_fraction: float = Field(default=0.15, ge=0, lt=0.5)
     mixed_precision: bool | None = None

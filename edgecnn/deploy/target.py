@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from edgecnn.core.base_settings import Settings
 from edgecnn.core.device_profile import DeviceProfile, find_profile
 from edgecnn.core.errors import InputError, UnknownName
-from edgecnn.core.settings import Settings
 from edgecnn.deploy.address import Address, parse_address
 from edgecnn.deploy.service_options import checked_options
 

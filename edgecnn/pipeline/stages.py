@@ -86,7 +86,7 @@ def _train_stage(recipe: Recipe, data: Path, folder: RunFolder, progress: Progre
     def do() -> None:
         from edgecnn.train.training import train
 
-        train(data, folder.path, recipe.train, force=True, progress=progress)
+        train(data, folder.path, recipe.train, force=True, resume=True, progress=progress)
 
     return Stage("train", inputs, (folder.record_file, folder.float_weights), do)
 
@@ -98,7 +98,7 @@ def _qat_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stage:
     def do() -> None:
         from edgecnn.train.qat import train_quantization_aware
 
-        train_quantization_aware(folder.path, settings, progress=progress)
+        train_quantization_aware(folder.path, settings, resume=True, progress=progress)
 
     return Stage("qat", lambda: hash_of([settings.model_dump_json(), folder.float_weights]), (folder.qat_weights,), do)
 

@@ -48,7 +48,7 @@ class _SavedWhole:
 
 
 class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]
-    """Raises the learning rate in equal parts to where it was, over the optimiser's first `steps` (Goyal et al. 2017)."""
+    """Raises the learning rate in equal parts to its height, over the first `steps` (Goyal et al. 2017)."""
 
     def __init__(self, steps: int) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -91,13 +92,10 @@ def telling_of_lost_workers(execution: Execution) -> Iterator[None]:
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         if execution.record.workers == 1:
             raise
-        lost = sorted(
-            {part.partition("task:")[2][:3].split("/")[0] for part in str(error).split("\n") if "task:" in part}
-        )
-        names = f" ({', '.join(f'worker {number}' for number in lost if number.isdigit())})" if lost else ""
+        lost = sorted(set(re.findall(r"task:(\d+)", str(error))) - {str(execution.rank)})
+        named = f"worker {' and '.join(lost)}" if lost else "another worker"
         raise WorkerLost(
-            f"another worker stopped or cannot be reached{names}; start all {execution.record.workers} again, "
-            "with --resume"
+            f"{named} stopped or cannot be reached; start all {execution.record.workers} again, with --resume"
         ) from None
 
 

@@ -70,6 +70,9 @@ class ClassRate(keras.metrics.Metric):  # type: ignore[misc]
         counts = tf.math.confusion_matrix(tf.argmax(truth, axis=-1), decided, self._classes, dtype=tf.float32)
         self._counts.assign_add(counts)
 
+    def reset_state(self) -> None:
+        self._counts.assign(tf.zeros_like(self._counts))
+
     def result(self) -> Any:
         hits = tf.linalg.diag_part(self._counts)
         support, decided = tf.reduce_sum(self._counts, axis=1), tf.reduce_sum(self._counts, axis=0)

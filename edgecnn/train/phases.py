@@ -130,7 +130,7 @@ def _fit_on_photos(
             label_smoothing=settings.label_smoothing,
             xla=training.execution.record.xla,
         )
-    variation = Variation(settings.flip, settings.mixup)
+    variation = Variation(settings.augment, settings.mixup)
     fit(
         model,
         lambda step: shuffled_photos(train, spec, settings.batch_size, variation, seed=settings.seed, first_step=step),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.core.augment_settings import AugmentSettings
 from edgecnn.core.dataset import Example
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.progress import Progress, silent
@@ -45,7 +46,7 @@ class Samples(NamedTuple):
 class Variation(NamedTuple):
     """How training photos are changed at random."""
 
-    flip: bool
+    augment: AugmentSettings
     mixup: float
     """Alpha of the Beta distribution of the shares that two photos have in a blend; 0 blends none."""
 
@@ -124,7 +125,7 @@ def shuffled_photos(
         fetched = tf.numpy_function(read, [index], (tf.float32, tf.float32, tf.float32))
         image, target, weight = _shaped(fetched, samples, ())
         # The running number goes on over epochs, so a photo looks different in each.
-        image = augment(image, tf.stack([tf.constant(seed, tf.int64), number]), flip=variation.flip)
+        image = augment(image, tf.stack([tf.constant(seed, tf.int64), number]), variation.augment)
         return (image - tf.constant(spec.mean)) / tf.constant(spec.std), target, weight
 
     varied = _order(len(samples.rows), seed, first_step * batch_size).map(
@@ -169,7 +170,7 @@ def _order(count: int, seed: int, first: int) -> tf.data.Dataset:
 def _shaped(batch: Any, samples: Samples, leading: tuple[int, ...]) -> tuple[Any, Any, Any]:
     for tensor, array in zip(batch, samples, strict=True):
         tensor.set_shape((*leading, *array.shape[1:]))
-    return tuple(batch)  # type: ignore[return-value]
+    return tuple(batch)
 
 
 def _whole_for_every_worker(dataset: tf.data.Dataset) -> tf.data.Dataset:

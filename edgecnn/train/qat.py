@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +38,18 @@ from edgecnn.train.plots import plot_history
 from edgecnn.train.quantization import observe_ranges, quantize_aware
 from edgecnn.train.weights import save_weights
 
+Tell = Callable[[str], None]
+
 _CALIBRATION_BATCH = 10
 
 
 def train_quantization_aware(
-    run: Path, settings: QatSettings, *, resume: bool = False, progress: Progress = silent
+    run: Path,
+    settings: QatSettings,
+    *,
+    resume: bool = False,
+    progress: Progress = silent,
+    tell: Tell = lambda line: None,
 ) -> RunRecord:
     """Adds quantisation-aware weights to a run: those of the best epoch by validation accuracy.
 
@@ -51,7 +58,13 @@ def train_quantization_aware(
     epoch. Raises `InputError` for what is not a run folder.
     """
     folder, record = read_run(run)
-    journal = _journal(folder, settings, resume)
+    journal = _journal(folder, settings)
+    if resume and is_unfinished(folder.unfinished_qat):
+        journal.take_up()
+    else:
+        if resume:
+            tell(f"nothing to go on from in {run}: starting at the beginning")
+        journal.begin()
     make_repeatable(settings.seed)
     dataset = dataset_of_run(record, progress)
     spec = record.preprocess
@@ -94,14 +107,9 @@ def load_quantization_aware_model(folder: RunFolder, record: RunRecord) -> keras
     return model
 
 
-def _journal(folder: RunFolder, settings: QatSettings, resume: bool) -> Journal:
+def _journal(folder: RunFolder, settings: QatSettings) -> Journal:
     task = {name.replace("_", "-"): str(value) for name, value in settings.model_dump(mode="json").items()}
-    journal = Journal(folder.unfinished_qat, task | {"float weights": sha256_of(folder.float_weights)})
-    if resume and is_unfinished(folder.unfinished_qat):
-        journal.take_up()
-    else:
-        journal.begin()
-    return journal
+    return Journal(folder.unfinished_qat, task | {"float weights": sha256_of(folder.float_weights)})
 
 
 def _fit(
@@ -131,7 +139,7 @@ def _fit(
         VAL_ACCURACY,
         label_smoothing=record.settings.label_smoothing,
     )
-    variation = Variation(record.settings.flip, record.settings.mixup)
+    variation = Variation(record.settings.augment, record.settings.mixup)
     fit(
         model,
         lambda step: shuffled_photos(train, spec, settings.batch_size, variation, seed=settings.seed, first_step=step),

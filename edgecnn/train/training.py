@@ -83,12 +83,7 @@ def train(
     with telling_of_lost_workers(execution):
         dataset = _scan(data, settings, strict, progress)
         monitor = parse_monitor(settings.monitor, dataset.labels)
-        if (
-            resume
-            and not is_unfinished(_journal_folder(folder, execution))
-            and folder.record_file.exists()
-            and not force
-        ):
+        if resume and not force and folder.record_file.exists() and not is_unfinished(folder.unfinished):
             return _complete(folder, settings, dataset, tell)
         found = _folder_and_logs(folder)
         make_repeatable(settings.seed)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn.core.augment_settings import AugmentSettings
 from edgecnn.core.errors import InputError
 from edgecnn.core.recipe import DataSettings, Recipe, read_recipe
 from edgecnn.core.settings import ExportSettings, TrainSettings
@@ -41,13 +42,13 @@ def test_a_recipe_says_what_it_says(tmp_path: Path) -> None:
             tmp_path,
             SMALLEST
             + '[data]\nprepare = "digits"\npath = "data/digits"\n'
-            + '[train]\nmodel = "mobilenet_v2"\nalpha = 0.35\nflip = false\n'
+            + '[train]\nmodel = "mobilenet_v2"\nalpha = 0.35\naugment.flip = false\n'
             + '[export]\nprecisions = ["float32", "float16", "int8"]\n'
             + "[evaluate]\nmax_drop = 1\n",
         )
     )
     assert recipe.data == DataSettings(path=Path("data/digits"), prepare="digits")
-    assert recipe.train == TrainSettings(model="mobilenet_v2", alpha=0.35, flip=False)
+    assert recipe.train == TrainSettings(model="mobilenet_v2", alpha=0.35, augment=AugmentSettings(flip=False))
     assert recipe.export is not None and recipe.export.precisions == ("float32", "float16", "int8")
     assert recipe.evaluate is not None and recipe.evaluate.max_drop == 1.0
 
@@ -59,6 +60,8 @@ def test_a_recipe_says_what_it_says(tmp_path: Path) -> None:
             "[train]\nlerning_rate = 1\n",
             "unknown key in recipe.toml [train] 'lerning_rate': did you mean 'learning_rate'?",
         ),
+        ("[train.augment]\nflp = true\n", "unknown key in recipe.toml [train] [augment] 'flp': did you mean 'flip'?"),
+        ("[train.augment]\ncrop = 1\n", "train.augment.crop: Input should be less than 1, got 1"),
         ("[exprot]\n", "unknown key in recipe.toml 'exprot': did you mean 'export'?"),
         ("[benchmark]\nzzz = 1\n", "unknown key in recipe.toml [benchmark] 'zzz': known: quick, threads"),
         ("[train]\nepochs = 0\n", "train.epochs: Input should be greater than or equal to 1, got 0"),

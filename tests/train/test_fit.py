@@ -5,63 +5,70 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from edgecnn.core.run_folder import EpochRecord, RunFolder
+from edgecnn.core.labels import LabelMap
+from edgecnn.train.journal import Journal
 from edgecnn.train.keras import keras
-from edgecnn.train.loop import compile_classifier, fit, make_repeatable, predict, temporary_checkpoint
+from edgecnn.train.loop import Plan, fit, make_repeatable, probabilities_of
 from edgecnn.train.model import head_model
-from edgecnn.train.photos import Labelled
+from edgecnn.train.monitor import Monitor, parse_monitor
+from edgecnn.train.objective import class_weights, compile_classifier, one_hot
+from edgecnn.train.photos import Samples, feature_batches, shuffled_features
 from tests.train.networks import SPEC, pixels
 
-FEATURES, CLASSES = 8, 3
-Data = tuple[NDArray[np.float32], NDArray[np.int64]]
+FEATURES = 8
+LABELS = LabelMap(("a", "b", "c"))
+VAL_LOSS = parse_monitor("val_loss", LABELS)
+STEPS = 2
 
 
-def learnable(seed: int) -> Data:
-    """Points around the centre of their class."""
+def learnable(seed: int, shift: int = 0) -> Samples:
+    """Points around the centre of their class, or of another one where `shift` is not 0."""
     random = np.random.default_rng(seed)
-    classes = np.arange(60) % CLASSES
-    points = np.eye(CLASSES, FEATURES)[classes] * 3 + random.normal(0, 0.3, (len(classes), FEATURES))
-    return points.astype(np.float32), classes
+    classes = np.arange(60) % len(LABELS)
+    points = np.eye(len(LABELS), FEATURES)[classes] * 3 + random.normal(0, 0.3, (len(classes), FEATURES))
+    named = (classes + shift) % len(LABELS)
+    return Samples(points.astype(np.float32), one_hot(named, LABELS), class_weights(named, LABELS.names, balance=False))
 
 
-def contrary() -> Data:
-    """What is learned from `learnable` makes these worse, epoch by epoch."""
-    points, classes = learnable(1)
-    return points, (classes + 1) % CLASSES
+def contrary() -> Samples:
+    """What is learned from `learnable(0)` makes these worse, epoch by epoch."""
+    return learnable(1, shift=1)
 
 
 class Fitting:
     """A head in training, and what came of it."""
 
-    def __init__(self, folder: Path, learning_rate: float = 1e-2) -> None:
+    def __init__(self, folder: Path, learning_rate: float = 1e-2, monitor: Monitor = VAL_LOSS) -> None:
         make_repeatable(0)
-        self.head = head_model(FEATURES, CLASSES, 0.0)
-        compile_classifier(self.head, learning_rate)
+        self.head = head_model(FEATURES, len(LABELS), 0.0)
+        compile_classifier(self.head, keras.optimizers.Adam(learning_rate), LABELS, monitor)
         self.folder = folder
-        self.history: list[EpochRecord] = []
+        self.monitor = monitor
+        self.journal = Journal(folder / "unfinished", {})
+        self.journal.begin()
+        self.history = self.journal.history
         self.told: list[tuple[str, int, int, str]] = []
 
-    def __call__(self, validation: Data, epochs: int, **options: Any) -> None:
-        options = {"progress": self.progress} | options
+    def __call__(self, validation: Samples, epochs: int, progress: Any = None, **plan: Any) -> None:
         fit(
             self.head,
-            learnable(0),
-            validation,
-            phase="head",
-            epochs=epochs,
-            checkpoint=self.folder / "best.h5",
+            lambda step: shuffled_features(learnable(0), 30, seed=0, first_step=step),
+            feature_batches(validation),
+            Plan("head", epochs, STEPS, self.monitor, **plan),
+            self.journal,
             tensorboard=self.folder / "tensorboard",
-            history=self.history,
-            **options,
+            progress=progress or self.progress,
         )
 
     def progress(self, task: str, done: int, total: int, detail: str = "") -> None:
         self.told.append((task, done, total, detail))
 
-    def loss_on(self, data: Data) -> float:
-        return float(self.head.evaluate(*data, verbose=0)[0])
+    def loss_on(self, samples: Samples) -> float:
+        return float(self.head.evaluate(samples.rows, samples.targets, verbose=0)[0])
+
+    def rates(self) -> list[float]:
+        return [epoch.learning_rate for epoch in self.history]
 
 
 def test_training_learns_and_records_every_epoch(tmp_path: Path) -> None:
@@ -85,7 +92,7 @@ def test_training_stops_early_and_restores_the_best_epoch(tmp_path: Path) -> Non
 def test_the_learning_rate_is_halved_on_a_plateau(tmp_path: Path) -> None:
     fitting = Fitting(tmp_path, learning_rate=1e-2)
     fitting(contrary(), epochs=50)
-    rates = [epoch.learning_rate for epoch in fitting.history]
+    rates = fitting.rates()
     assert rates[0] == pytest.approx(1e-2)
     assert rates[-1] == pytest.approx(5e-3)
 
@@ -112,20 +119,31 @@ def test_an_epoch_that_beats_nothing_leaves_the_model_as_it_came(tmp_path: Path)
         np.testing.assert_array_equal(weight, kept)
 
 
-def test_a_checkpoint_of_an_earlier_training_is_not_taken_for_this_one(tmp_path: Path) -> None:
-    other = head_model(FEATURES, CLASSES, 0.0)
-    other.save_weights(tmp_path / "best.h5")
-    fitting = Fitting(tmp_path)
-    before = fitting.head.get_weights()
-    fitting(learnable(1), epochs=1, beat=0.0)
-    np.testing.assert_array_equal(fitting.head.get_weights()[0], before[0])
+@pytest.mark.parametrize("name", ["val_accuracy", "val_auc", "val_f1", "val_recall:b", "val_precision:c", "val_f1:a"])
+def test_the_best_epoch_can_be_that_of_the_highest_of_another_figure(name: str, tmp_path: Path) -> None:
+    fitting = Fitting(tmp_path, monitor=parse_monitor(name, LABELS))
+    fitting(learnable(1), epochs=4, beat=0.0)
+    best = max(epoch.monitored for epoch in fitting.history)
+    values = fitting.head.evaluate(learnable(1).rows, learnable(1).targets, verbose=0, return_dict=True)
+    assert values[name.removeprefix("val_")] == pytest.approx(best)
 
 
-def test_the_best_epoch_can_be_that_of_the_highest_accuracy(tmp_path: Path) -> None:
+def test_the_learning_rate_rises_in_the_warm_up_and_stays(tmp_path: Path) -> None:
+    fitting = Fitting(tmp_path, learning_rate=1e-2)
+    fitting(learnable(1), epochs=4, warmup_steps=2 * STEPS, plateau=False)
+    assert fitting.rates() == pytest.approx([5e-3, 1e-2, 1e-2, 1e-2])
+
+
+def test_without_a_plateau_the_learning_rate_stays(tmp_path: Path) -> None:
     fitting = Fitting(tmp_path)
-    fitting(learnable(1), epochs=4, monitor="val_accuracy", beat=0.2)
-    best = max(epoch.val_accuracy for epoch in fitting.history)
-    assert fitting.head.evaluate(*learnable(1), verbose=0)[1] == pytest.approx(best)
+    fitting(contrary(), epochs=50, plateau=False)
+    assert fitting.rates() == pytest.approx([1e-2] * 6)
+
+
+def test_patience_is_how_many_epochs_go_on_without_progress(tmp_path: Path) -> None:
+    fitting = Fitting(tmp_path)
+    fitting(contrary(), epochs=50, patience=2)
+    assert len(fitting.history) == 1 + 2
 
 
 def test_an_interrupt_leaves_the_best_epoch_so_far_and_goes_on_up(tmp_path: Path) -> None:
@@ -148,21 +166,14 @@ def test_progress_counts_steps_and_ends_full(tmp_path: Path) -> None:
     assert steps == sorted(steps)
     assert fitting.told[0][1] == 0
     assert fitting.told[-1][1] == fitting.told[-1][2] == 4 * 2
-    assert fitting.told[-1][3] == f"validation {fitting.history[-1].val_accuracy:.3f}"
+    last = fitting.history[-1]
+    assert fitting.told[-1][3] == f"validation {last.val_accuracy:.3f}, loss {last.val_loss:.3f}"
 
 
 @pytest.mark.parametrize("count", [1, 31, 33])
-def test_decisions_are_those_of_the_model_whatever_the_number_of_photos(count: int) -> None:
+def test_probabilities_are_those_of_the_model_whatever_the_number_of_photos(count: int) -> None:
     image = keras.Input((SPEC.height, SPEC.width, 3))
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
-    photos = Labelled(pixels(count), np.zeros(count, np.int64))
-    expected = photos.pixels.mean(axis=(1, 2)).argmax(axis=1)
-    np.testing.assert_array_equal(predict(model, photos, SPEC, "test"), expected)
-
-
-def test_a_temporary_checkpoint_is_gone_after_its_block(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    with pytest.raises(KeyError), temporary_checkpoint(folder, "head") as path:
-        path.write_bytes(b"weights")
-        raise KeyError
-    assert list(folder.path.iterdir()) == []
+    photos = pixels(count)
+    expected = (photos.mean(axis=(1, 2)) - 127) / 128
+    np.testing.assert_allclose(probabilities_of(model, photos, SPEC, "test"), expected, atol=1e-5)

@@ -13,6 +13,7 @@ from edgecnn.train.fold import fold_model
 from edgecnn.train.model import HEAD, load_float_model
 from edgecnn.train.qat import load_quantization_aware_model, train_quantization_aware
 from edgecnn.train.training import train
+from tests.trained import UNMIRRORED
 
 QUICK = QatSettings(epochs=2, learning_rate=1e-2, batch_size=8, calibration_images=20)
 
@@ -21,7 +22,7 @@ QUICK = QatSettings(epochs=2, learning_rate=1e-2, batch_size=8, calibration_imag
 def hardly_trained(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a frozen backbone and a head that knows next to nothing yet."""
     run = tmp_path_factory.mktemp("runs") / "hardly_trained"
-    train(few_digits, run, TrainSettings(height=32, epochs=1, learning_rate=1e-6, flip=False))
+    train(few_digits, run, TrainSettings(height=32, epochs=1, learning_rate=1e-6, augment=UNMIRRORED))
     return run
 
 

@@ -9,13 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
-import h5py
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from edgecnn.core.dataset import scan_dataset
 from edgecnn.core.errors import DataError, InputError, Interrupted
@@ -23,32 +20,16 @@ from edgecnn.core.run_folder import RunRecord, read_run
 from edgecnn.core.settings import ExportSettings, TrainSettings
 from edgecnn.train.backbones import block_of, blocks, build_backbone
 from edgecnn.train.export import export_run
+from edgecnn.train.journal import is_unfinished
 from edgecnn.train.keras import keras
 from edgecnn.train.model import HEAD, load_float_model
 from edgecnn.train.training import train
 from edgecnn.train.zoo import backbone_spec
-from tests.trained import FEW_DIGITS
+from tests.train.run_weights import same, stored_weights
+from tests.trained import FEW_DIGITS, UNMIRRORED
 
-QUICK = TrainSettings(height=32, epochs=2, batch_size=8, flip=False)
+QUICK = TrainSettings(height=32, epochs=2, batch_size=8, augment=UNMIRRORED)
 FINE_TUNED = QUICK.model_copy(update={"fine_tune_epochs": 2, "unfreeze": 2, "fine_tune_learning_rate": 1e-3})
-Weights = dict[str, NDArray[np.float32]]
-
-
-def stored_weights(run: Path) -> Weights:
-    """Every array of a run's checkpoint, by its name in the file."""
-    arrays: Weights = {}
-
-    def keep(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            arrays[name] = item[()]
-
-    with h5py.File(run / "float.h5") as file:
-        file.visititems(keep)
-    return arrays
-
-
-def same(one: Weights, other: Weights) -> bool:
-    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def files(folder: Path) -> dict[Path, bytes]:
@@ -238,7 +219,7 @@ def test_a_history_that_is_no_number_any_more_can_be_read_back(head_only: Path, 
 
 
 def test_more_blocks_than_there_are_cannot_be_unfrozen(few_digits: Path, tmp_path: Path) -> None:
-    settings = QUICK.model_copy(update={"weights": "none", "fine_tune_epochs": 1, "unfreeze": 19})
+    settings = QUICK.model_copy(update={"fine_tune_epochs": 1, "unfreeze": 19})
     with pytest.raises(InputError, match="efficientnet_lite0 has 18 blocks, got --unfreeze 19"):
         train(few_digits, tmp_path / "run", settings)
     assert not (tmp_path / "run").exists()
@@ -250,13 +231,15 @@ def test_more_blocks_than_there_are_cannot_be_unfrozen(few_digits: Path, tmp_pat
 def test_an_interrupt_leaves_a_run_that_can_be_exported(few_digits: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings = QUICK.model_copy(update={"epochs": 50})
-    with pytest.raises(Interrupted, match=r"after 2 epochs; .*run holds the best of them and can be exported"):
+    with pytest.raises(
+        Interrupted,
+        match=r"after 2 epochs; .*run holds the best of them and can be exported",
+    ):
         train(few_digits, run, settings, progress=Told(after_epochs(2)))
     _, record = read_run(run)
     assert record.status == "interrupted"
     assert len(record.history) == 2
     assert {"validation_accuracy", "test_accuracy"} <= record.metrics.keys()
-    assert not list(run.glob(".*"))
     (model,) = export_run(run, ExportSettings(precisions=("float32",)))
     assert model.name == "run-float32.tflite"
 
@@ -301,7 +284,7 @@ def test_ctrl_c_at_the_command_leaves_a_run_and_status_130(few_digits: Path, tmp
     command = [sys.executable, "-c", COMMAND, "train", str(few_digits), "--out", str(run), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        while not (run / ".head.h5").exists():
+        while not is_unfinished(run / ".unfinished"):
             assert process.poll() is None, process.communicate()
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
@@ -310,7 +293,7 @@ def test_ctrl_c_at_the_command_leaves_a_run_and_status_130(few_digits: Path, tmp
         process.kill()
     assert process.returncode == 130, err
     assert out == ""
-    assert "holds the best of them and can be exported" in err.splitlines()[-1]
+    assert "can be exported, or gone on with by --resume" in err.splitlines()[-1]
     assert "Traceback" not in err
     _, record = read_run(run)
     assert record.status == "interrupted"
@@ -361,7 +344,7 @@ def undivided(few_digits: Path, tmp_path: Path) -> Path:
 
 
 def test_missing_splits_are_made_and_an_unreadable_photo_is_recorded(undivided: Path, tmp_path: Path) -> None:
-    record = train(undivided, tmp_path / "run", QUICK.model_copy(update={"weights": "none", "epochs": 1}))
+    record = train(undivided, tmp_path / "run", QUICK.model_copy(update={"epochs": 1}))
     for split in ("train", "validation", "test"):
         assert all(count > 0 for count in record.class_counts[split].values())
     assert sum(record.dataset.counts.values()) == 3 * FEW_DIGITS["train"]
