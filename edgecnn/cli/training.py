@@ -149,6 +149,7 @@ def train(
     from edgecnn.train.distribution import parse_workers
     from edgecnn.train.training import train as train_run
 
+    party = parse_workers(workers, rank)
     with ProgressBars() as progress:
         record = train_run(
             data,
@@ -157,10 +158,13 @@ def train(
             strict=strict,
             force=force,
             resume=resume,
-            workers=parse_workers(workers, rank),
+            workers=party,
             progress=progress,
             tell=say,
         )
+    if party and party.rank:
+        say("done; worker 0 has written the run")
+        return
     for path in record.unreadable[:5]:
         say(f"skipped, cannot be decoded: {path}")
     if record.unreadable:

@@ -19,7 +19,7 @@ from edgecnn.core.run_folder import RunFolder, RunRecord, read_run, write_run
 from edgecnn.core.settings import TrainSettings
 from edgecnn.core.versions import versions_of
 from edgecnn.train.backbones import build_backbone
-from edgecnn.train.cache import cached_pixels
+from edgecnn.train.cache import cached_pixels, hash_of
 from edgecnn.train.distribution import (
     Execution,
     Workers,
@@ -94,7 +94,7 @@ def train(
         )
         outdated_logs: frozenset[Path] = frozenset() if journal.epochs else found
         status = _fit(model, backbone, training, found)
-        record = _finish(model, training, status, outdated_logs)
+        record = _finish(_as_it_ships(model, training, tell), training, status, outdated_logs)
         least_of_all(execution, 0)  # Nobody leaves before the others are done: that would look like a loss.
     if status == "interrupted":
         raise Interrupted(
@@ -232,6 +232,24 @@ def _take_back(folder: RunFolder, found: frozenset[Path]) -> None:
 
 
 # ---- after
+
+
+def _as_it_ships(model: keras.Model, training: Training, tell: Tell) -> keras.Model:
+    """The trained network in one copy and in float32, to be measured and stored."""
+    execution = training.execution
+    if execution.record.replicas == 1 and execution.record.workers == 1 and not execution.record.mixed_precision:
+        return model
+    # Reading replicated statistics needs every worker, so all of them do it here, and once.
+    weights = model.get_weights()
+    if execution.record.workers > 1:
+        digest = hash_of(array.tobytes() for array in weights)
+        tell(f"worker {execution.rank} of {execution.record.workers} has trained weights {digest[:16]}")
+    spec, settings = training.spec, training.settings
+    backbone = backbone_spec(settings.model, settings.alpha)
+    body = build_backbone(backbone, height=spec.height, width=spec.width, weights=None)
+    single = attach_head(body, len(training.dataset.labels), training.dropout)
+    single.set_weights(weights)
+    return single
 
 
 def _finish(model: keras.Model, training: Training, status: _Status, outdated_logs: frozenset[Path]) -> RunRecord:
