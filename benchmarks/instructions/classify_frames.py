@@ -17,7 +17,7 @@ from pathlib import Path
 
 import cv2
 
-from edgecnn.bench.latency import synthetic_frames
+from edgecnn.bench.frames import synthetic_frames
 from edgecnn.runtime.classifier import Classifier, load_model
 
 EMPTY, BOUNDARIES = 8, 7

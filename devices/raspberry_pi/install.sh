@@ -18,6 +18,8 @@ set -eu
 
 default_prefix=/opt/edgecnn
 needed_mb=500
+# How long another installation is waited for; one takes some minutes on a small board.
+patience_s=1800
 # The libraries that OpenCV links to, each with the package that brings it.
 libraries='libGL.so.1=libgl1 libgthread-2.0.so.0=libglib2.0-0 libSM.so.6=libsm6 libxcb.so.1=libxcb1
 libXext.so.6=libxext6 libX11.so.6=libx11-6'
@@ -129,7 +131,7 @@ missing_packages() {
     done
 }
 
-# Makes the folder, and sees to it that nobody else installs there meanwhile.
+# Makes the folder, and sees to it that nobody else installs there meanwhile: services may be deployed side by side.
 claim_prefix() {
     # A service without privileges runs what is installed.
     umask 022
@@ -139,7 +141,10 @@ claim_prefix() {
     mkdir -p "$prefix/versions" "$prefix/bin" ||
         fail "cannot write to $prefix: run the script as root, or give --prefix DIR"
     exec 9>> "$prefix/.lock"
-    flock -n 9 || fail "another installation is at work in $prefix: wait for its end"
+    if ! flock -n 9; then
+        say "another installation is at work in $prefix: waiting for its end"
+        flock -w "$patience_s" 9 || fail "another installation is still at work in $prefix: try again when it has ended"
+    fi
     new=
     scratch=$(mktemp -d "$prefix/.installing.XXXXXX")
     trap clean_up EXIT

@@ -11,7 +11,7 @@ from edgecnn.bench.conditions import conditions_record
 from edgecnn.bench.environment import environment_record
 from edgecnn.bench.metrics import metrics_record
 from edgecnn.bench.paired import paired_record
-from edgecnn.bench.photo_sample import PhotoAccuracy, decisions_record
+from edgecnn.bench.photo_sample import PhotoAccuracy, decisions_record, photos_record
 
 BENCHMARK_VERSION = 2
 """2: `cold_start_ms` and `peak_rss_bytes` are those of a process of the model's own; samples are rounded."""
@@ -33,7 +33,7 @@ def benchmark_record(report: BenchmarkReport) -> dict[str, Any]:
         "conditions": conditions_record(report.conditions),
         **_measured(model, accuracy, evaluation.candidate if evaluation else None),
         "sweep": [{"threads": each.identity.threads, **_times(each)} for each in report.sweep],
-        "photos": _photos(accuracy) if accuracy else None,
+        "photos": photos_record(accuracy.sample) if accuracy else None,
         "paired": paired_record(evaluation.paired) if evaluation and evaluation.paired else None,
         "valid": not report.invalid_reasons,
         "invalid_reasons": list(report.invalid_reasons),
@@ -64,11 +64,6 @@ def _times(latency: ModelLatency) -> dict[str, Any]:
         "stages": {stage: stats._asdict() for stage, stats in latency.stages().items()},
         "energy": latency.energy._asdict() if latency.energy else None,
     }
-
-
-def _photos(accuracy: PhotoAccuracy) -> dict[str, Any]:
-    sample = accuracy.sample
-    return {"found": sample.found, "measured": len(sample.examples), "limit": sample.limit, "seed": sample.seed}
 
 
 def _all_samples(report: BenchmarkReport) -> dict[str, Any]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from edgecnn.bench.benchmark_report import BenchmarkReport
 from edgecnn.bench.frames import frames_for
 from edgecnn.bench.latency import benchmark
-from edgecnn.bench.photo_sample import decide, sample_photos
+from edgecnn.bench.photo_sample import PhotoSample, decide
 from edgecnn.bench.protocol import protocol_for
 from edgecnn.core.errors import InputError, Interrupted
 from edgecnn.core.model_file import ModelFile
 from edgecnn.core.progress import Progress, silent
 from edgecnn.core.settings import BenchmarkSettings
+
+INTERRUPTED = "interrupted before the measurement was complete; nothing was written"
+"""What is said of a measurement that Ctrl-C ended."""
 
 
 def measure(
@@ -23,22 +25,16 @@ def measure(
     settings: BenchmarkSettings,
     *,
     sweep: Sequence[int] = (),
-    data: Path | None = None,
-    limit: int | None = None,
+    sample: PhotoSample | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> BenchmarkReport:
-    """Measures latency as `settings` say, then accuracy on `limit` photos of `data`; see `benchmark`, `sample_photos`.
+    """Measures latency as `settings` say, see `benchmark`, on frames of that `seed`, then accuracy on `sample`.
 
-    `seed` is that of the frames and of the choice of photos. Raises `InputError`, for photos before the first sample is
-    taken, and `Interrupted` on Ctrl-C.
+    Raises `InputError`, and `Interrupted` on Ctrl-C.
     """
-    if limit is not None and data is None:
-        raise InputError(f"expected a folder of photos to choose {limit} from, got none; give it with --data")
     protocol = protocol_for(settings)
     try:
-        models = [model, baseline] if baseline else [model]
-        sample = sample_photos(models, data, limit=limit, seed=seed, progress=progress) if data else None
         report = benchmark(
             model,
             baseline=baseline,
@@ -59,7 +55,7 @@ def measure(
         )
         return replace(report, accuracy=accuracy)
     except KeyboardInterrupt:
-        raise Interrupted("interrupted before the measurement was complete; nothing was written") from None
+        raise Interrupted(INTERRUPTED) from None
 
 
 def parse_thread_counts(text: str) -> tuple[int, ...]:

@@ -41,13 +41,17 @@ class PhotoAccuracy:
 
 
 def sample_photos(
-    models: Sequence[ModelFile], data: Path, *, limit: int | None, seed: int, progress: Progress = silent
-) -> PhotoSample:
-    """The test photos of `data`, all of it where it has none, or a stratified `limit` of them.
+    models: Sequence[ModelFile], data: Path | None, *, limit: int | None, seed: int, progress: Progress = silent
+) -> PhotoSample | None:
+    """The test photos of `data`, all of it where it has none, or a stratified `limit` of them; None without `data`.
 
     The first model tells the run whose division of the photos holds, see `photos_to_measure`. Raises `InputError`, also
     for labels that one of the models lacks: that should not come out after a minute of measuring.
     """
+    if data is None:
+        if limit is not None:
+            raise InputError(f"expected a folder of photos to choose {limit} from, got none; give it with --data")
+        return None
     if limit is not None and limit < 1:
         raise InputError(f"expected a limit of 1 photo or more, got {limit}")
     photos = photos_to_measure(models[0].path, data, None, progress=progress)
@@ -94,6 +98,11 @@ def decide(
         progress=progress,
     )
     return PhotoAccuracy(sample, evaluation)
+
+
+def photos_record(sample: PhotoSample) -> dict[str, Any]:
+    """How the sample was chosen, as a JSON object."""
+    return {"found": sample.found, "measured": len(sample.examples), "limit": sample.limit, "seed": sample.seed}
 
 
 def decisions_record(accuracy: ModelAccuracy, examples: Sequence[Example]) -> list[dict[str, Any]]:

@@ -7,8 +7,6 @@ the board's own electronics take; what hangs on 5 V (USB, fan, HAT) and the conv
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import threading
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
@@ -16,7 +14,7 @@ from statistics import fmean
 from types import TracebackType
 from typing import NamedTuple, Self
 
-_TIMEOUT_S = 2
+from edgecnn.runtime.board import firmware_answer
 
 _CHANNEL = re.compile(
     r"^\s*(?P<rail>\S+)_(?P<quantity>[AV])\s+(?:current|volt)\(\d+\)=(?P<value>\d+\.\d+)(?P=quantity)\s*$"
@@ -51,17 +49,8 @@ def rail_watts(answer: str) -> float | None:
 
 def board_watts() -> float | None:
     """The board's power at this moment; None where it does not tell."""
-    command = shutil.which("vcgencmd")
-    if command is None:
-        return None
-    try:
-        answer = subprocess.run(
-            [command, "pmic_read_adc"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError, ValueError):
-        # Present on a Raspberry Pi, but it answers only members of the group `video`.
-        return None
-    return rail_watts(answer.stdout)
+    answer = firmware_answer("pmic_read_adc")
+    return None if answer is None else rail_watts(answer)
 
 
 def energy_of(watts: Sequence[float], mean_frame_ms: float) -> Energy | None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from edgecnn.bench.accuracy import Evaluation, evaluation_record
-from edgecnn.bench.benchmark_record import benchmark_record
-from edgecnn.bench.benchmark_report import BenchmarkReport
 from edgecnn.core.run_folder import save_result
 
 
@@ -20,6 +19,6 @@ def save_evaluation(evaluation: Evaluation) -> tuple[Path, ...]:
     return tuple(path for path in saved if path)
 
 
-def save_benchmark(model: Path, report: BenchmarkReport) -> Path | None:
-    """Saves a benchmark, if `model` lies in a run folder."""
-    return save_result(model, "benchmark", benchmark_record(report))
+def save_benchmark(model: Path, record: dict[str, Any]) -> Path | None:
+    """Saves the record of a benchmark, if `model` lies in a run folder."""
+    return save_result(model, "benchmark", record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,18 +97,22 @@ class SavedBenchmark(_Part):
 def read_benchmark(path: Path) -> SavedBenchmark:
     """Reads a report. Raises `InputError` for a file that is none, or is of another format version."""
     record = _json_object(path)
-    version = record.get("format_version")
     if "stages" not in record:
         raise InputError(f"{path} is no benchmark report; write one with edgecnn benchmark MODEL --out {path}")
+    return parse_benchmark(record, str(path), "measure again with this edgecnn")
+
+
+def parse_benchmark(record: Mapping[str, Any], whence: str, what_to_do: str) -> SavedBenchmark:
+    """Reads the JSON object of a report from `whence`. Raises `InputError`, with `what_to_do`, for any other object."""
+    version = record.get("format_version")
     if version != BENCHMARK_VERSION:
         raise InputError(
-            f"{path} is a benchmark report of format version {version}, expected {BENCHMARK_VERSION}; "
-            "measure again with this edgecnn"
+            f"{whence} is a benchmark report of format version {version}, expected {BENCHMARK_VERSION}; {what_to_do}"
         )
     try:
         return SavedBenchmark.model_validate(record)
     except ValidationError as error:
-        raise InputError(f"{path} is no whole benchmark report: {first_problem(error)}; measure again") from None
+        raise InputError(f"{whence} is no whole benchmark report: {first_problem(error)}; {what_to_do}") from None
 
 
 def _json_object(path: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecnn.cli.console import say
+from edgecnn.cli.environment_options import EnvironmentOptions, OptionsFrom
 from edgecnn.cli.options import Json, Labels, Model, Preprocess, TopK
 from edgecnn.core.errors import Interrupted, SourceLost
 from edgecnn.core.settings import LOG_KEEP, LOG_SIZE, STALL_TIMEOUT_S, UNCERTAIN, UNCERTAIN_SIZE
@@ -29,7 +30,7 @@ _CAMERA, _DECISION, _OUTPUT, _SPEED = "Camera", "What is classified and decided"
 
 def register(app: typer.Typer) -> None:
     """Adds this family's commands."""
-    app.command()(run)
+    app.command(cls=EnvironmentOptions)(run)
 
 
 def run(
@@ -158,6 +159,7 @@ def run(
     top_k: TopK = 3,
     labels: Labels = None,
     preprocess: Preprocess = None,
+    _options_from: OptionsFrom = None,
     json: Json = False,
 ) -> None:
     """Classify frames live: the newest of every camera, each one of a file or folder."""

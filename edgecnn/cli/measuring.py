@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgecnn.cli.benchmark_tables import print_benchmark, print_comparison
 from edgecnn.cli.console import ProgressBars, print_json, print_table, say
 from edgecnn.cli.options import Json, Labels, Preprocess, Threads, settings_from
+from edgecnn.cli.there import On, SshConfig, words_of
 from edgecnn.core.settings import BenchmarkSettings, EvaluateSettings
+
+if TYPE_CHECKING:
+    from edgecnn.bench.photo_sample import PhotoSample
 
 Baseline = Annotated[Path | None, typer.Option(help="A model file to compare with, the float32 one as a rule.")]
 
@@ -102,11 +107,14 @@ def benchmark(
     labels: Labels = None,
     preprocess: Preprocess = None,
     seed: Annotated[int, typer.Option(help="Of the frames, and of the choice of photos.", min=0)] = 0,
+    on: On = None,
+    ssh_config: SshConfig = None,
     json: Json = False,
 ) -> None:
     """Measure latency by stage on 640x480 frames, in turns with a baseline, and what goes with it."""
     from edgecnn.bench.benchmark_record import benchmark_record
     from edgecnn.bench.measure import measure, parse_thread_counts
+    from edgecnn.bench.photo_sample import sample_photos
     from edgecnn.bench.results import save_benchmark
     from edgecnn.core.atomic import write_json
     from edgecnn.runtime.classifier import load_model
@@ -115,22 +123,49 @@ def benchmark(
     settings = settings_from(BenchmarkSettings, quick=quick, threads=counts[0], queries=queries, seconds=seconds)
     subject = load_model(model, labels=labels, preprocess=preprocess)
     reference = load_model(baseline, labels=labels, preprocess=preprocess) if baseline else None
-    sweep = counts if len(counts) > 1 else ()
     with ProgressBars() as progress:
-        result = measure(
-            subject, reference, settings, sweep=sweep, data=data, limit=limit, seed=seed, progress=progress
-        )
-    for path in result.accuracy.sample.unreadable if result.accuracy else ():
+        models = [subject, reference] if reference else [subject]
+        photos = sample_photos(models, data, limit=limit, seed=seed, progress=progress)
+        if on is None:
+            sweep = counts if len(counts) > 1 else ()
+            record = benchmark_record(
+                measure(subject, reference, settings, sweep=sweep, sample=photos, seed=seed, progress=progress)
+            )
+        else:
+            given = {
+                "--baseline": baseline,
+                "--threads": threads,
+                "--queries": queries,
+                "--seconds": seconds,
+                "--labels": labels,
+                "--preprocess": preprocess,
+                "--seed": seed,
+            }
+            words = [model, *words_of(given), *(["--quick"] if quick else [])]
+            record = _measured_there(on, words, photos, ssh_config)
+    for path in photos.unreadable if photos else ():
         say(f"skipped, cannot be decoded: {path}")
-    record = benchmark_record(result)
     if out:
         write_json(out, record)
-    if saved := save_benchmark(model, result):
+    if saved := save_benchmark(model, record):
         say(f"saved {saved}")
     if json:
         print_json(record)
     else:
         print_benchmark(record)
+
+
+def _measured_there(
+    on: str, words: Sequence[str | Path], photos: PhotoSample | None, ssh_config: Path | None
+) -> dict[str, Any]:
+    """The record of a benchmark on the device `on`; leaves with the device's exit status if it did not measure."""
+    from edgecnn.deploy.address import parse_address
+    from edgecnn.deploy.benchmarking import benchmark_there
+
+    done = benchmark_there(parse_address(on), words, photos, config=ssh_config, tell=say)
+    if done.record is None:
+        raise typer.Exit(done.status)
+    return done.record
 
 
 def compare(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,16 @@ On = Annotated[
     str | None, typer.Option(help="Run it on this device instead, such as ssh://pi@door.local, with the files of here.")
 ]
 SshConfig = Annotated[Path | None, typer.Option(help="With --on: settings for ssh, in place of ~/.ssh/config.")]
+
+
+def words_of(options: Mapping[str, Path | str | float | None]) -> list[str | Path]:
+    """The options that were given, and their values, as `run_there` takes them."""
+    return [
+        word
+        for name, value in options.items()
+        if value is not None
+        for word in (name, value if isinstance(value, Path) else str(value))
+    ]
 
 
 def carry_out_there(on: str, words: Sequence[str | Path], ssh_config: Path | None) -> None:

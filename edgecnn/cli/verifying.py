@@ -9,7 +9,7 @@ import typer
 
 from edgecnn.cli.console import print_json, print_table
 from edgecnn.cli.options import Delegate, Json, Threads
-from edgecnn.cli.there import On, SshConfig, carry_out_there
+from edgecnn.cli.there import On, SshConfig, carry_out_there, words_of
 
 if TYPE_CHECKING:
     from edgecnn.core.golden import Kernels
@@ -36,9 +36,8 @@ def verify(
     from edgecnn.runtime.verify import verify as verify_model
 
     if on is not None:
-        words: list[str | Path] = ["verify", model, "--threads", str(threads)]
-        words += ["--delegate", delegate] if delegate is not None else []
-        carry_out_there(on, [*words, *(["--json"] if json else [])], ssh_config)
+        options = words_of({"--threads": threads, "--delegate": delegate})
+        carry_out_there(on, ["verify", model, *options, *(["--json"] if json else [])], ssh_config)
         return
     wish = parse_delegate(delegate) if delegate is not None else None
     verification = verify_model(read_model_file(model), threads=threads, delegate=wish)

@@ -381,7 +381,7 @@ last_error() {
 }
 
 one_line() {
-    echo "$1" | tr '\n' ' '
+    echo "$1" | paste -sd ' '
 }
 
 say() {

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.doctor.cameras import check_cameras, check_group
+from edgecnn.doctor.delegates import check_delegates
 from edgecnn.doctor.finding import Finding
 from edgecnn.doctor.machine import (
     check_board,
     check_clock,
-    check_delegates,
     check_disk,
     check_governor,
     check_memory,
+    check_memory_limit,
     check_temperature,
     check_throttling,
 )
@@ -40,6 +41,7 @@ def examine(root: Path = ROOT) -> tuple[Finding, ...]:
         check_temperature(root),
         check_throttling(),
         check_memory(root),
+        check_memory_limit(root),
         check_disk(root),
         check_clock(),
     )

@@ -1,4 +1,4 @@
-"""Checks of the board: what it is, its clock, heat, power, memory, card and accelerators."""
+"""Checks of the board: what it is, its clock, heat, power, memory and card."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _WARM_CELSIUS = 10
 """So far below the temperature at which the clock is lowered, it is worth a word."""
 _USUAL_LIMITS = TemperatureLimits(throttle_celsius=80, limit_celsius=85)
 _TIME_TIMEOUT_S = 5
-_CORAL_USB = frozenset({("1a6e", "089a"), ("18d1", "9302")})
-"""Vendor and product of Coral's USB accelerator, before and after its firmware is loaded."""
 
 _POWER = "use the board's own power supply and a short, thick cable, with less on its USB sockets"
 _COOLING = "put a heat sink or a fan on the processor, and let air to it"
 _FULL_SPEED = "echo performance | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor"
+# The file has one line, and its place is that since Raspberry Pi OS 12.
+_COUNT_MEMORY = "sudo sed -i '1s/$/ cgroup_enable=memory/' /boot/firmware/cmdline.txt && sudo reboot"
 
 
 def check_board(root: Path) -> Finding:
@@ -141,17 +141,19 @@ def check_clock() -> Finding:
             return Finding("clock", "unknown", "timedatectl does not answer")
 
 
-def check_delegates(root: Path) -> Finding:
-    """Whether a Coral Edge TPU and its library are both there."""
-    library = _has_edgetpu_library(root)
-    device = _has_coral(root)
-    if device and not library:
-        fix = "install libedgetpu1-std from Coral's repository: https://coral.ai/docs/accelerator/get-started"
-        return Finding("delegates", "warning", "an Edge TPU without libedgetpu.so.1", fix)
-    if library:
-        found = "libedgetpu.so.1" if device else "libedgetpu.so.1, no Edge TPU is plugged in"
-        return Finding("delegates", "ok", found)
-    return Finding("delegates", "ok", "none: the processor runs the model")
+def check_memory_limit(root: Path) -> Finding:
+    """Whether the kernel enforces the memory limit of the service that ships, by its memory control group.
+
+    See https://docs.kernel.org/admin-guide/cgroup-v2.html: `cgroup.controllers` lists what is available.
+    """
+    controllers = board.read_text(root / "sys/fs/cgroup/cgroup.controllers")
+    if controllers is None:
+        return Finding("memory limit", "unknown", "the kernel does not tell")
+    if "memory" in controllers.split():
+        return Finding("memory limit", "ok", "the kernel enforces that of a service")
+    # Raspberry Pi OS starts without it unless it is told otherwise.
+    found = "the kernel does not count a service's memory: MemoryMax= in its unit has no effect"
+    return Finding("memory limit", "warning", found, _COUNT_MEMORY)
 
 
 def _profile(root: Path) -> DeviceProfile | None:
@@ -161,15 +163,3 @@ def _profile(root: Path) -> DeviceProfile | None:
 
 def _limits_of(profile: DeviceProfile | None) -> TemperatureLimits:
     return profile.temperature if profile and profile.temperature else _USUAL_LIMITS
-
-
-def _has_edgetpu_library(root: Path) -> bool:
-    folders = ("usr/lib", "usr/local/lib", "usr/lib/aarch64-linux-gnu", "usr/lib/x86_64-linux-gnu")
-    return any((root / folder / "libedgetpu.so.1").exists() for folder in folders)
-
-
-def _has_coral(root: Path) -> bool:
-    devices = root.glob("sys/bus/usb/devices/*/idVendor")
-    plugged = ((board.read_text(path), board.read_text(path.with_name("idProduct"))) for path in devices)
-    # The one on PCIe has a driver of its own.
-    return (root / "dev/apex_0").exists() or any(pair in _CORAL_USB for pair in plugged)

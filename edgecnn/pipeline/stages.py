@@ -155,11 +155,13 @@ def _benchmark_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> S
     int8, float32 = int8_and_float32(recipe, folder)
 
     def do() -> None:
+        from edgecnn.bench.benchmark_record import benchmark_record
         from edgecnn.bench.measure import measure
         from edgecnn.bench.results import save_benchmark
         from edgecnn.runtime.classifier import load_model
 
-        save_benchmark(int8, measure(load_model(int8), load_model(float32), settings, progress=progress))
+        report = measure(load_model(int8), load_model(float32), settings, progress=progress)
+        save_benchmark(int8, benchmark_record(report))
 
     result = folder.results / f"{int8.stem}.benchmark.json"
     return Stage("benchmark", lambda: hash_of([settings.model_dump_json(), int8, float32]), (result,), do)

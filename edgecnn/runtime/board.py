@@ -107,18 +107,26 @@ def busy_cpu_s(root: Path = ROOT) -> float | None:
     return (user + nice + system + interrupt + soft_interrupt + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def throttle_bits() -> int | None:
-    """What the firmware says of power and heat, see `THROTTLE_REASONS`; None without `vcgencmd` or its answer."""
+def firmware_answer(question: str) -> str | None:
+    """What a Raspberry Pi's firmware answers to `vcgencmd QUESTION`; None without that program or an answer."""
     command = shutil.which("vcgencmd")
     if command is None:
         return None
     try:
-        answer = subprocess.run(
-            [command, "get_throttled"], capture_output=True, text=True, timeout=_FIRMWARE_TIMEOUT_S, check=True
-        )
-        return int(answer.stdout.partition("=")[2], 16)
+        return subprocess.run(
+            [command, question], capture_output=True, text=True, timeout=_FIRMWARE_TIMEOUT_S, check=True
+        ).stdout
     except (OSError, subprocess.SubprocessError, ValueError):
         # Present on a Raspberry Pi, but it answers only members of the group `video`.
+        return None
+
+
+def throttle_bits() -> int | None:
+    """What the firmware says of power and heat, see `THROTTLE_REASONS`; None where it does not tell."""
+    answer = firmware_answer("get_throttled") or ""
+    try:
+        return int(answer.partition("=")[2], 16)
+    except ValueError:
         return None
 
 

@@ -15,9 +15,10 @@ from edgecnn.core.errors import InputError
 from edgecnn.runtime.interpreter import Delegate, Interpreter, find_runtime, one_line, open_interpreter
 from edgecnn.runtime.quiet import native_output_hidden
 
+EDGE_TPU_LIBRARY = "libedgetpu.so.1"
+"""Of Coral's Edge TPU on USB or PCIe, the accelerator that is added to a Raspberry Pi."""
 KNOWN_LIBRARIES = (
-    # Coral's Edge TPU on USB or PCIe, the accelerator that is added to a Raspberry Pi.
-    "libedgetpu.so.1",
+    EDGE_TPU_LIBRARY,
     # VeriSilicon's NPU with the vendor's driver: NXP i.MX 8M Plus, Amlogic A311D.
     "libvx_delegate.so",
     # NPUs with Mesa's driver (VeriSilicon, Rockchip); where Debian's mesa-teflon-delegate puts it.

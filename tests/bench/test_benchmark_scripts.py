@@ -117,6 +117,12 @@ def test_faults_are_counted_recovered_from_and_cleaned_up(exported: dict[Precisi
     assert [goal["met"] for goal in faults["goals"]] == [True, True, True]
 
 
+def test_the_program_whose_instructions_are_counted_runs(exported: dict[Precision, Path]) -> None:
+    program = BENCHMARKS / "instructions" / "classify_frames.py"
+    done = subprocess.run([sys.executable, program, exported["int8"], "1"], capture_output=True, text=True, check=False)
+    assert (done.returncode, json.loads(done.stdout or "null")) == (0, [8, 7]), done.stderr
+
+
 def test_the_first_line_of_every_program_is_a_label(exported: dict[Precision, Path], tmp_path: Path) -> None:
     arguments = ("--model", exported["int8"], "--python", sys.executable, "--rounds", 2)
     record = record_of("start.py", tmp_path / "start.json", *arguments)

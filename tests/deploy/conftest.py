@@ -9,6 +9,7 @@ import pytest
 from edgecnn.deploy.address import parse_address
 from edgecnn.deploy.ssh import Connection
 from tests.colours import write_colour_model
+from tests.deploy.on_device import Replace
 from tests.deploy.small_device import ADDRESS, PROGRAMS, SmallDevice, make_small_device
 from tests.emulated_pi.programs import why_not
 
@@ -30,6 +31,20 @@ def small_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDevi
 def connection(small_device: SmallDevice) -> Iterator[Connection]:
     with Connection(parse_address(ADDRESS), small_device.ssh_config) as connection:
         yield connection
+
+
+@pytest.fixture
+def other_edgecnn(small_device: SmallDevice) -> Iterator[Replace]:
+    """Puts a shell script in the place of the device's edgecnn, which it finds as `$0.before`."""
+    command = small_device.root / "opt/edgecnn/bin/edgecnn"
+    before = command.rename(command.with_name("edgecnn.before"))
+
+    def replace(script: str) -> None:
+        command.write_text(f"#!/bin/sh\n{script}\n")
+        command.chmod(0o755)
+
+    yield replace
+    before.replace(command)
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,6 @@ from pathlib import Path
 from subprocess import Popen
 from typing import IO, Any
 
-import pytest
-
-from edgecnn.deploy.layout import unit_file
 from tests.cli.commands import Outcome, run_here
 from tests.deploy.small_device import ADDRESS, SmallDevice
 
@@ -23,9 +20,9 @@ FRAMES = "--source pattern:64x64@10"
 SILENT = "/run/silent"
 """A FIFO that nobody writes to: a service waits for its first picture for ever."""
 
-needs_readiness = pytest.mark.skipif(
-    b"Type=notify" not in unit_file(), reason="the unit does not say when a service has started"
-)
+Replace = Callable[[str], None]
+"""Makes a shell script the device's edgecnn."""
+
 # What is on the device already, so that nothing is installed.
 _EDGECNN = ("--version", version("edgecnn"))
 _PATIENCE_S = 90.0

@@ -18,11 +18,11 @@ from tests.cli.commands import finish, run_here
 from tests.deploy.on_device import (
     FRAMES,
     SILENT,
+    Replace,
     act,
     deploy,
     deployed,
     leftovers,
-    needs_readiness,
     on_trial,
     running,
     start_deploying,
@@ -82,12 +82,21 @@ def test_a_service_that_fails_is_taken_back_with_its_reason(
     assert leftovers(small_device, "steady") == []
 
 
-@needs_readiness
 def test_a_service_without_a_result_is_taken_back(small_device: SmallDevice, other_model: Path, steady: str) -> None:
     outcome = deploy(small_device, other_model, "steady", f"--source {SILENT}", "--timeout", "3")
     assert outcome.status == 1 and f"the one before, {steady}, runs again" in outcome.errors[0]
-    assert SILENT in outcome.errors[0]
+    # A busy machine may not come to the point of asking for the picture.
+    assert SILENT in outcome.errors[0] or "it gave no result within 3 s" in outcome.errors[0]
     assert running(small_device, "steady") == steady
+
+
+def test_a_service_that_says_nothing_at_all_gave_no_result(
+    small_device: SmallDevice, model: Path, other_edgecnn: Replace
+) -> None:
+    other_edgecnn('[ "$1" != run ] || exec sleep 60\nexec "$0.before" "$@"')
+    outcome = deploy(small_device, model, "mute", FRAMES, "--timeout", "1")
+    assert outcome.status == 1
+    assert "does not work: it gave no result within 1 s; there was none before" in outcome.errors[0]
 
 
 def test_a_first_deployment_that_fails_leaves_nothing(small_device: SmallDevice, model: Path) -> None:
@@ -130,7 +139,6 @@ def test_settings_written_by_hand_are_not_overwritten(small_device: SmallDevice,
     settings.unlink()
 
 
-@needs_readiness
 def test_a_second_deployment_at_once_is_refused_and_a_killed_one_taken_back(
     small_device: SmallDevice, other_model: Path, steady: str
 ) -> None:
@@ -166,7 +174,6 @@ def test_a_deployment_killed_while_it_sends_leaves_nothing(
     assert status(small_device, "steady")["release"] == steady
 
 
-@needs_readiness
 def test_after_a_power_cut_in_a_trial_the_release_before_runs(
     small_device: SmallDevice, other_model: Path, steady: str
 ) -> None:

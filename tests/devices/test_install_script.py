@@ -233,27 +233,44 @@ def test_a_first_installation_that_fails_leaves_nothing(tmp_path: Path, programs
     assert [*prefix.glob("bin/*"), *prefix.glob("versions/*")] == []
 
 
-def test_one_that_is_ended_halfway_leaves_the_one_in_use_and_keeps_others_out(
+def test_one_that_is_ended_halfway_leaves_the_one_in_use_and_another_waits_for_its_end(
     shared: Path, tmp_path: Path, programs: Path
 ) -> None:
+    others, in_use = write_programs(tmp_path / "others"), shared.with_name("pushed")
     halfway = tmp_path / "halfway"
     python = shutil.which("python3")
     making = f'mkdir -p "$5"; touch {halfway}; sleep 600'
     write_program(programs, "python3", f'[ "$4" != --without-pip ] || {{ {making}; }}\nexec {python} "$@"')
-    pushed = push(tmp_path / "next", "3.0")
     running = subprocess.Popen(
-        command(pushed, shared), env=environment(programs), stderr=subprocess.DEVNULL, start_new_session=True
+        command(push(tmp_path / "next", "3.0"), shared),
+        env=environment(programs),
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
+    waiting = None
     try:
         assert appears(halfway)
-        assert install(pushed, programs, shared).error.startswith("another installation is at work in")
+        waiting = subprocess.Popen(command(in_use, shared), env=environment(others), stderr=subprocess.PIPE, text=True)
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == f"another installation is at work in {shared}: waiting for its end\n"
         assert versions_in(shared) == ["1.0", "3.0"]
         os.killpg(running.pid, signal.SIGTERM)
         assert running.wait(TIMEOUT_S) != 0
+        said = waiting.communicate(timeout=TIMEOUT_S)[1]
+        assert (waiting.returncode, said.splitlines()[0]) == (0, "edgecnn 1.0 is installed already")
     finally:
-        running.kill()
-        running.wait()
+        for process in (running, waiting):
+            if process:
+                process.kill()
+                process.wait()
     assert versions_in(shared) == ["1.0"]
+
+
+def test_an_installation_that_does_not_end_is_not_waited_for_for_ever(
+    shared: Path, programs: Path, pushed: Path
+) -> None:
+    write_program(programs, "flock", "exit 1")
+    assert install(pushed, programs, shared).error.startswith("another installation is still at work in")
 
 
 def test_an_environment_that_somebody_made_by_hand_is_left_alone(tmp_path: Path, programs: Path, pushed: Path) -> None:

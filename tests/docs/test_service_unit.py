@@ -35,6 +35,13 @@ def test_the_example_in_the_unit_uses_options_that_exist() -> None:
     assert {word for word in shlex.split(example[1:]) if word.startswith("--")} <= options_of("run")
 
 
+def test_the_unit_takes_its_options_from_where_ps_does_not_show_them() -> None:
+    settings = settings_of(UNIT.read_text())
+    assert "$OPTIONS" not in settings["ExecStart"]
+    assert settings["ExecStart"].endswith(" --options-from OPTIONS")
+    assert settings["Environment"] == "OPTIONS="
+
+
 def test_the_service_has_no_privileges_and_a_limit() -> None:
     settings = settings_of(UNIT.read_text())
     assert settings["DynamicUser"] == "yes"

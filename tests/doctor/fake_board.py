@@ -24,6 +24,7 @@ def write_board(root: Path) -> Path:
             "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
             "proc/meminfo": "MemTotal: 3884384 kB\nMemAvailable: 3000000 kB\nSwapTotal: 524284 kB\n",
             "etc/group": "root:x:0:\nvideo:x:44:pi\n",
+            "sys/fs/cgroup/cgroup.controllers": "cpuset cpu io memory pids\n",
             f"{cpu}/scaling_governor": "ondemand\n",
             f"{thermal}/type": "cpu-thermal\n",
             f"{thermal}/temp": "48686\n",

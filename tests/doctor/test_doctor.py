@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from edgecnn.core.device_profile import TemperatureLimits, find_profile
 from edgecnn.doctor import cameras
 from edgecnn.doctor.cameras import check_cameras, group_finding, listed_cameras, usb_cameras
 from edgecnn.doctor.checkup import checkup_record, examine, problems_of
+from edgecnn.doctor.delegates import check_delegates
 from edgecnn.doctor.finding import Finding, Status, output_of
 from edgecnn.doctor.machine import (
     check_clock,
-    check_delegates,
     check_governor,
+    check_memory_limit,
     check_temperature,
     check_throttling,
     disk_finding,
@@ -25,6 +27,7 @@ from edgecnn.doctor.machine import (
 )
 from edgecnn.doctor.software import check_interpreter, check_opencv, numpy_finding, system_finding
 from edgecnn.runtime.board import THROTTLE_REASONS, Memory
+from edgecnn.runtime.delegate import KNOWN_LIBRARIES
 from tests.doctor.fake_board import (
     CAMERAS,
     NO_CAMERAS,
@@ -69,7 +72,17 @@ def test_a_board_in_good_order_has_no_problem(board: Path, programs: Path) -> No
     write_programs(programs)
     write_video_device(board, 0, "HD Pro Webcam C920")
     findings = {finding.check: finding for finding in examine(board)}
-    named = ("board", "usb camera", "csi camera", "governor", "temperature", "throttling", "memory", "clock")
+    named = (
+        "board",
+        "usb camera",
+        "csi camera",
+        "governor",
+        "temperature",
+        "throttling",
+        "memory",
+        "memory limit",
+        "clock",
+    )
     assert [(name, findings[name].status) for name in named] == [(name, "ok") for name in named]
     assert findings["board"].found == "Raspberry Pi 4 Model B Rev 1.4, profile raspberry_pi_4"
     assert findings["system"].found.startswith("64-bit arm64, kernel ")
@@ -79,7 +92,7 @@ def test_a_board_in_good_order_has_no_problem(board: Path, programs: Path) -> No
 def test_every_check_looks_at_this_very_machine_without_failing() -> None:
     findings = examine()
     checks = [finding.check for finding in findings]
-    assert len(set(checks)) == len(checks) == 16
+    assert len(set(checks)) == len(checks) == 17
     assert all(finding.found for finding in findings)
 
 
@@ -326,6 +339,28 @@ def test_memory_must_hold_a_classifier(available_mb: int, swap_mb: int, status: 
     assert finding.found == f"{available_mb} MB free of 512, swap {swap_mb} MB"
 
 
+@pytest.mark.parametrize(
+    ("controllers", "status"),
+    [("cpuset cpu io memory pids\n", "ok"), ("cpuset cpu io pids\n", "warning"), ("\n", "unknown")],
+)
+def test_a_kernel_that_does_not_limit_a_services_memory_is_told(controllers: str, status: str, board: Path) -> None:
+    write_files(board, {"sys/fs/cgroup/cgroup.controllers": controllers})
+    finding = check_memory_limit(board)
+    assert finding.status == status
+    assert ("cgroup_enable=memory" in finding.fix) == (status == "warning")
+
+
+def test_the_line_that_has_memory_counted_changes_the_kernels_command_line_and_nothing_else(
+    board: Path, tmp_path: Path
+) -> None:
+    write_files(board, {"sys/fs/cgroup/cgroup.controllers": "cpu pids\n"})
+    line = tmp_path / "cmdline.txt"
+    line.write_text("console=tty1 root=PARTUUID=1-02 rootwait\n")
+    edit = check_memory_limit(board).fix.removeprefix("sudo ").partition(" && ")[0]
+    subprocess.run(["sh", "-c", edit.replace("/boot/firmware/cmdline.txt", str(line))], check=True)
+    assert line.read_text() == "console=tty1 root=PARTUUID=1-02 rootwait cgroup_enable=memory\n"
+
+
 @pytest.mark.parametrize(("free_mb", "status"), [(50, "problem"), (300, "warning"), (5000, "ok")])
 def test_a_card_that_is_nearly_full_is_told(free_mb: int, status: str) -> None:
     assert disk_finding(free_mb * MIB).status == status
@@ -351,6 +386,13 @@ def test_an_edge_tpu_without_its_library_is_told(board: Path) -> None:
 def test_a_library_without_its_edge_tpu_is_told(board: Path) -> None:
     write_files(board, {"usr/lib/libedgetpu.so.1": "", "sys/bus/usb/devices/1-1/idVendor": "046d\n"})
     assert check_delegates(board).found == "libedgetpu.so.1, no Edge TPU is plugged in"
+
+
+def test_every_library_that_auto_tries_is_known_to_the_check(board: Path) -> None:
+    for library in KNOWN_LIBRARIES:
+        write_files(board, {library[1:] if library.startswith("/") else f"usr/lib/aarch64-linux-gnu/{library}": ""})
+    found = check_delegates(board).found
+    assert [Path(library).name in found for library in KNOWN_LIBRARIES] == [True] * len(KNOWN_LIBRARIES)
 
 
 def test_a_program_that_is_missing_or_hangs_says_nothing(programs: Path) -> None:
