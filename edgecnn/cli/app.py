@@ -17,6 +17,7 @@ from edgecnn.cli import (
     measuring,
     pipelines,
     running,
+    runs,
     summary,
     training,
     verifying,
@@ -87,7 +88,7 @@ def _options(
     """From a folder of labelled photos to a live classifier on a small device, in one .tflite file."""
 
 
-for _family in (training, summary, exporting, measuring, running, live, verifying, deploying, devices):
+for _family in (training, runs, summary, exporting, measuring, running, live, verifying, deploying, devices):
     _family.register(app)
 app.add_typer(pipelines.app, name="pipeline")
 
