@@ -1,0 +1,86 @@
+"""`edgecnn runs`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgecnn.cli.console import print_json_lines, print_table, say
+from edgecnn.cli.options import Json
+
+if TYPE_CHECKING:
+    from edgecnn.core.run_list import ListedRun
+
+_NONE = "-"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this family's commands."""
+    app.command()(runs)
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="A folder with run folders, however deep.")] = Path("runs"),
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC", help="Best first by a metric, such as test_accuracy; newest first if not given."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Set the runs below a folder side by side: what was trained, on which photos, how well, and what was exported."""
+    from edgecnn.core.run_list import best_first, list_runs, run_summary_record
+
+    found, problems = list_runs(folder)
+    ordered = found if sort is None else best_first(found, sort)
+    if json:
+        print_json_lines(run_summary_record(run) for run in ordered)
+    elif ordered:
+        _print_runs(folder, ordered)
+    for problem in problems:
+        say(f"skipped: {problem}")
+    if not ordered:
+        say(f"no runs in {folder}: edgecnn train DATA --out {folder / 'NAME'} makes one")
+
+
+def _print_runs(folder: Path, ordered: Sequence[ListedRun]) -> None:
+    from edgecnn.core.run_list import metric_names
+
+    texts = ("backbone", "data", "epochs", "status", "created", "exported")
+    rows = [(_name(folder, run), *_what_was_trained(run)) for run in ordered]
+    print_table("what was trained", ("run", "backbone", "data", "input", *texts[2:]), rows, texts=texts)
+    metrics = metric_names(ordered)
+    measured = [(_name(folder, run), *(_metric(run, name) for name in metrics), _after_qat(run)) for run in ordered]
+    print_table("how well", ("run", *metrics, "validation_accuracy after qat"), measured)
+
+
+def _what_was_trained(run: ListedRun) -> tuple[str, ...]:
+    from edgecnn.core.run_list import epochs_by_phase
+
+    record = run.record
+    return (
+        record.backbone,
+        f"{record.data.name} {record.dataset.fingerprint[:8]}",
+        f"{record.preprocess.height}x{record.preprocess.width}",
+        ", ".join(f"{count} {phase}" for phase, count in epochs_by_phase(record).items()),
+        record.status,
+        record.created.astimezone().strftime("%Y-%m-%d %H:%M"),
+        ", ".join(file.stem.removeprefix(f"{record.name}-") for file in run.exported) or _NONE,
+    )
+
+
+def _name(folder: Path, run: ListedRun) -> str:
+    return run.record.name if run.path == folder else str(run.path.relative_to(folder))
+
+
+def _metric(run: ListedRun, name: str) -> str:
+    value = run.record.metrics.get(name)
+    return _NONE if value is None else f"{value:.4f}"
+
+
+def _after_qat(run: ListedRun) -> str:
+    return f"{run.record.qat.val_accuracy:.4f}" if run.record.qat else _NONE

@@ -1,0 +1,141 @@
+"""`edgecnn summary`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgecnn.cli.console import print_json, print_table, say
+from edgecnn.cli.options import Json
+from edgecnn.core.errors import InputError
+
+if TYPE_CHECKING:
+    from edgecnn.core.arithmetic import Pair
+    from edgecnn.train.summary_rows import LayerRow, ModelSummary
+
+_SHORT = {
+    "BatchNormalization": "BatchNorm",
+    "GlobalAveragePooling2D": "GlobalAverage",
+    "GlobalMaxPooling2D": "GlobalMax",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this family's commands."""
+    app.command()(summary)
+
+
+def summary(
+    model: Annotated[str, typer.Argument(help="A backbone that `edgecnn models` lists, or a run folder.")],
+    alpha: Annotated[float | None, typer.Option(help="Width of mobilenet_v2.")] = None,
+    height: Annotated[int | None, typer.Option(help="Input height; the backbone's own if not given.", min=1)] = None,
+    width: Annotated[int | None, typer.Option(help="Input width; the backbone's own if not given.", min=1)] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Under a head for so many classes; the published one if not given.", min=2)
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="A row for every layer, batch normalisation and activations too.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Work out each layer's size, parameters, MACs and receptive field; JSON has every layer.
+
+    The receptive field counts padding, so that it may be larger than the image.
+    """
+    summarized = _summarize(model, alpha, height, width, classes)
+    if json:
+        from edgecnn.train.summary_rows import summary_record
+
+        print_json(summary_record(summarized))
+    else:
+        _print_summary(summarized, every)
+    if summarized.uncounted:
+        say(f"the multiplications of these layers are not known and not counted: {', '.join(summarized.uncounted)}")
+
+
+def _summarize(
+    model: str, alpha: float | None, height: int | None, width: int | None, classes: int | None
+) -> ModelSummary:
+    from edgecnn.train.zoo import backbone_spec, zoo
+
+    path = Path(model)
+    if path.suffix == ".tflite":
+        raise InputError(f"expected a backbone or a run folder, got a model file; try edgecnn inspect {model}")
+    is_path = path.exists() or len(path.parts) > 1
+    if is_path and model not in {spec.name for spec in zoo()}:
+        if any(option is not None for option in (alpha, height, width, classes)):
+            raise InputError("--alpha, --height, --width and --classes belong to a backbone; a run knows its own")
+        from edgecnn.train.summary import summarize_run
+
+        return summarize_run(path)
+    spec = backbone_spec(model, alpha)  # A misspelt name should not have to wait for TensorFlow.
+    from edgecnn.train.summary import summarize_backbone
+
+    return summarize_backbone(spec, height=height, width=width, classes=classes)
+
+
+def _print_summary(summarized: ModelSummary, every: bool) -> None:
+    from edgecnn.train.summary_rows import grouped, shares
+
+    layers = summarized.layers if every else grouped(summarized.layers)
+    rows = [_row(layer, summarized.macs) for layer in layers]
+    total = ("total", "", "", "", "", "", f"{summarized.parameters:,}", _millions(summarized.macs), "", "")
+    print_table(
+        f"{summarized.name}: {summarized.trainable:,} of {summarized.parameters:,} parameters are trained",
+        ("layer", "kind", "kernel", "stride", "padding", "output", "parameters", "MACs", "share", "receptive field"),
+        [*rows, total],
+        texts=("kind",),
+    )
+    print_table(
+        "where they are",
+        ("kind", "layers", "parameters", "share", "MACs", "share"),
+        [
+            (
+                share.kind,
+                str(share.layers),
+                f"{share.parameters:,}",
+                _percent(share.parameters, summarized.parameters),
+                _millions(share.macs),
+                _percent(share.macs, summarized.macs),
+            )
+            for share in shares(summarized)
+        ],
+    )
+
+
+def _row(layer: LayerRow, all_macs: int) -> tuple[str, ...]:
+    return (
+        layer.name,
+        " ".join(_SHORT.get(kind, kind) for kind in layer.kinds),
+        _by(layer.kernel),
+        "" if layer.stride is None else _once_if_equal("x", *map(str, layer.stride)),
+        "" if layer.padding is None else _once_if_equal(", ", *map(_zeros, layer.padding)),
+        "x".join(map(str, layer.output)),
+        f"{layer.parameters:,}" if layer.parameters else "",
+        _millions(layer.macs) if layer.macs else "",
+        _percent(layer.macs, all_macs) if layer.macs else "",
+        _by(layer.receptive_field),
+    )
+
+
+def _by(pair: Pair | None) -> str:
+    return "" if pair is None else f"{pair[0]}x{pair[1]}"
+
+
+def _zeros(sides: Pair) -> str:
+    """Zeros before and after, said once where they are as many."""
+    return _once_if_equal("+", *map(str, sides))
+
+
+def _once_if_equal(between: str, first: str, second: str) -> str:
+    return first if first == second else f"{first}{between}{second}"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:,.2f} M"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else ""
