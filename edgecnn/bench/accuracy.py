@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bench.gate import Gate, check_max_drop, gate_record, judge
-from edgecnn.bench.metrics import AccuracyMetrics, accuracy_metrics, metrics_record
 from edgecnn.bench.paired import Paired, compare, paired_record
 from edgecnn.core.dataset import Example, read_image
 from edgecnn.core.errors import DataError, InputError, ModelFileError
 from edgecnn.core.labels import LabelMap
+from edgecnn.core.metrics import AccuracyMetrics, accuracy_metrics, metrics_record
 from edgecnn.runtime.classifier import Classifier
 
 

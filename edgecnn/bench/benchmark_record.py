@@ -9,9 +9,9 @@ from edgecnn.bench.accuracy import ModelAccuracy
 from edgecnn.bench.benchmark_report import STAGES, BenchmarkReport, ModelLatency
 from edgecnn.bench.conditions import conditions_record
 from edgecnn.bench.environment import environment_record
-from edgecnn.bench.metrics import metrics_record
 from edgecnn.bench.paired import paired_record
 from edgecnn.bench.photo_sample import PhotoAccuracy, decisions_record, photos_record
+from edgecnn.core.metrics import metrics_record
 
 BENCHMARK_VERSION = 2
 """2: `cold_start_ms` and `peak_rss_bytes` are those of a process of the model's own; samples are rounded."""

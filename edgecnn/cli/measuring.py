@@ -17,6 +17,12 @@ from edgecnn.core.settings import BenchmarkSettings, EvaluateSettings
 if TYPE_CHECKING:
     from edgecnn.bench.photo_sample import PhotoSample
 
+_FIGURES = (
+    *("top1", "top5", "macro_precision", "macro_recall", "macro_f1"),
+    *("weighted_precision", "weighted_recall", "weighted_f1", "auc_roc", "ece", "mce", "brier"),
+)
+_CLASS_FIGURES = ("precision", "recall", "f1", "auc_roc")
+
 Baseline = Annotated[Path | None, typer.Option(help="A model file to compare with, the float32 one as a rule.")]
 
 
@@ -209,14 +215,17 @@ def _print_evaluation(model: Path, baseline: Path | None, record: dict[str, Any]
     columns: list[tuple[str, dict[str, Any]]] = [(model.name, record)]
     if baseline and record["baseline"]:
         columns.append((baseline.name, record["baseline"]))
-    figures = ("top1", "top5", "macro_f1", "auc_roc")
-    rows = [(name, *(_figure(values[name]) for _, values in columns)) for name in figures]
+    rows = [(name, *(_figure(values[name]) for _, values in columns)) for name in _FIGURES]
     print_table(f"{record['n']} photos", ("metric", *(name for name, _ in columns)), rows)
     per_class = [
-        (each["label"], *(_figure(each[name]) for name in ("precision", "recall", "f1")), str(each["support"]))
+        (
+            each["label"],
+            *(_figure(each[name]) for name in ("precision", "recall", "f1", "auc_roc")),
+            str(each["support"]),
+        )
         for each in record["per_class"]
     ]
-    print_table(f"by class, {model.name}", ("class", "precision", "recall", "F1", "photos"), per_class)
+    print_table(f"by class, {model.name}", ("class", "precision", "recall", "F1", "AUC", "photos"), per_class)
     if paired := record["paired"]:
         low, high = (100 * bound for bound in paired["ci95"])
         print(

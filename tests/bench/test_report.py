@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from edgecnn.bench.charts import Curve, confusion_table, line_chart
 from edgecnn.bench.markup import Markup, element, join
-from edgecnn.bench.metrics import accuracy_metrics, metrics_record
 from edgecnn.bench.report import RunSection, render_report
 from edgecnn.core.labels import LabelMap
+from edgecnn.core.metrics import accuracy_metrics, metrics_record
 
 VOID = {"meta"}
 

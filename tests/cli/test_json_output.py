@@ -16,7 +16,12 @@ from tests.colours import COLOURS, write_colour
 RESULT = {
     *("source", "frame", "captured_at", "age_ms", "label", "index", "score", "top", "latency_ms", "dropped"),
 }
-METRICS = {"n", "top1", "top5", "macro_f1", "auc_roc", "per_class", "confusion"}
+METRICS = {
+    *("n", "top1", "top5", "macro_precision", "macro_recall", "macro_f1"),
+    *("weighted_precision", "weighted_recall", "weighted_f1", "auc_roc", "ece", "mce", "brier"),
+    *("per_class", "confusion", "reliability", "roc"),
+}
+CLASS_METRICS = {"label", "precision", "recall", "f1", "support", "auc_roc"}
 EVALUATION = METRICS | {"baseline", "paired", "gate"}
 BENCHMARK = {
     *("format_version", "created", "model", "environment", "protocol", "conditions", "cold_start_ms"),
@@ -80,7 +85,7 @@ def test_evaluate_prints_one_object(colour_model: Path, colour_photos: Path) -> 
     assert set(record["baseline"]) == METRICS
     assert set(record["paired"]) == {"delta_top1", "ci95", "agreement", "p_value"}
     assert set(record["gate"]) == {"max_drop", "passed"}
-    assert [set(each) for each in record["per_class"]] == [{"label", "precision", "recall", "f1", "support"}] * 3
+    assert [set(each) for each in record["per_class"]] == [CLASS_METRICS] * 3
     assert (record["n"], record["top1"]) == (180, 1.0)
 
 
