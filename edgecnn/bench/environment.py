@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from edgecnn.core.errors import MissingDependency
+from edgecnn.core.processors import usable_cores
 from edgecnn.runtime import board
 from edgecnn.runtime.board import ROOT, SINCE_BOOT_SHIFT, THROTTLED_NOW, peak_rss_bytes
 from edgecnn.runtime.interpreter import find_runtime
@@ -83,7 +84,7 @@ def describe_environment(root: Path = ROOT) -> Environment:
         machine=platform.machine() or None,
         board=board.board_name(root),
         cpu=board.cpu_name(root),
-        cores=board.usable_cores(),
+        cores=usable_cores(),
         memory_bytes=board.memory(root).total,
         os=board.os_name(root),
         kernel=platform.release() or None,

@@ -59,15 +59,15 @@ class Dataset:
 
 def read_image(path: Path | str) -> Image:
     """Decodes a photo: uint8 HWC RGB, upright by its EXIF orientation. Raises `DataError`."""
-    try:
-        image = decode_image(Path(path).read_bytes())
-    except FileNotFoundError:
-        raise DataError(f"no such image: {path}") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; expected an image file") from None
-    if image is None:
-        raise DataError(f"cannot decode {path}: it is not an image, or damaged; remove or replace it")
-    return image
+    return _decoded(_content(path), path)
+
+
+def read_example(example: Example) -> Image:
+    """The same for a photo of a data set, which has to be the one that was found. Raises `DataError`."""
+    content = _content(example.path)
+    if hashlib.sha256(content).hexdigest() != example.sha256:
+        raise DataError(f"{example.path} is not the photo that it was a moment ago; leave the photos alone, try again")
+    return _decoded(content, example.path)
 
 
 def scan_dataset(
@@ -77,7 +77,7 @@ def scan_dataset(
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
-    """Finds and decodes every photo below `root`, in a stable order; hidden files and folders are passed over.
+    """Finds every photo below `root` that can be decoded, in a stable order; hidden files and folders are passed over.
 
     `labels`, where given, are the classes expected, in that order; a class folder outside them is an error. Without
     them the classes are the folders' names, sorted. Unreadable photos are left out and listed, or refused where
@@ -96,16 +96,17 @@ def scan_dataset(
     if not found:
         raise DataError(f"{root} has no photos in its class folders; expected files such as {root}/<class>/photo.jpg")
 
+    # A device that classifies reads images by this module too, and needs neither threads nor a database for it.
+    from edgecnn.core.photo_digests import photo_digests  # noqa: PLC0415
+
     splits: dict[str, list[Example]] = {split: [] for split in folders}
     unreadable: list[Path] = []
-    for done, (split, label, path) in enumerate(found, start=1):
-        digest = _digest_of_photo(path)
+    digests = photo_digests(root, [path for *_, path in found], progress)
+    for (split, label, path), digest in zip(found, digests, strict=True):
         if digest is None:
             unreadable.append(path)
         else:
             splits[split].append(Example(path, label, digest))
-        if progress:
-            progress(done, len(found))
     if unreadable and strict:
         raise DataError(
             f"{len(unreadable)} of {len(found)} photos cannot be decoded, the first is {unreadable[0]}; "
@@ -167,6 +168,22 @@ def all_examples(dataset: Dataset) -> tuple[Example, ...]:
     return tuple(example for examples in dataset.splits.values() for example in examples)
 
 
+def _content(path: Path | str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"no such image: {path}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; expected an image file") from None
+
+
+def _decoded(content: bytes, path: Path | str) -> Image:
+    image = decode_image(content)
+    if image is None:
+        raise DataError(f"cannot decode {path}: it is not an image, or damaged; remove or replace it")
+    return image
+
+
 def _split_folders(root: Path) -> dict[str, Path]:
     """Split name to folder; a folder of class folders is one `train` split."""
     children = _subfolders(root)
@@ -200,15 +217,6 @@ def _photos(folder: Path, labels: LabelMap) -> Iterable[tuple[str, Path]]:
             hidden = any(part.startswith(".") for part in path.relative_to(child).parts)
             if path.suffix.lower() in IMAGE_SUFFIXES and not hidden and not path.is_dir():
                 yield child.name, path
-
-
-def _digest_of_photo(path: Path) -> str | None:
-    """Hex digest of the file's content, or None if it cannot be read or is not an image."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    return None if decode_image(content) is None else hashlib.sha256(content).hexdigest()
 
 
 def _subfolders(folder: Path) -> list[Path]:

@@ -43,13 +43,6 @@ def cpu_name(root: Path = ROOT) -> str | None:
     return _field(root / "proc/cpuinfo", "model name")
 
 
-def usable_cores() -> int | None:
-    """Cores that this process may run on."""
-    # Absent outside Linux.
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count()
-
-
 def os_name(root: Path = ROOT) -> str | None:
     """The distribution with its version, else the kind of system."""
     for line in (read_text(root / "etc/os-release") or "").splitlines():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from edgecnn.core.errors import InputError
 from edgecnn.core.model_file import ModelFile
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.board import usable_cores
+from edgecnn.core.processors import usable_processors
 from edgecnn.runtime.classifier import Classifier
 from edgecnn.runtime.delegate import DelegateWish
 
@@ -76,35 +75,6 @@ def choose_threads(invoke_ms: Mapping[int, float]) -> int:
     """The fewest threads that are within `TOLERANCE` of the fastest: what is hardly faster is not worth a core."""
     fast_enough_ms = min(invoke_ms.values()) * (1 + TOLERANCE)
     return min(threads for threads, spent_ms in invoke_ms.items() if spent_ms <= fast_enough_ms)
-
-
-def usable_processors(root: Path = Path("/")) -> int:
-    """Processors that this process may keep busy, by its affinity and the CPU quota of its control groups (v2), as
-    systemd's `CPUQuota=` and containers set it. `root` is where `/proc` and `/sys` are.
-    """
-    return max(1, min([usable_cores() or 1, *_quotas(root)]))
-
-
-def _quotas(root: Path) -> Iterator[int]:
-    """Whole processors that the process's group may use and, as it is bound by theirs too, the groups around it."""
-    mount = root / "sys/fs/cgroup"
-    lines = _read(root / "proc/self/cgroup").splitlines()
-    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
-    if own is None:
-        return
-    for group in (mount / own, *(mount / own).parents):
-        quota, _, period = _read(group / "cpu.max").strip().partition(" ")
-        if quota.isdigit() and period.isdigit():
-            yield int(quota) // int(period)
-        if group == mount:
-            return
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
 
 
 def _measure(model: ModelFile, counts: tuple[int, ...], delegate: DelegateWish | None) -> dict[int, float]:

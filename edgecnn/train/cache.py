@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.core.atomic import atomic_path
+from edgecnn.core.cache_folder import cache_folder
 from edgecnn.core.dataset import Example, read_image
 from edgecnn.core.preprocess import Preprocessor, PreprocessSpec
 from edgecnn.core.progress import Progress, silent
@@ -23,13 +24,6 @@ from edgecnn.train.convert import normalize
 from edgecnn.train.keras import keras
 
 _FEATURE_BATCH = 32
-
-
-def cache_folder() -> Path:
-    """`$EDGECNN_CACHE`, else `edgecnn` in the user's cache folder."""
-    if chosen := os.environ.get("EDGECNN_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgecnn"
 
 
 def hash_of(parts: Iterable[str | bytes]) -> str:
