@@ -1,8 +1,12 @@
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
-from edgecnn.core.augment_settings import NO_AUGMENT, AugmentSettings, parse_augment
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgecnn.core.augment_settings import NO_AUGMENT, AugmentSettings, augment_words, parse_augment
 from edgecnn.core.errors import InputError, UnknownName
 
 
@@ -19,7 +23,22 @@ def test_what_is_not_named_has_its_default() -> None:
 
 def test_none_switches_everything_off() -> None:
     assert parse_augment("none") == NO_AUGMENT
-    assert not any(NO_AUGMENT.model_dump().values())
+    assert augment_words(NO_AUGMENT) == ()
+
+
+@given(
+    rotation_degrees=st.floats(0, 180),
+    crop=st.floats(0, 0.99),
+    jpeg_quality=st.integers(1, 100),
+    flip=st.booleans(),
+)
+def test_the_words_for_what_is_on_are_read_as_the_same_settings(**fields: Any) -> None:
+    settings = AugmentSettings(**fields)
+    assert parse_augment(",".join(("none", *augment_words(settings)))) == settings
+
+
+def test_the_words_for_the_defaults_are_short() -> None:
+    assert augment_words(AugmentSettings()) == ("flip=true", "crop=0.2", "brightness=0.15", "contrast=0.2")
 
 
 def test_what_follows_none_is_all_there_is() -> None:
@@ -40,6 +59,7 @@ def test_a_wrong_key_brings_the_nearest_one() -> None:
         ("crop=wide", "--augment crop: input should be a valid number, unable to parse string as a number, got wide"),
         ("contrast=-0.1", "--augment contrast: input should be greater than or equal to 0, got -0.1"),
         ("brightness=nan", "--augment brightness: input should be a finite number, got nan"),
+        ("jpeg_quality=0", "--augment jpeg_quality: input should be greater than or equal to 1, got 0"),
         ("flip=often", "--augment flip: input should be a valid boolean, unable to interpret input, got often"),
     ],
 )

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from edgecnn.core.augment_settings import NO_AUGMENT, AugmentSettings
 from edgecnn.core.preprocess import PreprocessSpec
-from edgecnn.train.augment import augment
 from edgecnn.train.convert import normalize
 from edgecnn.train.keras import tf
 from edgecnn.train.photos import Samples, Variation, pixel_batches, shuffled_features, shuffled_photos
@@ -121,24 +120,6 @@ def test_nothing_is_mirrored_with_flip_off() -> None:
 
 def test_about_half_is_mirrored_with_flip_on() -> None:
     assert 0.2 < sides(flip=True).mean() < 0.8
-
-
-@settings(max_examples=25)
-@given(
-    seed=st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
-    flip=st.booleans(),
-    height=st.integers(2, 9),
-    width=st.integers(2, 9),
-)
-def test_any_seed_gives_one_image_of_the_same_shape_and_range(
-    seed: tuple[int, int], flip: bool, height: int, width: int
-) -> None:
-    image = tf.constant(np.random.default_rng(seed[0]).uniform(0, 255, (height, width, 3)), tf.float32)
-    one, again = (augment(image, tf.constant(seed, tf.int64), AugmentSettings(flip=flip)).numpy() for _ in range(2))
-    np.testing.assert_array_equal(one, again)
-    assert one.shape == image.shape
-    assert one.min() >= 0
-    assert one.max() <= 255
 
 
 @settings(max_examples=20)
