@@ -18,7 +18,7 @@ from edgecnn.train.keras import tf
 
 
 class Labelled(NamedTuple):
-    """Prepared photos, uint8 `[n, height, width, 3]`, and their class indices `[n]`."""
+    """Prepared photos, uint8 `[n, height, width, channels]`, and their class indices `[n]`."""
 
     pixels: NDArray[np.uint8]
     classes: NDArray[np.int64]
