@@ -30,12 +30,13 @@ def pixel_model(
     dtype: str = "uint8",
     *,
     quantized: bool = True,
+    channels: int = 3,
     output_rank: int = 2,
     metadata: bytes | None = None,
 ) -> bytes:
-    """A `.tflite` of one RESHAPE from `[1, height, width, 3]` to `[1, 1 ..., height * width * 3]`."""
-    classes = height * width * 3
-    shapes = [1, height, width, 3], [*[1] * (output_rank - 1), classes]
+    """A `.tflite` of one RESHAPE from `[1, height, width, channels]` to `[1, 1 ..., height * width * channels]`."""
+    classes = height * width * channels
+    shapes = [1, height, width, channels], [*[1] * (output_rank - 1), classes]
     model = schema.ModelT()
     model.version = 3
     model.buffers = [schema.BufferT()]
@@ -60,28 +61,30 @@ def pixel_model(
     return bytes(builder.Output())
 
 
-def pixel_spec(height: int, width: int) -> PreprocessSpec:
+def pixel_spec(height: int, width: int, channels: int = 3) -> PreprocessSpec:
     """Preprocessing that a picture of this size passes unchanged, and under which SCALE and ZERO_POINT store a byte."""
-    return PreprocessSpec(height=height, width=width, resize="squash", mean=(ZERO_POINT,) * 3, std=(1 / SCALE,) * 3)
+    mean, std = (ZERO_POINT,) * channels, (1 / SCALE,) * channels
+    return PreprocessSpec(height=height, width=width, resize="squash", mean=mean, std=std)
 
 
-def pixel_card(height: int, width: int, labels: tuple[str, ...] | None = None) -> ModelCard:
+def pixel_card(height: int, width: int, labels: tuple[str, ...] | None = None, *, channels: int = 3) -> ModelCard:
     return ModelCard(
         name="pixels",
         backbone="none",
         precision="int8",
-        preprocess=pixel_spec(height, width),
-        labels=labels or tuple(f"byte {index}" for index in range(height * width * 3)),
+        preprocess=pixel_spec(height, width, channels),
+        labels=labels or tuple(f"byte {index}" for index in range(height * width * channels)),
         created=datetime(2024, 2, 29, 12, tzinfo=UTC),
     )
 
 
-def write_pixel_model(folder: Path, height: int, width: int, dtype: str = "uint8") -> Path:
+def write_pixel_model(folder: Path, height: int, width: int, dtype: str = "uint8", *, channels: int = 3) -> Path:
     """A whole edgecnn file: model, standard metadata, labels and card."""
-    card = pixel_card(height, width)
+    card = pixel_card(height, width, channels=channels)
     metadata = build_metadata(card.name, card.preprocess, len(card.labels), "Apache-2.0")
     path = folder / f"pixels-{dtype}-{height}x{width}.tflite"
-    path.write_bytes(append_associated_files(pixel_model(height, width, dtype, metadata=metadata), card))
+    network = pixel_model(height, width, dtype, channels=channels, metadata=metadata)
+    path.write_bytes(append_associated_files(network, card))
     return path
 
 

@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
     """What `Preprocessor` makes of a frame, be it in another thread."""
 
     pixels: Image
-    """uint8 `[height, width, 3]`, of the model's size."""
+    """uint8 `[height, width, channels]`, of the model's size."""
     spent_ms: float
     """Time spent on it."""
 

@@ -83,7 +83,7 @@ class GoldenVector(_Record):
     frame_sha256: str = _SHA256
     """Of the picture, uint8 `[height, width, 3]`."""
     pixels_sha256: str = _SHA256
-    """Of the picture after preprocessing, uint8 `[model height, model width, 3]`."""
+    """Of the picture after preprocessing, uint8 `[model height, model width, channels]`."""
     input_sha256: str = _SHA256
     """Of the input tensor, as stored: after normalisation and quantisation."""
     output: str

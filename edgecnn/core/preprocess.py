@@ -2,34 +2,42 @@
 
 Geometry is whole pixels, rounded half up from IEEE doubles, and the arithmetic on pixels is fixed-point or exact in
 float32, so that x86, ARM and a browser get the same bits: an average over a whole factor, then OpenCV's
-`INTER_LINEAR_EXACT`.
+`INTER_LINEAR_EXACT`, then, for a network that sees one channel, OpenCV's `COLOR_RGB2GRAY`, which is
+
+    gray = (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15
+
+the luma of ITU-R BT.601 (0.299, 0.587, 0.114). The three factors add up to 2**15, so a gray picture stays as it is.
 """
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from edgecnn.core.errors import InputError
 
 Image = NDArray[np.uint8]
-"""An image: uint8, HWC, RGB."""
+"""An image: uint8, HWC, RGB; prepared for a network, it has that network's channels."""
+
+CHANNELS = (1, 3)
+"""What a network can see: gray, or red, green and blue."""
 
 
 class PreprocessSpec(BaseModel):
-    """How an image becomes a `[height, width, 3]` uint8 RGB array, and what its bytes mean to the network.
+    """How an image becomes a `[height, width, channels]` uint8 array, and what its bytes mean to the network.
 
     `resize`: `center_crop` takes the largest centred region of the target's shape, shrunk by `crop_fraction`, and
     scales it; `squash` scales the whole image, ignoring its shape; `letterbox` scales the whole image and fills the
     rest with `mean`. `interpolation`: `box_linear` averages over the largest whole factor and scales the rest linearly
     (bit-exact everywhere; free of aliasing from half the size down, linear between half and full size); `area` and
-    `linear` are OpenCV's, for files that others trained. The network sees `(byte - mean) / std`, per channel.
+    `linear` are OpenCV's, for files that others trained. The network sees `(byte - mean) / std`, per channel; `mean`
+    and `std` have three values for one that sees RGB, and one for one that sees gray.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -39,15 +47,33 @@ class PreprocessSpec(BaseModel):
     resize: Literal["center_crop", "squash", "letterbox"] = "center_crop"
     crop_fraction: float = Field(default=1.0, gt=0, le=1)
     interpolation: Literal["box_linear", "area", "linear"] = "box_linear"
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def channels(self) -> int:
+        """3 for RGB, 1 for gray."""
+        return len(self.mean)
+
+    @field_validator("mean")
+    @classmethod
+    def _mean_is_of_one_or_three_channels(cls, mean: tuple[float, ...]) -> tuple[float, ...]:
+        if len(mean) not in CHANNELS:
+            raise ValueError("mean must have one value for gray or three for RGB")
+        return mean
 
     @field_validator("std")
     @classmethod
-    def _std_is_positive(cls, std: tuple[float, float, float]) -> tuple[float, float, float]:
-        if min(std) <= 0:
+    def _std_is_positive(cls, std: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(value > 0 for value in std):
             raise ValueError("std must be positive")
         return std
+
+    @model_validator(mode="after")
+    def _std_is_of_as_many(self) -> Self:
+        if len(self.std) != len(self.mean):
+            raise ValueError("std must have as many values as mean")
+        return self
 
 
 class ResizePlan(NamedTuple):
@@ -122,22 +148,23 @@ _INTERPOLATION = {"box_linear": cv2.INTER_LINEAR_EXACT, "area": cv2.INTER_AREA, 
 
 
 class Preprocessor:
-    """Owns the scratch buffer between the two steps of a resize, so that a stream of frames allocates nothing."""
+    """Owns the scratch buffers between the steps, so that a stream of frames allocates nothing."""
 
     def __init__(self, spec: PreprocessSpec) -> None:
         self.spec = spec
         self._box: Image = np.empty((0, 0, 3), np.uint8)
+        self._colour: Image = np.empty((0, 0, 3), np.uint8)
         self._fill = np.array([min(255, max(0, _rounded(value))) for value in spec.mean], np.uint8)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
-        """Resizes `image` (uint8 HWC RGB, any size) to `[height, width, 3]`, into `out` where it is given.
+        """Resizes `image` (uint8 HWC RGB, any size) to `[height, width, channels]`, into `out` where it is given.
 
         `out` is a uint8 array of that shape and is what comes back. Raises `InputError` for anything but an image.
         """
         _check_image(image)
         spec = self.spec
         if out is None:
-            out = np.empty((spec.height, spec.width, 3), np.uint8)
+            out = np.empty((spec.height, spec.width, spec.channels), np.uint8)
         plan = plan_resize(spec, image.shape[0], image.shape[1])
         region = image[plan.top : plan.top + plan.crop_height, plan.left : plan.left + plan.crop_width]
         if (plan.box_height, plan.box_width) != (plan.crop_height, plan.crop_width):
@@ -145,8 +172,18 @@ class Preprocessor:
         if (plan.out_height, plan.out_width) != (spec.height, spec.width):
             out[:] = self._fill
         inner = out[plan.out_top : plan.out_top + plan.out_height, plan.out_left : plan.out_left + plan.out_width]
-        _resize_into(region, inner, _INTERPOLATION[spec.interpolation])
+        if spec.channels == 1:
+            self._gray_into(region, inner)
+        else:
+            _resize_into(region, inner, _INTERPOLATION[spec.interpolation])
         return out
+
+    def _gray_into(self, region: Image, out: Image) -> None:
+        """Resizes in colour, then takes the luma: the order in which a network for RGB would see the same picture."""
+        if self._colour.shape[:2] != out.shape[:2]:
+            self._colour = np.empty((*out.shape[:2], 3), np.uint8)
+        _resize_into(region, self._colour, _INTERPOLATION[self.spec.interpolation])
+        cv2.cvtColor(self._colour, cv2.COLOR_RGB2GRAY, dst=out)
 
     def _averaged(self, region: Image, plan: ResizePlan) -> Image:
         if self._box.shape[:2] != (plan.box_height, plan.box_width):

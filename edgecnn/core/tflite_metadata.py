@@ -25,7 +25,8 @@ DAMAGED = (struct.error, IndexError, TypeError, ValueError)
 """What the readers raise for bytes that are cut or no flatbuffer: some offset, index, number or name is impossible."""
 
 _TENSOR_AXIS_LABELS = 2
-_COLOR_SPACE_RGB = 1
+_COLOR_SPACES = {3: 1, 1: 2}
+"""`ColorSpaceType` by the number of channels: RGB, GRAYSCALE."""
 _IMAGE_PROPERTIES = 2
 _NORMALIZATION_OPTIONS = 1
 _MIN_PARSER_VERSION = "1.0.0"
@@ -44,7 +45,7 @@ class Normalization(NamedTuple):
 
 
 def build_metadata(name: str, spec: PreprocessSpec, classes: int, license_name: str) -> bytes:
-    """The `M001` flatbuffer of an image classifier with an RGB input and `labels.txt` on its output axis."""
+    """The `M001` flatbuffer of an image classifier with an RGB or gray input and `labels.txt` on its output axis."""
     builder = Builder(1024)
     inputs = _table_vector(builder, [_input_tensor(builder, spec)])
     outputs = _table_vector(builder, [_output_tensor(builder, classes)])
@@ -64,7 +65,7 @@ def build_metadata(name: str, spec: PreprocessSpec, classes: int, license_name: 
 
 def _input_tensor(builder: Builder, spec: PreprocessSpec) -> int:
     size = _table(builder, uints={0: spec.width, 1: spec.height})
-    image = _table(builder, {1: size}, enums={0: _COLOR_SPACE_RGB})
+    image = _table(builder, {1: size}, enums={0: _COLOR_SPACES[spec.channels]})
     options = _table(builder, {0: _float_vector(builder, spec.mean), 1: _float_vector(builder, spec.std)})
     normalization = _table(builder, {1: options}, enums={0: _NORMALIZATION_OPTIONS})
     # Statistics describe the tensor's values, which are the normalised ones.
@@ -75,7 +76,7 @@ def _input_tensor(builder: Builder, spec: PreprocessSpec) -> int:
         builder,
         {
             0: builder.CreateString("image"),
-            1: builder.CreateString("RGB image."),
+            1: builder.CreateString("RGB image." if spec.channels == 3 else "Grayscale image."),
             3: _table(builder, {1: image}, enums={0: _IMAGE_PROPERTIES}),
             4: _table_vector(builder, [normalization]),
             5: _statistics(builder, lowest, highest),

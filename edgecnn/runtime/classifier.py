@@ -61,7 +61,7 @@ class Classifier:
         self.top_k = min(top_k, len(self.labels))
         self._preprocessor = Preprocessor(self.preprocess)
         self._table = byte_table(self.preprocess, self.input)
-        self._pixels: Image = np.empty((self.preprocess.height, self.preprocess.width, 3), np.uint8)
+        self._pixels: Image = np.empty(self.input.shape[1:], np.uint8)
         # Functions that give a view of the tensor; a view must not outlive the next invoke.
         self._input_view = self._interpreter.tensor(self.input.index)
         self._output_view = self._interpreter.tensor(self.output.index)
@@ -162,9 +162,13 @@ def _checked_preprocess(model: ModelFile, image: TensorSpec) -> PreprocessSpec:
         raise ModelFileError(
             f"{model.path} does not say how to prepare images; add --preprocess, for example --preprocess {hint}"
         )
-    if (spec.height, spec.width) != image.shape[1:3]:
+    if (spec.height, spec.width, spec.channels) != image.shape[1:]:
         raise ModelFileError(
-            f"{model.path} takes {image.shape[1]}x{image.shape[2]} pixels and its preprocessing gives "
-            f"{spec.height}x{spec.width}"
+            f"{model.path} takes {image.shape[1]}x{image.shape[2]} pixels of {_channels(image.shape[3])} and its "
+            f"preprocessing gives {spec.height}x{spec.width} of {_channels(spec.channels)}"
         )
     return spec
+
+
+def _channels(count: int) -> str:
+    return "gray" if count == 1 else "RGB"

@@ -21,10 +21,11 @@ def parse_preprocess(text: str, image: TensorSpec, model: ModelFile) -> Preproce
     """Reads `RESIZE[:CROP_FRACTION][,interpolation=I][,mean=M][,std=S]`, M and S one number or three with "/" between,
     or a JSON object with the fields of `PreprocessSpec`.
 
-    The size is the input tensor's. Where mean and std are not given they come from the file's standard metadata or from
-    the scale and zero point of a uint8 input; otherwise they must be given. Raises `InputError`.
+    Size and channels are the input tensor's. Where mean and std are not given they come from the file's standard
+    metadata or from the scale and zero point of a uint8 input; otherwise they must be given. Raises `InputError`.
     """
-    fields = _from_json(text) if text.lstrip().startswith("{") else _from_words(text)
+    channels = image.shape[3]
+    fields = _from_json(text) if text.lstrip().startswith("{") else _from_words(text, channels)
     fields = {"height": image.shape[1], "width": image.shape[2], **_known_normalization(image, model), **fields}
     if "mean" not in fields or "std" not in fields:
         raise InputError(
@@ -37,12 +38,16 @@ def parse_preprocess(text: str, image: TensorSpec, model: ModelFile) -> Preproce
 
 
 def _known_normalization(image: TensorSpec, model: ModelFile) -> dict[str, Any]:
+    channels = image.shape[3]
     # A byte-valued input tells its own normalisation, and exactly; metadata is what the author wrote by hand.
     if (exact := normalization_of(image)) is not None:
         mean, std = exact
-        return {"mean": (mean,) * 3, "std": (std,) * 3}
+        return {"mean": (mean,) * channels, "std": (std,) * channels}
     if model.normalization is not None and model.normalization.mean and model.normalization.std:
-        return {"mean": _three(model.normalization.mean), "std": _three(model.normalization.std)}
+        return {
+            "mean": _by_channel(model.normalization.mean, channels),
+            "std": _by_channel(model.normalization.std, channels),
+        }
     return {}
 
 
@@ -54,7 +59,7 @@ def _from_json(text: str) -> dict[str, Any]:
     return dict(fields)
 
 
-def _from_words(text: str) -> dict[str, Any]:
+def _from_words(text: str, channels: int) -> dict[str, Any]:
     resize, *settings = [word.strip() for word in text.split(",")]
     name, _, fraction = resize.partition(":")
     if name not in _RESIZES:
@@ -66,7 +71,7 @@ def _from_words(text: str) -> dict[str, Any]:
         key, equals, value = setting.partition("=")
         if key not in _KEYS or not equals:
             raise UnknownName("preprocessing setting", key, _KEYS)
-        fields[key] = value if key == "interpolation" else _three(_numbers(key, value))
+        fields[key] = value if key == "interpolation" else _by_channel(_numbers(key, value), channels)
     return fields
 
 
@@ -77,6 +82,6 @@ def _numbers(key: str, value: str) -> tuple[float, ...]:
         raise InputError(f"expected {key} as one number or three such as 127.5/127.5/127.5, got {value!r}") from None
 
 
-def _three(values: tuple[float, ...]) -> tuple[float, ...]:
-    """One value stands for all three channels."""
-    return values * 3 if len(values) == 1 else values
+def _by_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """One value stands for all channels."""
+    return values * channels if len(values) == 1 else values

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.core.errors import ModelFileError
-from edgecnn.core.preprocess import Image, PreprocessSpec
+from edgecnn.core.preprocess import CHANNELS, Image, PreprocessSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ def normalization_of(tensor: TensorSpec) -> tuple[float, float] | None:
 
 
 def byte_table(spec: PreprocessSpec, tensor: TensorSpec) -> NDArray[Any] | None:
-    """What the input tensor stores for each of the 256 byte values: `[256, 3]` of the tensor's dtype.
+    """What the input tensor stores for each of the 256 byte values: `[256, channels]` of its dtype.
 
     Normalisation and quantisation in one look-up. None where every byte stands for itself, as in edgecnn's int8 files.
     """
     levels = np.arange(256, dtype=np.float64)[:, None]
     stored = _quantize((levels - np.array(spec.mean)) / np.array(spec.std), tensor)
-    if tensor.dtype == np.uint8 and np.array_equal(stored, np.broadcast_to(levels, (256, 3))):
+    if tensor.dtype == np.uint8 and np.array_equal(stored, np.broadcast_to(levels, stored.shape)):
         return None
     return stored
 
@@ -73,14 +73,17 @@ def _quantize(real: NDArray[np.float64], tensor: TensorSpec) -> NDArray[Any]:
 
 
 def fill_input(pixels: Image, table: NDArray[Any], out: NDArray[Any]) -> None:
-    """Looks every byte of `[height, width, 3]` up in its channel's column of `table`, into `out`."""
+    """Looks every byte of `[height, width, channels]` up in its channel's column of `table`, into `out`."""
     cv2.LUT(pixels, table[None], dst=out)
 
 
 def check_image_input(tensor: TensorSpec, path: object) -> tuple[int, int]:
-    """Height and width of a `[1, height, width, 3]` input. Raises `ModelFileError` for any other."""
-    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.shape[3] != 3:
-        raise ModelFileError(f"{path}: expected an input of shape [1, height, width, 3], got {list(tensor.shape)}")
+    """Height and width of a `[1, height, width, 3 or 1]` input. Raises `ModelFileError` for any other."""
+    if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.shape[3] not in CHANNELS:
+        raise ModelFileError(
+            f"{path}: expected an input of shape [1, height, width, 3] or, for gray, [1, height, width, 1], "
+            f"got {list(tensor.shape)}"
+        )
     return tensor.shape[1], tensor.shape[2]
 
 

@@ -36,7 +36,7 @@ def hash_of(parts: Iterable[str | bytes]) -> str:
 
 
 def cached_pixels(examples: Sequence[Example], spec: PreprocessSpec, progress: Progress = silent) -> NDArray[np.uint8]:
-    """`[n, height, width, 3]` uint8 RGB: every photo through the shared preprocessing, memory-mapped."""
+    """`[n, height, width, channels]` uint8: every photo through the shared preprocessing, memory-mapped."""
     path = cache_folder() / f"pixels-{_pixels_key(examples, spec)}.npy"
     if not path.exists():
         with atomic_path(path) as temporary:
@@ -61,14 +61,14 @@ def cached_features(
 
 
 def _pixels_key(examples: Sequence[Example], spec: PreprocessSpec) -> str:
-    # Mean and std come after the bytes, so they do not count; the classes do not either.
+    # The values of mean and std come after the bytes, so only their number counts; the classes do not either.
     geometry = spec.model_dump_json(exclude={"mean", "std"} if spec.resize != "letterbox" else {"std"})
-    return hash_of([geometry, *(example.sha256 for example in examples)])
+    return hash_of([geometry, str(spec.channels), *(example.sha256 for example in examples)])
 
 
 def _write_pixels(path: Path, examples: Sequence[Example], spec: PreprocessSpec, progress: Progress) -> None:
     preprocess = Preprocessor(spec)
-    out = _allocated(path, np.uint8, (len(examples), spec.height, spec.width, 3))
+    out = _allocated(path, np.uint8, (len(examples), spec.height, spec.width, spec.channels))
     for index, example in enumerate(examples):
         preprocess(read_image(example.path), out[index])
         progress("preparing photos", index + 1, len(examples))

@@ -15,7 +15,7 @@ from edgecnn.core.preprocess import Image, PreprocessSpec, preprocess
 
 
 class Calibration(NamedTuple):
-    """Prepared images, uint8 `[height, width, 3]`, and what the model card says of them."""
+    """Prepared images, uint8 `[height, width, channels]`, and what the model card says of them."""
 
     images: tuple[Image, ...]
     record: CalibrationRecord

@@ -28,7 +28,7 @@ _COMPARED_IMAGES = 16
 def check_model_file(path: Path, card: ModelCard, model: keras.Model, images: Sequence[Image]) -> None:
     """Raises `ExportError` unless the file reads back as what `card` says and computes what `model` does.
 
-    `images` are prepared ones, uint8 `[height, width, 3]`, real wherever there are any.
+    `images` are prepared ones, uint8 `[height, width, channels]`, real wherever there are any.
     """
     found = read_model_file(path)
     if found.card != card:
@@ -87,4 +87,4 @@ def _check_input_quantization(classifier: Classifier) -> None:
 
 
 def _noise(spec: PreprocessSpec) -> Image:
-    return np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, spec.channels), np.uint8)

@@ -15,19 +15,19 @@ from edgecnn.train.keras import keras, tf
 
 
 def normalize(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.float32]:
-    """`(byte - mean) / std` of `[..., 3]` uint8 pixels, as the float network takes them."""
+    """`(byte - mean) / std` of `[..., channels]` uint8 pixels, as the float network takes them."""
     real: NDArray[np.float64] = (pixels - np.array(spec.mean)) / np.array(spec.std)
     return real.astype(np.float32)
 
 
 def convert(model: keras.Model, precision: Precision, spec: PreprocessSpec, calibration: Sequence[Image] = ()) -> bytes:
-    """A flatbuffer with input `[1, height, width, 3]`.
+    """A flatbuffer with input `[1, height, width, channels]`.
 
-    `calibration` holds preprocessed images, uint8 `[height, width, 3]`; int8 and int16x8 need them unless `model` is
-    quantisation-aware, which brings its own ranges (give none then).
+    `calibration` holds preprocessed images, uint8 `[height, width, channels]`; int8 and int16x8 need them unless
+    `model` is quantisation-aware, which brings its own ranges (give none then).
     """
     # A concrete function with batch 1: a browser's interpreter refuses a batch of -1.
-    signature = tf.TensorSpec([1, spec.height, spec.width, 3], tf.float32, name="image")
+    signature = tf.TensorSpec([1, spec.height, spec.width, spec.channels], tf.float32, name="image")
     function = tf.function(lambda image: model(image, training=False)).get_concrete_function(signature)
     # The converter saves what owns the variables. A bare module of them is saved in a tenth of the time that a Keras
     # model takes, whose every layer would be traced.

@@ -36,8 +36,8 @@ Ranges = dict[str, Range]
 def input_quantization(spec: PreprocessSpec) -> tuple[float, int]:
     """Scale and zero point under which an input byte is its own quantised value: 1 / std and mean.
 
-    From (byte - zero_point) * scale = (byte - mean) / std. One scale serves the whole tensor, so the three channels
-    must share mean and std, and the mean must be a whole number. Raises `InputError`.
+    From (byte - zero_point) * scale = (byte - mean) / std. One scale serves the whole tensor, so its channels must
+    share mean and std, and the mean must be a whole number. Raises `InputError`.
     """
     mean, std = spec.mean[0], spec.std[0]
     if set(spec.mean) != {mean} or set(spec.std) != {std} or mean != round(mean):
@@ -52,7 +52,7 @@ def input_range(spec: PreprocessSpec) -> Range:
 
 
 def observe_ranges(folded: keras.Model, batches: Iterable[NDArray[np.float32]]) -> Ranges:
-    """Range of every layer's output over normalised images `[n, height, width, 3]`, widened to hold 0."""
+    """Range of every layer's output over normalised images `[n, height, width, channels]`, widened to hold 0."""
     layers = [layer for layer in folded.layers if _has_own_scale(layer)]
     probe = tf.function(
         keras.Model(folded.inputs, [(tf.reduce_min(layer.output), tf.reduce_max(layer.output)) for layer in layers])

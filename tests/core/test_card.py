@@ -27,7 +27,7 @@ specs = st.builds(
     interpolation=st.sampled_from(["box_linear", "area", "linear"]),
     mean=st.tuples(numbers, numbers, numbers),
     std=st.tuples(*[st.floats(0, exclude_min=True, allow_infinity=False)] * 3),
-)
+) | st.builds(PreprocessSpec, height=st.just(28), width=st.just(28), mean=st.tuples(numbers), std=st.just((1.0,)))
 cards = st.builds(
     ModelCard,
     name=texts,

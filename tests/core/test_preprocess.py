@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,64 @@ def test_a_letterbox_fills_with_the_mean() -> None:
     assert (np.concatenate([prepared[:6], prepared[18:]]) == (10, 255, 0)).all()
 
 
+# ---- gray
+
+
+def luma(colour: NDArray[Any]) -> NDArray[np.uint8]:
+    """The formula that the module states, in integers."""
+    red, green, blue = (colour[..., channel].astype(np.uint32) for channel in range(3))
+    return ((9798 * red + 19235 * green + 3735 * blue + 16384) >> 15).astype(np.uint8)[..., None]
+
+
+def test_gray_is_the_stated_integer_formula_for_every_colour_there_is() -> None:
+    take_gray = Preprocessor(a_spec(height=256, width=256, mean=(0,), std=(255,)))
+    levels = np.arange(256, dtype=np.uint8)
+    colours = np.empty((256, 256, 3), np.uint8)
+    colours[..., 0], colours[..., 1] = levels[:, None], levels
+    for blue in range(256):
+        colours[..., 2] = blue
+        assert np.array_equal(take_gray(colours), luma(colours))
+
+
+def test_red_and_blue_are_not_the_same_gray() -> None:
+    flat = np.zeros((3, 24, 24, 3), np.uint8)
+    for channel in range(3):
+        flat[channel, ..., channel] = 255
+    grays = [preprocess(each, a_spec(mean=(0,), std=(255,))) for each in flat]
+    assert [int(gray[0, 0, 0]) for gray in grays] == [76, 150, 29]
+    assert all((gray == gray[0, 0]).all() for gray in grays)
+
+
+@settings(max_examples=50)
+@given(specs, st.integers(1, 200), st.integers(1, 200))
+def test_gray_is_the_luma_of_what_a_network_for_colour_sees(spec: PreprocessSpec, height: int, width: int) -> None:
+    photo = noise(height, width)
+    gray = preprocess(photo, spec.model_copy(update={"mean": (128.0,), "std": (1.0,)}))
+    assert gray.shape == (spec.height, spec.width, 1)
+    filled = spec.model_copy(update={"mean": (128.0,) * 3})
+    assert np.array_equal(gray, luma(preprocess(photo, filled)))
+
+
+def test_a_gray_picture_comes_through_as_it_is() -> None:
+    photo = to_rgb(noise(24, 24)[..., 0])
+    assert np.array_equal(preprocess(photo, a_spec(mean=(0,), std=(255,))), photo[..., :1])
+
+
+@pytest.mark.parametrize("resize", RESIZES)
+def test_gray_is_written_into_the_array_that_is_given_and_nothing_is_allocated(resize: str) -> None:
+    frames = [noise(480, 640, seed) for seed in range(4)]
+    spec = a_spec(height=200, width=200, resize=resize, mean=(128,), std=(128,))
+    prepare, out = Preprocessor(spec), np.empty((200, 200, 1), np.uint8)
+    prepare(frames[0], out)
+    tracemalloc.start()
+    for frame in frames:
+        assert prepare(frame, out) is out
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert np.array_equal(out, preprocess(frames[-1], spec))
+    assert peak_bytes < 200 * 200
+
+
 @pytest.mark.parametrize("resize", RESIZES)
 def test_buffers_are_used_again_and_hold_nothing_of_the_frame_before(resize: str) -> None:
     spec = a_spec(resize=resize)
@@ -233,6 +292,10 @@ def test_what_is_no_image_is_refused(image: NDArray[Any]) -> None:
         {"crop_fraction": 1.01},
         {"std": (1, 1, 0)},
         {"mean": (0, 0)},
+        {"mean": (0, 0), "std": (1, 1)},
+        {"mean": (0,)},
+        {"std": (1,)},
+        {"mean": (), "std": ()},
         {"mean": (float("nan"), 0, 0)},
         {"resize": "stretch"},
         {"colour": "bgr"},

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from flatbuffers.number_types import Uint32Flags
+from flatbuffers.number_types import Uint8Flags, Uint32Flags
 from flatbuffers.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +56,15 @@ def test_the_input_size_is_where_the_schema_puts_it() -> None:
     size = child(child(child(first(subgraph, 2), 3), 1), 1)
     width, height = (size.Get(Uint32Flags, size.Pos + field(size, number)) for number in (0, 1))
     assert (height, width) == (1234, 5678)
+
+
+@pytest.mark.parametrize(("channels", "color_space"), [(3, 1), (1, 2)])
+def test_the_color_space_is_rgb_or_grayscale_by_the_channels(channels: int, color_space: int) -> None:
+    metadata = build_metadata("m", pixel_spec(4, 4, channels), 2, "Apache-2.0")
+    subgraph = first(Table(metadata, struct.unpack_from("<I", metadata)[0]), 3)
+    image = child(child(first(subgraph, 2), 3), 1)
+    assert image.Get(Uint8Flags, image.Pos + field(image, 0)) == color_space
+    assert read_normalization(metadata) == ((128.0,) * channels, (64.0,) * channels)
 
 
 def test_the_statistics_are_those_of_the_normalised_values() -> None:

@@ -16,7 +16,7 @@ from edgecnn.core.labels import LabelMap, labels_to_text
 from edgecnn.core.model_file import ModelFile, append_associated_files, read_model_file
 from edgecnn.core.preprocess import Image, Preprocessor, preprocess
 from edgecnn.runtime.classifier import Classifier, load_model
-from tests.pixel_model import SCALE, ZERO_POINT, pixel_card, pixel_model, write_pixel_model
+from tests.pixel_model import SCALE, ZERO_POINT, pixel_card, pixel_model, pixel_spec, write_pixel_model
 
 LARGE, SMALL = "mobilenet_v2_1.0_224_quant.tflite", "mobilenet_v1_0.25_128_quant.tflite"
 
@@ -152,6 +152,30 @@ def test_bytes_without_quantisation_go_in_as_they_are(tmp_path: Path) -> None:
     assert classifier.probabilities(np.array([[[7, 0, 255]]], np.uint8)).tolist() == [7, 0, 255]
 
 
+# ---- gray
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "float32"])
+def test_a_network_that_sees_gray_gets_the_luma_of_a_frame(dtype: str, tmp_path: Path) -> None:
+    classifier = Classifier(read_model_file(write_pixel_model(tmp_path, 4, 5, dtype, channels=1)))
+    frame = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    gray = preprocess(frame, pixel_spec(4, 5, channels=1))
+    expected = (gray.ravel().astype(np.float32) - ZERO_POINT) * SCALE
+    assert np.ptp(expected) > 0
+    assert np.array_equal(classifier.probabilities(frame), expected)
+    assert classifier.classify_prepared(Prepared(gray, 0.0)).top == classifier.classify(frame).top
+
+
+def test_a_gray_file_by_others_is_run_by_what_it_says(tmp_path: Path) -> None:
+    path, names = tmp_path / "m.tflite", tmp_path / "labels.txt"
+    path.write_bytes(pixel_model(1, 2, channels=1))
+    names.write_text(labels_to_text(("left", "right")))
+    classifier = Classifier(load_model(path, labels=names, preprocess="squash"))
+    assert (classifier.preprocess.mean, classifier.preprocess.std) == ((ZERO_POINT,), (1 / SCALE,))
+    frame = np.array([[[7, 7, 7], [200, 200, 200]]], np.uint8)
+    assert classifier.probabilities(frame).tolist() == [(7 - ZERO_POINT) * SCALE, (200 - ZERO_POINT) * SCALE]
+
+
 # ---- what cannot be run
 
 
@@ -183,8 +207,15 @@ def test_preprocessing_for_another_size_is_refused(tmp_path: Path) -> None:
     model = read_model_file(write_pixel_model(tmp_path, 2, 3))
     assert model.preprocess is not None
     turned = replace(model, preprocess=model.preprocess.model_copy(update={"height": 3, "width": 2}))
-    with pytest.raises(ModelFileError, match="takes 2x3 pixels and its preprocessing gives 3x2"):
+    with pytest.raises(ModelFileError, match="takes 2x3 pixels of RGB and its preprocessing gives 3x2 of RGB"):
         Classifier(turned)
+
+
+def test_preprocessing_for_other_channels_is_refused(tmp_path: Path) -> None:
+    model = read_model_file(write_pixel_model(tmp_path, 2, 3, channels=1))
+    colour = replace(model, preprocess=pixel_spec(2, 3))
+    with pytest.raises(ModelFileError, match="takes 2x3 pixels of gray and its preprocessing gives 2x3 of RGB"):
+        Classifier(colour)
 
 
 @pytest.mark.parametrize("options", [{"top_k": 0}, {"threads": 0}])

@@ -49,6 +49,13 @@ def test_the_tensor_itself_is_believed_before_the_metadata_and_the_user_before_b
     assert parse_preprocess("squash", FLOATS, by_channel).mean == (1, 2, 3)
 
 
+def test_a_file_for_gray_has_one_mean_and_one_std() -> None:
+    gray = TensorSpec(0, "image", (1, 4, 5, 1), np.dtype(np.uint8), 1 / 64, 127)
+    expected = PreprocessSpec(height=4, width=5, resize="squash", mean=(127,), std=(64,))
+    assert parse_preprocess("squash", gray, a_model()) == expected
+    assert parse_preprocess("squash,mean=1,std=2", gray, a_model()).mean == (1,)
+
+
 @pytest.mark.parametrize("text", ["squash", "squash,mean=1", '{"resize": "squash"}'])
 def test_an_unknown_normalisation_must_be_given(text: str) -> None:
     with pytest.raises(InputError, match="does not say its normalisation; add mean and std"):

@@ -150,6 +150,14 @@ def test_the_mean_counts_for_pixels_only_where_it_fills_them(examples: tuple[Exa
     assert len(files(folder, "pixels")) == 3
 
 
+def test_gray_and_colour_are_kept_apart(examples: tuple[Example, ...], folder: Path) -> None:
+    gray = changed(mean=(0.0,), std=(1.0,))
+    colour_pixels, gray_pixels = cached_pixels(examples, SPEC), cached_pixels(examples, gray)
+    assert len(files(folder, "pixels")) == 2
+    assert gray_pixels.shape == (*colour_pixels.shape[:3], 1)
+    np.testing.assert_array_equal(gray_pixels[0], preprocess(read_image(examples[0].path), gray))
+
+
 @pytest.mark.parametrize("field", [{"mean": (0.0, 0.0, 0.0)}, {"std": (1.0, 1.0, 1.0)}], ids=str)
 def test_another_normalisation_has_other_features(
     examples: tuple[Example, ...], field: dict[str, Any], folder: Path
