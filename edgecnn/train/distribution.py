@@ -33,6 +33,11 @@ class Execution(NamedTuple):
     rank: int
 
     @property
+    def is_plain(self) -> bool:
+        """Whether there is one copy of the network, in float32."""
+        return self.record.replicas == 1 and self.record.workers == 1 and not self.record.mixed_precision
+
+    @property
     def is_chief(self) -> bool:
         """Whether this worker is the one that writes the run."""
         return self.rank == 0

@@ -8,18 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from edgecnn.core.advice import advice_on
 from edgecnn.core.card import DatasetRecord
-from edgecnn.core.dataset import TEST, VALIDATION, Dataset, require_trainable, scan_dataset, with_all_splits
+from edgecnn.core.dataset import Dataset, require_trainable, scan_dataset, with_all_splits
 from edgecnn.core.errors import InputError, Interrupted
 from edgecnn.core.progress import Progress, silent
 from edgecnn.core.run_folder import RunFolder, RunRecord, read_run, write_run
 from edgecnn.core.settings import TrainSettings
 from edgecnn.core.versions import versions_of
 from edgecnn.train.backbones import build_backbone
-from edgecnn.train.cache import cached_pixels, hash_of
+from edgecnn.train.cache import hash_of
 from edgecnn.train.distribution import (
     Execution,
     Workers,
@@ -30,12 +28,12 @@ from edgecnn.train.distribution import (
 )
 from edgecnn.train.journal import Journal, is_unfinished
 from edgecnn.train.keras import keras
-from edgecnn.train.loop import make_repeatable, probabilities_of
+from edgecnn.train.loop import make_repeatable
 from edgecnn.train.model import attach_head, freed_layers, freeze, head_dropout, preprocess_spec
 from edgecnn.train.monitor import parse_monitor
 from edgecnn.train.phases import Training, fine_tune, fit_from_scratch, fit_head
-from edgecnn.train.photos import classes_of
 from edgecnn.train.plots import plot_confusion, plot_history
+from edgecnn.train.results import Measured, measure, run_metrics
 from edgecnn.train.weights import save_weights, starting_weights
 from edgecnn.train.zoo import backbone_spec
 
@@ -94,7 +92,9 @@ def train(
         )
         outdated_logs: frozenset[Path] = frozenset() if journal.epochs else found
         status = _fit(model, backbone, training, found)
-        record = _finish(_as_it_ships(model, training, tell), training, status, outdated_logs)
+        shipped = _as_it_ships(model, training, tell)
+        measured = measure(shipped, None if _is_trained(settings) else backbone, training)
+        record = _finish(shipped, measured, training, status, outdated_logs)
         least_of_all(execution, 0)  # Nobody leaves before the others are done: that would look like a loss.
     if status == "interrupted":
         raise Interrupted(
@@ -152,14 +152,18 @@ def _build(settings: TrainSettings, classes: int, execution: Execution) -> tuple
             f"fine-tuning needs pretrained weights, and {settings.model} is to start without; leave --fine-tune-epochs "
             "out, since --epochs trains every layer"
         )
+    # Features are computed with one copy, in float32.
+    body = single = build_backbone(backbone, height=spec.height, width=spec.width, weights=weights)
     with building(execution):
-        body = build_backbone(backbone, height=spec.height, width=spec.width, weights=weights)
+        if not execution.is_plain:
+            body = build_backbone(backbone, height=spec.height, width=spec.width, weights=None)
+            body.set_weights(single.get_weights())
         model = attach_head(body, classes, head_dropout(settings))
         if settings.fine_tune_epochs:
             freed_layers(model, settings.unfreeze, settings.model)
         if weights is not None:
             freeze(model)
-    return model, body
+    return model, single
 
 
 def _journal_folder(folder: RunFolder, execution: Execution) -> Path:
@@ -222,6 +226,11 @@ def _folder_and_logs(folder: RunFolder) -> frozenset[Path]:
     )
 
 
+def _is_trained(settings: TrainSettings) -> bool:
+    """Whether the backbone itself is trained, and not the head alone."""
+    return starting_weights(settings.weights) is None or settings.fine_tune_epochs > 0
+
+
 def _take_back(folder: RunFolder, found: frozenset[Path]) -> None:
     """Removes what training has put into the run folder so far."""
     for path in sorted(_folder_and_logs(folder) - found, reverse=True):
@@ -237,7 +246,7 @@ def _take_back(folder: RunFolder, found: frozenset[Path]) -> None:
 def _as_it_ships(model: keras.Model, training: Training, tell: Tell) -> keras.Model:
     """The trained network in one copy and in float32, to be measured and stored."""
     execution = training.execution
-    if execution.record.replicas == 1 and execution.record.workers == 1 and not execution.record.mixed_precision:
+    if execution.is_plain:
         return model
     # Reading replicated statistics needs every worker, so all of them do it here, and once.
     weights = model.get_weights()
@@ -252,10 +261,15 @@ def _as_it_ships(model: keras.Model, training: Training, tell: Tell) -> keras.Mo
     return single
 
 
-def _finish(model: keras.Model, training: Training, status: _Status, outdated_logs: frozenset[Path]) -> RunRecord:
-    """Measures the model and, if this is the worker to do so, writes the run; what an earlier run left goes then."""
+def _finish(
+    model: keras.Model,
+    measured: tuple[Measured, ...],
+    training: Training,
+    status: _Status,
+    outdated_logs: frozenset[Path],
+) -> RunRecord:
+    """Writes the run, if this is the worker to do so; what an earlier run left goes then."""
     folder, dataset, settings, journal = training.folder, training.dataset, training.settings, training.journal
-    metrics = _measure(model, training)
     backbone = backbone_spec(settings.model, settings.alpha)
     record = RunRecord(
         name=folder.path.resolve().name,
@@ -270,18 +284,28 @@ def _finish(model: keras.Model, training: Training, status: _Status, outdated_lo
         class_counts={split: dataset.class_counts(split) for split in dataset.splits},
         unreadable=tuple(str(path) for path in dataset.unreadable),
         history=tuple(journal.history),
-        metrics=metrics,
+        metrics=run_metrics(measured),
         execution=training.execution.record,
         versions=versions_of(VERSIONED_PACKAGES),
     )
     if training.execution.is_chief:
         save_weights(model, folder.float_weights)
         write_run(folder, record)
-        plot_history(journal.history, folder.path / "learning_curves.png")
+        _draw(measured, training)
         _remove_outdated(folder, outdated_logs)
     if status == "complete":
         journal.remove()
     return record
+
+
+def _draw(measured: tuple[Measured, ...], training: Training) -> None:
+    """Learning curves, and the confusions of the test photos, or of the validation photos where there are none."""
+    folder = training.folder.path
+    plot_history(training.journal.history, folder / "learning_curves.png")
+    last = measured[-1]
+    plot_confusion(
+        last.truth, last.probabilities.argmax(axis=1), training.dataset.labels, folder / "confusion_matrix.png"
+    )
 
 
 def _remove_outdated(folder: RunFolder, logs: frozenset[Path]) -> None:
@@ -293,19 +317,3 @@ def _remove_outdated(folder: RunFolder, logs: frozenset[Path]) -> None:
     for log in logs:
         if log.is_file():
             log.unlink()
-
-
-def _measure(model: keras.Model, training: Training) -> dict[str, float]:
-    """Accuracy on validation and, where there are any, test photos, whose confusions are drawn."""
-    metrics: dict[str, float] = {}
-    for split in (VALIDATION, TEST):
-        examples = training.dataset.splits.get(split)
-        if not examples:
-            continue
-        pixels = cached_pixels(examples, training.spec, training.progress)
-        probabilities = probabilities_of(model, pixels, training.spec, split, training.progress)
-        truth, decisions = classes_of(examples), probabilities.argmax(axis=1)
-        metrics[f"{split}_accuracy"] = float(np.mean(decisions == truth))
-        if training.execution.is_chief:
-            plot_confusion(truth, decisions, training.dataset.labels, training.folder.path / "confusion_matrix.png")
-    return metrics
