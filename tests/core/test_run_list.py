@@ -88,12 +88,12 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_best_run_comes_first_and_one_that_was_not_measured_last(write: Write, tmp_path: Path) -> None:
-    write(tmp_path / "a", 4, test_accuracy=0.7, val_loss=0.3)
+    write(tmp_path / "a", 4, test_accuracy=0.7, test_ece=0.03)
     write(tmp_path / "b", 3)
-    write(tmp_path / "c", 2, test_accuracy=0.9, val_loss=0.5)
+    write(tmp_path / "c", 2, test_accuracy=0.9, test_ece=0.05)
     runs = list_runs(tmp_path).runs
     assert [run.record.name for run in best_first(runs, "test_accuracy")] == ["c", "a", "b"]
-    assert [run.record.name for run in best_first(runs, "val_loss")] == ["a", "c", "b"]
+    assert [run.record.name for run in best_first(runs, "test_ece")] == ["a", "c", "b"]
 
 
 def test_a_metric_that_no_run_has_is_refused_with_the_nearest(write: Write, tmp_path: Path) -> None:
