@@ -50,12 +50,16 @@ def runs(
 def _print_runs(folder: Path, ordered: Sequence[ListedRun]) -> None:
     from edgecnn.core.run_list import metric_names
 
+    columns = ("run", "backbone", "data", "input", "epochs", "QAT", "status", "created", "exported")
     texts = ("backbone", "data", "epochs", "status", "created", "exported")
     rows = [(_name(folder, run), *_what_was_trained(run)) for run in ordered]
-    print_table("what was trained", ("run", "backbone", "data", "input", *texts[2:]), rows, texts=texts)
-    metrics = metric_names(ordered)
-    measured = [(_name(folder, run), *(_metric(run, name) for name in metrics), _after_qat(run)) for run in ordered]
-    print_table("how well", ("run", *metrics, "validation_accuracy after qat"), measured)
+    print_table("what was trained; QAT: its validation accuracy", columns, rows, texts=texts)
+    # A metric is called SPLIT_NAME; a table of all of them would be too wide for a screen.
+    names = metric_names(ordered)
+    for split in dict.fromkeys(name.partition("_")[0] for name in names):
+        metrics = [name for name in names if name.partition("_")[0] == split]
+        values = [(_name(folder, run), *(_metric(run, name) for name in metrics)) for run in ordered]
+        print_table(split, ("run", *(name.partition("_")[2] for name in metrics)), values)
 
 
 def _what_was_trained(run: ListedRun) -> tuple[str, ...]:
@@ -67,6 +71,7 @@ def _what_was_trained(run: ListedRun) -> tuple[str, ...]:
         f"{record.data.name} {record.dataset.fingerprint[:8]}",
         f"{record.preprocess.height}x{record.preprocess.width}",
         ", ".join(f"{count} {phase}" for phase, count in epochs_by_phase(record).items()),
+        f"{record.qat.val_accuracy:.4f}" if record.qat else _NONE,
         record.status,
         record.created.astimezone().strftime("%Y-%m-%d %H:%M"),
         ", ".join(file.stem.removeprefix(f"{record.name}-") for file in run.exported) or _NONE,
@@ -80,7 +85,3 @@ def _name(folder: Path, run: ListedRun) -> str:
 def _metric(run: ListedRun, name: str) -> str:
     value = run.record.metrics.get(name)
     return _NONE if value is None else f"{value:.4f}"
-
-
-def _after_qat(run: ListedRun) -> str:
-    return f"{run.record.qat.val_accuracy:.4f}" if run.record.qat else _NONE

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.run_folder import RUN_FILE, RunRecord, read_run
 
-_LOWER_IS_BETTER = ("loss", "error")
+_LOWER_IS_BETTER = {"loss", "error", "ece"}
+"""The last word of a metric that is good when it is small; the third is the expected calibration error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +65,11 @@ def metric_names(runs: Iterable[ListedRun]) -> tuple[str, ...]:
 def best_first(runs: Sequence[ListedRun], metric: str) -> tuple[ListedRun, ...]:
     """The runs by a metric of theirs, those that lack it last.
 
-    More is better, but of a metric whose name says loss or error. Raises `UnknownName`.
+    More is better, except of losses and errors. Raises `UnknownName` for a metric that none of them has.
     """
     if runs and metric not in metric_names(runs):
         raise UnknownName("metric", metric, metric_names(runs))
-    sign = 1 if any(word in metric for word in _LOWER_IS_BETTER) else -1
+    sign = 1 if metric.rpartition("_")[2] in _LOWER_IS_BETTER else -1
     return tuple(
         sorted(runs, key=lambda run: (metric not in run.record.metrics, sign * run.record.metrics.get(metric, 0.0)))
     )

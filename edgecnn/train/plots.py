@@ -2,61 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from edgecnn.core.atomic import atomic_path
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.run_folder import EpochRecord
+from edgecnn.train.figure import new_figure, save_figure, shortened
+
+_CELL_INCHES = 0.42
+_CELL_FOR_COUNT_INCHES = 0.3
+_MATRIX_INCHES = 20.0
+"""Beyond this a matrix of many classes has smaller cells, and in the end no names: a picture has to be opened."""
+_READABLE_POINTS = 4.0
+_NAME_CHARACTERS = 32
 
 
-def plot_history(history: Sequence[EpochRecord], path: Path) -> None:
-    """Loss and accuracy by epoch, on training and validation data, the phases one after the other."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+# ---- learning curves
+
+
+def kept_by_loss(epoch: EpochRecord) -> float:
+    """What the best epoch of a phase has least of: validation loss, and in quantisation-aware training errors."""
+    return -epoch.val_accuracy if epoch.phase == "qat" else epoch.val_loss
+
+
+def plot_history(
+    history: Sequence[EpochRecord], path: Path, *, cost: Callable[[EpochRecord], float] = kept_by_loss
+) -> None:
+    """Loss, accuracy and learning rate by epoch, the phases one after the other.
+
+    Marked is the best epoch of each phase, the first of those with the least `cost`.
+    """
+    figure = new_figure(10, 8)
+    loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.4))
+    phases = _phases(history)
+    best = [epoch for phase in phases if (epoch := _best(history, phase, cost)) is not None]
+    for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         for field, label, colour in ((name, "training", "C0"), (f"val_{name}", "validation", "C1")):
-            for start, end in _phases(history):
-                # A phase of one epoch is a point, and no line joins two phases: the next measures in its own way.
-                values = [getattr(epoch, field) for epoch in history[start:end]]
-                axes.plot(range(start + 1, end + 1), values, colour, marker=".", label=label if start == 0 else None)
-        for start, _ in _phases(history):
-            if start:
-                axes.axvline(start + 0.5, color="gray", linewidth=0.8, linestyle="--")
-            axes.text(start + 0.6, 1.01, history[start].phase, transform=axes.get_xaxis_transform(), fontsize=8)
-        axes.set(xlabel="epoch", ylabel=name, xlim=(0.5, len(history) + 0.5))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
+            _curve(axes, history, phases, field, color=colour, label=label)
+        # A validation loss lies above that of training, an accuracy below: the figure goes where no curve is.
+        _mark(axes, best, [getattr(history[index], f"val_{name}") for index in best], above=name == "loss")
+        axes.set(ylabel=name, ymargin=0.1)
         axes.legend()
-    _save(figure, path)
+    _curve(rate, history, phases, "learning_rate", color="C2", drawstyle="steps-mid")
+    rates = [epoch.learning_rate for epoch in history]
+    # A schedule may end at 0, which has no logarithm.
+    scale = "log" if max(rates) > 10 * min(rates) > 0 else "linear"
+    rate.set(xlabel="epoch", ylabel="learning rate", yscale=scale, xlim=(0.5, len(history) + 0.5))
+    rate.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (loss, accuracy, rate):
+        axes.grid(alpha=0.3)
+        for start, _ in phases[1:]:
+            axes.axvline(start + 0.5, color="gray", linewidth=0.8, linestyle="--")
+    for start, _ in phases:
+        phase = history[start].phase
+        loss.text(start + 0.6, 1.01, phase, transform=loss.get_xaxis_transform(), fontsize=8)
+    save_figure(figure, path)
 
 
-def plot_confusion(truth: NDArray[Any], decisions: NDArray[Any], labels: LabelMap, path: Path) -> None:
-    """Rows are the true class, columns the decision; colour is the share of the row, the figure a count."""
-    counts = np.zeros((len(labels), len(labels)), int)
-    np.add.at(counts, (truth, decisions), 1)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = max(4.0, 0.4 * len(labels) + 2)
-    figure = Figure(figsize=(side, side), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="decision", ylabel="truth", xticks=range(len(labels)), yticks=range(len(labels)))
-    axes.set_xticklabels(labels, rotation=90 if max(map(len, labels)) > 3 else 0)
-    axes.set_yticklabels(labels)
-    if len(labels) <= 30:
-        for row, column in np.argwhere(counts):
-            colour = "white" if share[row, column] > 0.5 else "black"
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8, color=colour)
-    _save(figure, path)
+def _curve(
+    axes: Any, history: Sequence[EpochRecord], phases: Sequence[tuple[int, int]], field: str, **style: Any
+) -> None:
+    label = style.pop("label", None)
+    for start, end in phases:
+        # A phase of one epoch is a point, and no line joins two phases: the next measures in its own way.
+        values = [getattr(epoch, field) for epoch in history[start:end]]
+        axes.plot(range(start + 1, end + 1), values, marker=".", label=label if start == 0 else None, **style)
+
+
+def _mark(axes: Any, epochs: Sequence[int], values: Sequence[float], *, above: bool) -> None:
+    numbers = [index + 1 for index in epochs]
+    axes.plot(numbers, values, "o", markersize=11, fillstyle="none", color="black", label="best epoch")
+    for number, value in zip(numbers, values, strict=True):
+        if math.isfinite(value):
+            offset = (0, 9 if above else -16)
+            axes.annotate(f"{value:.3f}", (number, value), offset, textcoords="offset points", ha="center", fontsize=8)
+
+
+def _best(history: Sequence[EpochRecord], phase: tuple[int, int], cost: Callable[[EpochRecord], float]) -> int | None:
+    measured = [index for index in range(*phase) if not math.isnan(cost(history[index]))]
+    return min(measured, key=lambda index: cost(history[index]), default=None)
 
 
 def _phases(history: Sequence[EpochRecord]) -> list[tuple[int, int]]:
@@ -65,6 +97,58 @@ def _phases(history: Sequence[EpochRecord]) -> list[tuple[int, int]]:
     return list(pairwise((0, *changes, len(history))))
 
 
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+# ---- confusions
+
+
+def plot_confusion(truth: NDArray[Any], decisions: NDArray[Any], labels: LabelMap, path: Path) -> None:
+    """Rows are the true class, columns the decision; colour is by the share of the row, the figure a count.
+
+    To the right of a row is its recall, above a column its precision.
+    """
+    counts = np.zeros((len(labels), len(labels)), int)
+    np.add.at(counts, (truth, decisions), 1)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    cell = min(_CELL_INCHES, _MATRIX_INCHES / len(labels))
+    points = min(9.0, 72 * cell * 0.75)
+    names = [shortened(label, _NAME_CHARACTERS) for label in labels]
+    side = max(2.2, cell * len(labels)) + 1.4 + 0.085 * max(map(len, names))
+    figure = new_figure(side, side)
+    axes = figure.subplots()
+    # By the root of the share: a confusion of a few in a hundred is to be seen too.
+    axes.imshow(share, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
+    axes.set(xlabel="decision", ylabel="truth")
+    if points >= _READABLE_POINTS:
+        _name_classes(axes, names, points)
+        _label_rates(axes, counts, points)
+    else:
+        axes.set(xticks=[], yticks=[])
+    if cell >= _CELL_FOR_COUNT_INCHES:
+        for row, column in np.argwhere(counts):
+            colour = "white" if share[row, column] > 0.3 else "black"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8, color=colour)
+    save_figure(figure, path)
+
+
+def _name_classes(axes: Any, names: Sequence[str], points: float) -> None:
+    # A class may be called "$x$" and is not to be typeset as a formula.
+    style = {"fontsize": points, "parse_math": False}
+    axes.set_xticks(range(len(names)), labels=names, rotation=90 if max(map(len, names)) > 3 else 0, **style)
+    axes.set_yticks(range(len(names)), labels=names, **style)
+
+
+def _label_rates(axes: Any, counts: NDArray[Any], points: float) -> None:
+    right = np.diag(counts)
+    places = range(len(counts))
+    recall = axes.secondary_yaxis("right")
+    recall.set_yticks(places, labels=_percentages(right, counts.sum(axis=1)), fontsize=points)
+    recall.set_ylabel("recall")
+    precision = axes.secondary_xaxis("top")
+    precision.set_xticks(
+        places, labels=_percentages(right, counts.sum(axis=0)), rotation=90 if len(counts) > 12 else 0, fontsize=points
+    )
+    precision.set_xlabel("precision")
+
+
+def _percentages(parts: NDArray[Any], wholes: NDArray[Any]) -> list[str]:
+    """Whole percents; a dash of what is of nothing."""
+    return [f"{part / whole:.0%}" if whole else "-" for part, whole in zip(parts, wholes, strict=True)]

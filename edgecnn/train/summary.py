@@ -7,7 +7,6 @@ from pathlib import Path
 
 from edgecnn.core.errors import EdgecnnError, InputError
 from edgecnn.core.run_folder import read_run
-from edgecnn.core.settings import TrainSettings
 from edgecnn.train.backbones import build_backbone, build_imagenet_classifier
 from edgecnn.train.keras import keras
 from edgecnn.train.layer_arithmetic import Layer, layer_row
@@ -27,7 +26,7 @@ def summarize_backbone(
     height, width = height or width or spec.height, width or height or spec.width
     if classes is not None:
         backbone = build_backbone(spec, height=height, width=width, weights=None)
-        return summarize(attach_head(backbone, classes, TrainSettings.default("dropout")))
+        return summarize(attach_head(backbone, classes, dropout=0.0))
     if not spec.has_imagenet_head:
         raise InputError(f"{spec.name} was published without a head for ImageNet; add --classes N")
     return summarize(build_imagenet_classifier(spec, height=height, width=width, weights=None))

@@ -26,15 +26,18 @@ def listed_run(trained_copy: RunFolder) -> RunFolder:
 
 def test_runs_are_shown_side_by_side(listed_run: RunFolder) -> None:
     shown = run_here("runs", listed_run.path.parent).stdout
-    assert all(word in shown for word in ("digits", "efficientnet_lite0", "64x64", "12 head", "complete"))
+    assert all(word in shown for word in ("digits", "efficientnet_lite0", "64x64", " head ", "complete"))
     assert "float32, int8" in shown
-    assert "test_accuracy" in shown
+    assert [line.strip() for line in shown.splitlines() if line.strip() in ("validation", "test")] == [
+        "validation",
+        "test",
+    ]
 
 
 def test_a_run_is_one_object_a_line(listed_run: RunFolder) -> None:
     (line,) = json_lines_of("runs", listed_run.path, "--sort", "test_accuracy")
     assert set(line) == RUN
-    assert line["epochs"] == {"head": 12}
+    assert set(line["epochs"]) == {"head"} and line["epochs"]["head"] >= 1
     assert [Path(file["path"]).name for file in line["exported"]] == ["digits-float32.tflite", "digits-int8.tflite"]
 
 

@@ -48,6 +48,27 @@ def test_learning_curves_are_a_picture(history: list[EpochRecord], tmp_path: Pat
     assert picture(tmp_path / "curves.png").shape[1] > 800
 
 
+def test_the_mark_stands_at_the_epoch_with_the_least_loss_and_for_qat_the_most_accuracy(tmp_path: Path) -> None:
+    rising = [epoch(number).model_copy(update={"val_loss": abs(number - 2.0)}) for number in (1, 2, 3)]
+    qat = [epoch(number, "qat").model_copy(update={"val_loss": float(number)}) for number in (1, 2)]
+
+    def second_and_last(record: EpochRecord) -> float:
+        return 0.0 if (record.phase, record.epoch) in (("head", 2), ("qat", 2)) else 1.0
+
+    plot_history([*rising, *qat], tmp_path / "by_itself.png")
+    plot_history([*rising, *qat], tmp_path / "told.png", cost=second_and_last)
+    plot_history([*rising, *qat], tmp_path / "other.png", cost=lambda record: record.epoch)
+    by_itself, told, other = ((tmp_path / f"{name}.png").read_bytes() for name in ("by_itself", "told", "other"))
+    assert by_itself == told != other
+
+
+def test_a_learning_rate_that_ends_at_nothing_is_drawn(tmp_path: Path) -> None:
+    rates = (1e-3, 1e-5, 0.0)
+    history = [epoch(n).model_copy(update={"learning_rate": rate}) for n, rate in enumerate(rates, start=1)]
+    plot_history(history, tmp_path / "curves.png")
+    picture(tmp_path / "curves.png")
+
+
 @pytest.mark.parametrize("classes", [2, 10, 40])
 def test_a_confusion_matrix_is_a_picture(classes: int, tmp_path: Path) -> None:
     truth = np.arange(5 * classes) % classes
@@ -67,6 +88,26 @@ def test_a_matrix_of_right_decisions_is_dark_on_its_diagonal_and_pale_beside_it(
     different = (np.abs(right.astype(int) - wrong) > 100).any(axis=2)
     # Six of the nine cells change, and nothing but cells does.
     assert 0.2 < different.mean() < 0.67
+
+
+def test_a_matrix_of_very_many_classes_can_still_be_opened(tmp_path: Path) -> None:
+    labels = LabelMap(tuple(f"class {index}" for index in range(500)))
+    plot_confusion(np.arange(500), np.arange(500), labels, tmp_path / "many.png")
+    assert max(picture(tmp_path / "many.png").shape) < 3000
+
+
+def test_a_class_may_be_called_like_a_formula_or_in_letters_that_no_font_has(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    labels = LabelMap(("$\\frac{1$", "\u732b"))
+    plot_confusion(np.array([0, 1]), np.array([0, 1]), labels, tmp_path / "odd.png")
+    picture(tmp_path / "odd.png")
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+
+
+def test_a_class_without_photos_has_no_recall_and_one_never_decided_for_no_precision(tmp_path: Path) -> None:
+    plot_confusion(np.array([0, 0]), np.array([0, 0]), LabelMap(("a", "b")), tmp_path / "alone.png")
+    picture(tmp_path / "alone.png")
 
 
 def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
