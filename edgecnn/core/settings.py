@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgecnn.core.min_recall import MinRecall
 from edgecnn.core.precision import Precision
 
 STALL_TIMEOUT_S = 2.0
@@ -83,6 +84,8 @@ class ExportSettings(Settings):
     calibration_images: int = Field(default=100, ge=1)
     ptq: bool = False
     """Quantise the float weights afterwards even where the run has quantisation-aware ones."""
+    min_recall: MinRecall | None = None
+    """Of a class that must not be missed: every file gets a threshold for it, picked on the validation photos."""
     seed: int = Field(default=0, ge=0)
 
 
