@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edgecnn.core.card import ModelCard
 from edgecnn.core.model_file import append_associated_files
 from tests.pixel_model import pixel_card, pixel_model
 
@@ -14,10 +15,10 @@ COLOURS = ("red", "green", "blue")
 SIDE_PX = 8
 
 
-def write_colour_model(path: Path, labels: tuple[str, ...] = COLOURS) -> Path:
+def write_colour_model(path: Path, labels: tuple[str, ...] = COLOURS, card: ModelCard | None = None) -> Path:
     """A model of one pixel; with other `labels` it is wrong about what it sees."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(append_associated_files(pixel_model(1, 1), pixel_card(1, 1, labels)))
+    path.write_bytes(append_associated_files(pixel_model(1, 1), card or pixel_card(1, 1, labels)))
     return path
 
 

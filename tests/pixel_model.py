@@ -9,7 +9,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgecnn.core.card import ModelCard
+from edgecnn.core.card import ClassThreshold, ModelCard
 from edgecnn.core.model_file import append_associated_files
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.tflite_metadata import METADATA_NAME, build_metadata
@@ -76,6 +76,22 @@ def pixel_card(height: int, width: int, labels: tuple[str, ...] | None = None, *
         labels=labels or tuple(f"byte {index}" for index in range(height * width * channels)),
         created=datetime(2024, 2, 29, 12, tzinfo=UTC),
     )
+
+
+def with_threshold(card: ModelCard, label: str, least: float) -> ModelCard:
+    """The card of a model that decides on `label` from a score of `least` on."""
+    threshold = ClassThreshold(
+        label=label,
+        min_recall=0.9,
+        threshold=least,
+        recall=0.95,
+        precision=0.5,
+        recall_before=0.7,
+        precision_before=0.8,
+        photos=20,
+        recall_ci95=(0.75, 1.0),
+    )
+    return ModelCard.model_validate({**card.model_dump(), "threshold": threshold})
 
 
 def write_pixel_model(folder: Path, height: int, width: int, dtype: str = "uint8", *, channels: int = 3) -> Path:

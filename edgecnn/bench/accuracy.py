@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from edgecnn.bench.gate import Gate, check_max_drop, gate_record, judge
 from edgecnn.bench.paired import Paired, compare, paired_record
+from edgecnn.core.card import ClassThreshold
 from edgecnn.core.dataset import Example, read_image
 from edgecnn.core.errors import DataError, InputError, ModelFileError
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.metrics import AccuracyMetrics, accuracy_metrics, metrics_record
 from edgecnn.runtime.classifier import Classifier
+from edgecnn.runtime.threshold import decided
 
 
 class Decision(NamedTuple):
@@ -41,6 +43,8 @@ class ModelAccuracy:
     path: Path
     metrics: AccuracyMetrics
     decisions: tuple[Decision, ...]
+    threshold: ClassThreshold | None = None
+    """By which the model decides on one of its classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +101,17 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
     """The JSON object that `edgecnn evaluate --json` prints."""
     baseline, paired, gate = evaluation.baseline, evaluation.paired, evaluation.gate
     return {
-        **metrics_record(evaluation.candidate.metrics),
-        "baseline": metrics_record(baseline.metrics) if baseline else None,
+        **accuracy_record(evaluation.candidate),
+        "baseline": accuracy_record(baseline) if baseline else None,
         "paired": paired_record(paired) if paired else None,
         "gate": gate_record(gate) if gate else None,
     }
+
+
+def accuracy_record(accuracy: ModelAccuracy) -> dict[str, Any]:
+    """The JSON object of one model's part: its metrics, and the threshold that they hold for."""
+    threshold = accuracy.threshold
+    return {**metrics_record(accuracy.metrics), "threshold": threshold.model_dump(mode="json") if threshold else None}
 
 
 def match_labels(dataset: LabelMap, model: LabelMap, path: Path) -> tuple[int, ...]:
@@ -149,13 +159,14 @@ def _probabilities(
 def _model_accuracy(
     classifier: Classifier, examples: Sequence[Example], truth: NDArray[np.intp], probabilities: NDArray[np.float32]
 ) -> ModelAccuracy:
-    labels = classifier.labels
-    decided = probabilities.argmax(axis=1)
+    labels, card = classifier.labels, classifier.model.card
+    best = np.array([decided(row, classifier.threshold) for row in probabilities], np.intp)
     decisions = tuple(
-        Decision(example.path, labels[int(true)], labels[int(best)], float(row[best]))
-        for example, true, best, row in zip(examples, truth, decided, probabilities, strict=True)
+        Decision(example.path, labels[int(true)], labels[int(index)], float(row[index]))
+        for example, true, index, row in zip(examples, truth, best, probabilities, strict=True)
     )
-    return ModelAccuracy(classifier.model.path, accuracy_metrics(probabilities, truth, labels), decisions)
+    metrics = accuracy_metrics(probabilities, truth, labels, best)
+    return ModelAccuracy(classifier.model.path, metrics, decisions, card.threshold if card else None)
 
 
 def _compare(candidate: ModelAccuracy, baseline: ModelAccuracy) -> Paired:

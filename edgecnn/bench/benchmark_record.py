@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from edgecnn.bench.accuracy import ModelAccuracy
+from edgecnn.bench.accuracy import ModelAccuracy, accuracy_record
 from edgecnn.bench.benchmark_report import STAGES, BenchmarkReport, ModelLatency
 from edgecnn.bench.conditions import conditions_record
 from edgecnn.bench.environment import environment_record
 from edgecnn.bench.paired import paired_record
 from edgecnn.bench.photo_sample import PhotoAccuracy, decisions_record, photos_record
-from edgecnn.core.metrics import metrics_record
 
 BENCHMARK_VERSION = 2
 """2: `cold_start_ms` and `peak_rss_bytes` are those of a process of the model's own; samples are rounded."""
@@ -53,7 +52,7 @@ def _measured(latency: ModelLatency, accuracy: PhotoAccuracy | None, own: ModelA
     """What the model and the baseline each have."""
     return {
         **_times(latency),
-        "accuracy": metrics_record(own.metrics) if own else None,
+        "accuracy": accuracy_record(own) if own else None,
         "decisions": decisions_record(own, accuracy.sample.examples) if own and accuracy else None,
     }
 

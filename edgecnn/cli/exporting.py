@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json_lines, print_table, say
 from edgecnn.cli.options import Json, Seed, settings_from
 from edgecnn.core.errors import InputError
+from edgecnn.core.min_recall import parse_min_recall
 from edgecnn.core.precision import PRECISIONS, Precision
 from edgecnn.core.settings import ExportSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from edgecnn.core.card import ClassThreshold
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +35,13 @@ def export(
     ptq: Annotated[
         bool, typer.Option("--ptq", help="Quantise the float weights though the run has quantisation-aware ones.")
     ] = False,
+    min_recall: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CLASS=R",
+            help="Decide on CLASS from the score on that finds R of its validation photos, such as pneumonia=0.98.",
+        ),
+    ] = None,
     pretrained: Annotated[
         str | None, typer.Option(help="Export the 1000-class ImageNet classifier of this backbone; no RUN then.")
     ] = None,
@@ -60,7 +71,10 @@ def export(
     chosen = tuple(precision for precision in PRECISIONS if every or wanted[precision])
     if (run is None) == (pretrained is None):
         raise InputError("expected a run folder, or --pretrained MODEL, one of the two")
+    wish = parse_min_recall(min_recall) if min_recall is not None else None
     if pretrained is not None:
+        if wish:
+            raise InputError("--min-recall needs a run's validation photos; leave it out with --pretrained")
         files = [
             _export_pretrained(
                 pretrained, chosen, out, alpha, weights, crop_fraction, calibration, calibration_images, seed
@@ -72,7 +86,12 @@ def export(
             raise InputError("--out, --alpha and --calibration belong to --pretrained; a run knows its own")
         precisions = chosen or ExportSettings.default("precisions")
         settings = settings_from(
-            ExportSettings, precisions=precisions, calibration_images=calibration_images, ptq=ptq, seed=seed
+            ExportSettings,
+            precisions=precisions,
+            calibration_images=calibration_images,
+            ptq=ptq,
+            min_recall=wish,
+            seed=seed,
         )
         from edgecnn.train.export import export_run
 
@@ -156,4 +175,30 @@ def _print_files(files: list[Path], json: bool) -> None:
         for path, card in cards
     ]
     print_table("model files", ("file", "size", "quantisation", "validation top-1"), rows, texts=("quantisation",))
+    _print_thresholds([(path, card.threshold) for path, card in cards if card and card.threshold])
     say(f"look into one with edgecnn inspect {files[-1]}")
+
+
+def _print_thresholds(picked: list[tuple[Path, ClassThreshold]]) -> None:
+    """What finding more of a class costs, file by file."""
+    if not picked:
+        return
+    columns = ("file", "score", "recall before", "recall", "95 % on new photos", "precision before", "precision")
+    rows = [
+        (
+            path.name,
+            f"{each.threshold:.4f}",
+            f"{each.recall_before:.4f}",
+            f"{each.recall:.4f}",
+            "{:.4f} to {:.4f}".format(*each.recall_ci95),
+            f"{each.precision_before:.4f}",
+            f"{each.precision:.4f}",
+        )
+        for path, each in picked
+    ]
+    one = picked[0][1]
+    title = f"{one.label}: recall of at least {one.min_recall:g}, picked on {one.photos} validation photos of it"
+    print_table(title, columns, rows)
+    for path, each in picked:
+        if each.recall_before >= each.min_recall and each.precision_before > each.precision:
+            say(f"{path.name} finds enough of {each.label} already: without --min-recall it is more precise")

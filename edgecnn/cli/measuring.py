@@ -226,6 +226,12 @@ def _print_evaluation(model: Path, baseline: Path | None, record: dict[str, Any]
         for each in record["per_class"]
     ]
     print_table(f"by class, {model.name}", ("class", "precision", "recall", "F1", "AUC", "photos"), per_class)
+    for name, values in columns:
+        if threshold := values["threshold"]:
+            print(
+                f"{name} decides on {threshold['label']} from a score of {threshold['threshold']:.4f} on, picked for a "
+                f"recall of {threshold['min_recall']:g}"
+            )
     if paired := record["paired"]:
         low, high = (100 * bound for bound in paired["ci95"])
         print(

@@ -87,6 +87,7 @@ def _print_description(description: dict[str, Any]) -> None:
             ("precision", f"{card['precision']}, quantisation: {card['quantization']}"),
             ("created", card["created"]),
             ("metrics", _pairs(card["metrics"]) or "-"),
+            ("threshold", _threshold(card["threshold"]) if card["threshold"] else "-"),
             ("trained on", _pairs(card["dataset"]["counts"]) if card["dataset"] else "ImageNet"),
             ("calibrated with", f"{card['calibration']['count']} images" if card["calibration"] else "-"),
             ("float parent", card["parent_sha256"] or "-"),
@@ -102,6 +103,16 @@ def _print_description(description: dict[str, Any]) -> None:
     shown = f"{len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else ""
     rows.append(("labels", shown or "unknown: give --labels"))
     print_fields(rows)
+
+
+def _threshold(threshold: dict[str, Any]) -> str:
+    low, high = threshold["recall_ci95"]
+    return (
+        f"{threshold['label']} from a score of {threshold['threshold']:.4f} on: recall {threshold['recall']:.4f} on "
+        f"{threshold['photos']} validation photos of it (on new ones {low:.4f} to {high:.4f} with 95 % confidence), "
+        f"precision {threshold['precision']:.4f}; before, recall {threshold['recall_before']:.4f}, precision "
+        f"{threshold['precision_before']:.4f}"
+    )
 
 
 def _pairs(values: dict[str, Any]) -> str:

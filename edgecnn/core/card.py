@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgecnn.core.decision_settings import DecisionSettings
 from edgecnn.core.errors import ModelFileError
@@ -36,6 +36,26 @@ class CalibrationRecord(_Record):
     seed: int
 
 
+class ClassThreshold(_Record):
+    """From which score on one class is decided on, whatever the others score, because it must not be missed.
+
+    The largest at which the file found at least `min_recall` of the validation photos of the class. The rates are
+    those of the class on these photos, `before` with the best class as the decision.
+    """
+
+    label: str
+    min_recall: float = Field(gt=0, le=1)
+    threshold: float = Field(gt=0, le=1)
+    recall: float
+    precision: float
+    recall_before: float
+    precision_before: float
+    photos: int = Field(ge=1)
+    """Validation photos that show the class."""
+    recall_ci95: tuple[float, float]
+    """Where the recall on new photos lies with 95 % confidence."""
+
+
 class ModelCard(_Record):
     """The content of `edgecnn.json`. `parent_sha256` is the hash of the float32 file that this one was derived from."""
 
@@ -51,8 +71,15 @@ class ModelCard(_Record):
     calibration: CalibrationRecord | None = None
     parent_sha256: str | None = None
     decision: DecisionSettings | None = None
+    threshold: ClassThreshold | None = None
     versions: dict[str, str] = {}
     created: datetime
+
+    @model_validator(mode="after")
+    def _threshold_is_of_one_class_among_others(self) -> Self:
+        if self.threshold and (len(self.labels) < 2 or self.labels.count(self.threshold.label) != 1):
+            raise ValueError(f"the threshold is of {self.threshold.label!r}, which is not one class among others")
+        return self
 
 
 def card_from_json(content: bytes, where: str) -> ModelCard:

@@ -54,7 +54,10 @@ class StageLatency(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The best classes of a frame, best first; ties go to the lower index."""
+    """The best classes of a frame, best first; ties go to the lower index.
+
+    Where a class has a threshold, the first is what it decides on, and the others follow.
+    """
 
     top: tuple[Score, ...]
     latency_ms: StageLatency

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from edgecnn.core.augment_settings import AugmentSettings
 from edgecnn.core.base_settings import Settings
+from edgecnn.core.min_recall import MinRecall
 from edgecnn.core.precision import Precision
 
 STALL_TIMEOUT_S = 2.0
@@ -100,6 +101,8 @@ class ExportSettings(Settings):
     calibration_images: int = Field(default=100, ge=1)
     ptq: bool = False
     """Quantise the float weights afterwards even where the run has quantisation-aware ones."""
+    min_recall: MinRecall | None = None
+    """Of a class that must not be missed: every file gets a threshold for it, picked on the validation photos."""
     seed: int = Field(default=0, ge=0)
 
 

@@ -20,7 +20,6 @@ from edgecnn.runtime.interpreter import peek_interpreter
 from edgecnn.runtime.preprocess_option import parse_preprocess
 from edgecnn.runtime.tensors import (
     TensorSpec,
-    best_indices,
     byte_table,
     check_image_input,
     dequantize,
@@ -28,6 +27,7 @@ from edgecnn.runtime.tensors import (
     normalization_of,
     tensor_spec,
 )
+from edgecnn.runtime.threshold import ranked, threshold_of
 
 DEFAULT_TOP_K = 5
 
@@ -57,6 +57,7 @@ class Classifier:
         self.labels = _checked_labels(model, self.output)
         self.preprocess = _checked_preprocess(model, self.input)
         self.model = model
+        self.threshold = threshold_of(model.card)
         self.threads = threads
         self.top_k = min(top_k, len(self.labels))
         self._preprocessor = Preprocessor(self.preprocess)
@@ -67,7 +68,10 @@ class Classifier:
         self._output_view = self._interpreter.tensor(self.output.index)
 
     def classify(self, image: Image) -> Prediction:
-        """The best `top_k` classes of `image` (uint8 HWC RGB, any size), with the time of each stage."""
+        """The best `top_k` classes of `image` (uint8 HWC RGB, any size), with the time of each stage.
+
+        Where the model card has a threshold, the class that is decided on by it comes first.
+        """
         started = time.perf_counter_ns()
         self._fill(image)
         return self._classified((time.perf_counter_ns() - started) / 1e6)
@@ -110,13 +114,13 @@ class Classifier:
             fill_input(pixels, self._table, self._input_view()[0])
 
     def _best(self) -> tuple[Score, ...]:
-        # Quantisation keeps order, so ranking needs no real values.
+        # Quantisation keeps order, so ranking needs no real values, but a threshold is one.
         stored = self._output_view().reshape(-1)
-        ranked = best_indices(stored, self.top_k)
-        scores = dequantize(stored[ranked], self.output)
+        comparable = stored if self.threshold is None else dequantize(stored, self.output)
+        best = ranked(comparable, self.top_k, self.threshold)
+        scores = dequantize(stored[best], self.output)
         return tuple(
-            Score(self.labels[index], index, score)
-            for index, score in zip(ranked.tolist(), scores.tolist(), strict=True)
+            Score(self.labels[index], index, score) for index, score in zip(best.tolist(), scores.tolist(), strict=True)
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -28,7 +29,11 @@ from edgecnn.core.preprocess import Image, Preprocessor
 from edgecnn.runtime.classifier import Classifier
 from edgecnn.runtime.delegate import DelegateWish
 from edgecnn.runtime.interpreter import find_runtime
-from edgecnn.runtime.tensors import TensorSpec, byte_table, dequantize, fill_input
+from edgecnn.runtime.tensors import byte_table, dequantize, fill_input
+from edgecnn.runtime.threshold import Threshold
+
+_ROUNDING = 1e-6
+"""By so much a sum of probabilities and differences may be off."""
 
 Stage = Literal["network", "frame", "pixels", "input", "output", "ranking"]
 """In the order of the data, each made from the one before; `network` is the file's own bytes."""
@@ -137,8 +142,7 @@ def _run(classifier: Classifier, golden: Golden, tolerance: float) -> tuple[Vect
     _check_outputs(golden, classifier)
     here = [observe(classifier, vector.seed, vector.height, vector.width) for vector in golden.vectors]
     return tuple(
-        _compared(expected, found, classifier.output, tolerance)
-        for expected, found in zip(golden.vectors, here, strict=True)
+        _compared(expected, found, classifier, tolerance) for expected, found in zip(golden.vectors, here, strict=True)
     )
 
 
@@ -154,7 +158,8 @@ def _check_outputs(golden: Golden, classifier: Classifier) -> None:
             )
 
 
-def _compared(expected: GoldenVector, here: GoldenVector, tensor: TensorSpec, tolerance: float) -> VectorResult:
+def _compared(expected: GoldenVector, here: GoldenVector, classifier: Classifier, tolerance: float) -> VectorResult:
+    tensor = classifier.output
     before, now = (dequantize(decode_output(vector.output, str(tensor.dtype)), tensor) for vector in (expected, here))
     difference = float(np.abs(now - before).max())
     equal: dict[Stage, bool] = {
@@ -162,23 +167,50 @@ def _compared(expected: GoldenVector, here: GoldenVector, tensor: TensorSpec, to
         "pixels": here.pixels_sha256 == expected.pixels_sha256,
         "input": here.input_sha256 == expected.input_sha256,
         "output": difference <= tolerance,
-        "ranking": _ranked_alike(expected, here, before, difference),
+        "ranking": _ranked_alike(expected, here, before, difference, classifier.threshold),
     }
     steps = round(difference / tensor.scale) if tensor.quantized else None
     return VectorResult(expected, equal, difference, steps)
 
 
-def _ranked_alike(expected: GoldenVector, here: GoldenVector, before: NDArray[np.float32], difference: float) -> bool:
+def _ranked_alike(
+    expected: GoldenVector,
+    here: GoldenVector,
+    before: NDArray[np.float32],
+    difference: float,
+    threshold: Threshold | None,
+) -> bool:
     """Whether this machine puts the classes into the order that follows from its outputs, under the same names."""
     if here.output == expected.output:
         return here.top[: len(expected.top)] == expected.top
-    # Outputs that are off by d may swap classes that were less than 2 d apart, and no others.
-    lowest = np.sort(before)[::-1] - 2 * difference - 1e-6
     names = dict(expected.top)
-    return all(
-        bool(before[index] >= lowest[rank]) and names.get(index, label) == label
-        for rank, (index, label) in enumerate(here.top)
+    first, *others = [ranked.class_index for ranked in here.top]
+    return (
+        all(names.get(index, label) == label for index, label in here.top)
+        and _may_be_decided(first, before, difference, threshold)
+        and _may_be_ordered(others, first, before, difference)
     )
+
+
+def _may_be_decided(decided: int, before: NDArray[np.float32], difference: float, threshold: Threshold | None) -> bool:
+    """Whether outputs off by at most `difference` from those `before` may decide on this class."""
+    if threshold is None:
+        return _may_be_ordered([decided], None, before, difference)
+    own = float(before[threshold.class_index])
+    if decided == threshold.class_index:
+        return own + difference >= threshold.least - _ROUNDING
+    reached_anyway = own - difference >= threshold.least + _ROUNDING
+    return not reached_anyway and _may_be_ordered([decided], threshold.class_index, before, difference)
+
+
+def _may_be_ordered(
+    classes: Sequence[int], without: int | None, before: NDArray[np.float32], difference: float
+) -> bool:
+    """Whether outputs off by at most `difference` may rank these first, in this order, the class `without` aside."""
+    rest = before if without is None else np.delete(before, without)
+    # They may swap classes that were less than twice that apart, and no others.
+    lowest = np.sort(rest)[::-1] - 2 * difference - _ROUNDING
+    return all(bool(before[index] >= lowest[rank]) for rank, index in enumerate(classes))
 
 
 def _input_of(pixels: Image, classifier: Classifier) -> NDArray[Any]:

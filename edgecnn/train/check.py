@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecnn.core.card import ModelCard
 from edgecnn.core.dataset import Example, read_image
@@ -41,14 +42,14 @@ def check_model_file(path: Path, card: ModelCard, model: keras.Model, images: Se
         _check_input_quantization(classifier)
 
 
-def validation_accuracy(path: Path, examples: Sequence[Example], progress: Progress = silent) -> dict[str, float]:
-    """Top-1 accuracy of a model file on photos, through the device's own classifier, and the number of photos."""
+def file_probabilities(path: Path, examples: Sequence[Example], progress: Progress = silent) -> NDArray[np.float32]:
+    """`[n, classes]` probabilities that a model file gives for photos, through the device's own classifier."""
     classifier = Classifier(read_model_file(path))
-    right = 0
+    answers = np.empty((len(examples), len(classifier.labels)), np.float32)
     for index, example in enumerate(examples):
-        right += int(classifier.probabilities(read_image(example.path)).argmax()) == example.label
+        answers[index] = classifier.probabilities(read_image(example.path))
         progress("measuring the file", index + 1, len(examples))
-    return {"validation_accuracy": right / len(examples), "validation_images": float(len(examples))}
+    return answers
 
 
 def _check_against_keras(path: Path, spec: PreprocessSpec, model: keras.Model, images: Sequence[Image]) -> None:

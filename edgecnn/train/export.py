@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from edgecnn.core.atomic import atomic_path
 from edgecnn.core.card import CalibrationRecord, DatasetRecord, ModelCard
 from edgecnn.core.dataset import TRAIN, VALIDATION, Example
 from edgecnn.core.errors import InputError
+from edgecnn.core.min_recall import MinRecall
 from edgecnn.core.model_file import append_associated_files, sha256_of
 from edgecnn.core.precision import Precision
 from edgecnn.core.preprocess import PreprocessSpec
@@ -19,22 +22,25 @@ from edgecnn.core.run_dataset import dataset_of_run
 from edgecnn.core.run_folder import RunFolder, RunRecord, read_run
 from edgecnn.core.settings import ExportSettings
 from edgecnn.core.versions import versions_of
+from edgecnn.runtime.threshold import decided, threshold_of
 from edgecnn.train.backbones import build_imagenet_classifier, imagenet_labels
 from edgecnn.train.calibration import Calibration, calibrate_with, calibrate_with_folder
-from edgecnn.train.check import check_model_file, validation_accuracy
+from edgecnn.train.check import check_model_file, file_probabilities
 from edgecnn.train.convert import convert
 from edgecnn.train.golden import golden_vectors
 from edgecnn.train.keras import keras
 from edgecnn.train.model import load_float_model
 from edgecnn.train.pack import add_metadata
 from edgecnn.train.qat import load_quantization_aware_model
+from edgecnn.train.threshold import check_min_recall, pick_threshold
 from edgecnn.train.training import VERSIONED_PACKAGES
 from edgecnn.train.weights import starting_weights
 from edgecnn.train.zoo import backbone_spec
 
 _QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8")
 _MEASURED_PHOTOS = 512
-"""Validation photos, at most, that a model file is measured on before it gets its name."""
+"""Validation photos, at most, that a model file is measured on before it gets its name; where a threshold is picked on
+them, it is measured on all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +56,22 @@ class _Source:
     calibration: Calibration
     dataset: DatasetRecord | None = None
     validation: Sequence[Example] = ()
+    min_recall: MinRecall | None = None
 
 
 def export_run(run: Path, settings: ExportSettings, *, progress: Progress = silent) -> tuple[Path, ...]:
     """Writes `RUN/export/<name>-<precision>.tflite` for each precision, float32 always among them; returns the files.
 
     int8 takes the run's quantisation-aware weights where it has them; `settings.ptq` quantises the float weights
-    instead, under the name `<name>-ptq`. Raises `InputError`, and `ExportError` for a file that fails its check.
+    instead, under the name `<name>-ptq`. With `settings.min_recall` every file gets a threshold of its own, as
+    quantisation moves scores. Raises `InputError`, and `ExportError` for a file that fails its check or cannot have the
+    recall.
     """
     folder, record = read_run(run)
     dataset = dataset_of_run(record, progress)
-    spec = record.preprocess
+    if settings.min_recall:
+        check_min_recall(settings.min_recall, dataset)
+    spec, validation = record.preprocess, dataset.splits[VALIDATION]
     source = _Source(
         name=record.name,
         backbone=record.backbone,
@@ -70,7 +81,8 @@ def export_run(run: Path, settings: ExportSettings, *, progress: Progress = sile
         labels=record.labels,
         calibration=calibrate_with(dataset.splits[TRAIN], spec, settings.calibration_images, settings.seed),
         dataset=record.dataset,
-        validation=dataset.splits[VALIDATION][:_MEASURED_PHOTOS],
+        validation=validation if settings.min_recall else _some(validation),
+        min_recall=settings.min_recall,
     )
     parent = folder.model_file(record.name, "float32")
     files = [parent]
@@ -159,7 +171,27 @@ def _write(source: _Source, precision: Precision, target: Path, parent_sha256: s
         check_model_file(temporary, card, source.model, source.calibration.images)
         # What is found out by running the file belongs into it, so it is written again.
         if source.validation:
-            metrics = validation_accuracy(temporary, source.validation, progress)
-            card = card.model_copy(update={"metrics": metrics})
+            card = _measured(temporary, card, source, progress)
+            # The golden vectors are ranked by the threshold.
+            temporary.write_bytes(append_associated_files(model, card))
         temporary.write_bytes(append_associated_files(model, card, golden_vectors(temporary)))
     progress(f"exporting {target.name}", 1, 1)
+
+
+def _measured(file: Path, card: ModelCard, source: _Source, progress: Progress) -> ModelCard:
+    """The card with what the file comes to on validation photos: the threshold that was asked for, and its metrics."""
+    probabilities = file_probabilities(file, source.validation, progress)
+    truth = np.array([example.label for example in source.validation], np.intp)
+    if wish := source.min_recall:
+        threshold = pick_threshold(probabilities, truth, source.labels.index(wish.label), wish)
+        card = card.model_copy(update={"threshold": threshold})
+    decisions = np.array([decided(row, threshold_of(card)) for row in probabilities])
+    metrics = {"validation_accuracy": float(np.mean(decisions == truth)), "validation_images": float(len(truth))}
+    return card.model_copy(update={"metrics": metrics})
+
+
+def _some(examples: Sequence[Example]) -> Sequence[Example]:
+    """`_MEASURED_PHOTOS` of them, evenly spread: they are sorted by class, and the first ones would be of few."""
+    if len(examples) <= _MEASURED_PHOTOS:
+        return examples
+    return [examples[place * len(examples) // _MEASURED_PHOTOS] for place in range(_MEASURED_PHOTOS)]

@@ -13,13 +13,15 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecnn.bench.accuracy import evaluate, evaluation_record, match_labels
-from edgecnn.core.dataset import Dataset, Example, all_examples, scan_dataset
+from edgecnn.core.dataset import Dataset, Example, all_examples, read_image, scan_dataset
 from edgecnn.core.errors import DataError, InputError, ModelFileError
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.metrics import metrics_record
-from edgecnn.core.model_file import ModelFile
+from edgecnn.core.model_file import ModelFile, read_model_file
 from edgecnn.core.preprocess import Image
 from edgecnn.runtime.classifier import Classifier
+from tests.colours import write_colour_model
+from tests.pixel_model import pixel_card, with_threshold
 
 COLOURS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
 SUBJECTS = {
@@ -36,7 +38,8 @@ class FakeClassifier:
 
     def __init__(self, labels: tuple[str, ...], answer: Callable[[NDArray[np.float64]], list[float]]) -> None:
         self.labels = LabelMap(labels)
-        self.model = SimpleNamespace(path=Path("fake.tflite"))
+        self.model = SimpleNamespace(path=Path("fake.tflite"), card=None)
+        self.threshold = None
         self._answer = answer
 
     def probabilities(self, image: Image) -> NDArray[np.float32]:
@@ -91,7 +94,7 @@ def test_a_baseline_with_other_labels_is_compared_photo_by_photo(colours: Datase
 
 def test_the_record_is_plain_json_with_the_printed_keys(colours: Dataset) -> None:
     record = evaluation_record(evaluate(BLIND, all_examples(colours), colours.labels, baseline=RGB, max_drop=1.0))
-    metrics = list(metrics_record(evaluate(RGB, all_examples(colours), colours.labels).candidate.metrics))
+    metrics = [*metrics_record(evaluate(RGB, all_examples(colours), colours.labels).candidate.metrics), "threshold"]
     assert list(record) == [*metrics, "baseline", "paired", "gate"]
     assert list(record["baseline"]) == metrics
     assert record["gate"] == {"max_drop": 1.0, "passed": None}
@@ -101,6 +104,34 @@ def test_the_record_is_plain_json_with_the_printed_keys(colours: Dataset) -> Non
 def test_without_a_baseline_nothing_is_compared(colours: Dataset) -> None:
     record = evaluation_record(evaluate(RGB, all_examples(colours), colours.labels))
     assert (record["baseline"], record["paired"], record["gate"]) == (None, None, None)
+
+
+@pytest.fixture
+def watching(tmp_path: Path) -> Classifier:
+    """Decides on green from 0.25 on, which is a byte of 144."""
+    card = with_threshold(pixel_card(1, 1, ("red", "green", "blue")), "green", 0.25)
+    return Classifier(read_model_file(write_colour_model(tmp_path / "m.tflite", card=card)))
+
+
+def test_decisions_are_those_of_the_device_and_scores_stay_as_they_are(watching: Classifier, tmp_path: Path) -> None:
+    for name, bgr in {"red": (0, 150, 255), "green": (0, 150, 255), "blue": (255, 0, 0)}.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "photos" / name / "0.png"), np.full((8, 8, 3), bgr, np.uint8))
+    photos = scan_dataset(tmp_path / "photos")
+    accuracy = evaluate(watching, all_examples(photos), photos.labels).candidate
+    said = {decision.truth: (decision.decision, decision.score) for decision in accuracy.decisions}
+    assert said == {"red": ("green", 22 / 64), "green": ("green", 22 / 64), "blue": ("blue", 127 / 64)}
+    best = [watching.classify(read_image(photo.path)).best.label for photo in all_examples(photos)]
+    assert best == [decision.decision for decision in accuracy.decisions]
+    found = {entry.label: (entry.precision, entry.recall) for entry in accuracy.metrics.per_class}
+    assert found == {"red": (0, 0), "green": (0.5, 1), "blue": (1, 1)}
+
+
+def test_the_record_has_the_threshold_that_its_metrics_hold_for(watching: Classifier, colours: Dataset) -> None:
+    evaluation = evaluate(watching, all_examples(colours), colours.labels, baseline=RGB)
+    record = evaluation_record(evaluation)
+    assert (record["threshold"]["label"], record["threshold"]["threshold"]) == ("green", 0.25)
+    assert record["baseline"]["threshold"] is None
 
 
 def test_progress_is_told_for_every_photo(colours: Dataset) -> None:

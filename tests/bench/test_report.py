@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgecnn.bench.accuracy_charts import reliability_chart
 from edgecnn.bench.charts import Curve, confusion_table, line_chart
 from edgecnn.bench.markup import Markup, element, join
 from edgecnn.bench.report import RunSection, render_report
@@ -141,6 +142,71 @@ def test_a_thousand_classes_are_not_drawn() -> None:
     page = render_report(_run(), [("m", _evaluation(labels))], [])
     assert "too many to draw" in _text(page)
     assert 'class="confusion"' not in page
+
+
+THRESHOLD = {
+    "label": "shirt",
+    "min_recall": 0.98,
+    "threshold": 0.1875,
+    "photos": 40,
+    "recall_ci95": [0.8684, 0.9994],
+    "recall_before": 0.9,
+    "recall": 0.975,
+    "precision_before": 0.878,
+    "precision": 0.7091,
+}
+
+
+def test_a_threshold_is_told_with_its_price() -> None:
+    text = _text(render_report(_run(), [("m", {**_evaluation(), "threshold": THRESHOLD})], []))
+    assert "It decides on shirt from a score of 0.1875 on, to find at least 98.0%." in text
+    assert "On 40 validation photos of it, that took the recall from 90.0% to 97.5%" in text
+    assert "86.8% to 99.9%), and the precision from 87.8% to 70.9%." in text
+
+
+def _uneven_evaluation() -> dict[str, Any]:
+    """Hats are told from shirts and shoes better than these from each other."""
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.1, 0.5, 0.4], [0.2, 0.5, 0.3], [0.1, 0.3, 0.6]], np.float32)
+    truth = np.array([0, 1, 2, 2])
+    return metrics_record(accuracy_metrics(probabilities, truth, LabelMap(("hat", "shirt", "shoe")))) | {
+        "baseline": None,
+        "paired": None,
+        "gate": None,
+        "threshold": None,
+    }
+
+
+def test_the_curve_of_the_class_that_is_hardest_to_tell_stands_out() -> None:
+    page = render_report(_run(), [("m", _uneven_evaluation())], [])
+    assert '<b>ROC</b><span class="key training">shoe</span>' in page
+    assert "expected calibration error" in _text(page)
+
+
+def test_the_curve_of_the_class_that_must_not_be_missed_stands_out_and_its_decisions_are_marked() -> None:
+    page = render_report(_run(), [("m", {**_uneven_evaluation(), "threshold": {**THRESHOLD, "label": "hat"}})], [])
+    assert '<b>ROC</b><span class="key training">hat</span>' in page
+    # All hats, and nothing else, are taken for hats: the corner on the upper left.
+    assert '<circle cx="48" cy="14" r="4" class="point">' in page
+
+
+def test_an_evaluation_that_an_older_edgecnn_saved_is_still_shown() -> None:
+    evaluation = _evaluation()
+    for key in ("macro_precision", "weighted_f1", "ece", "mce", "brier", "reliability", "roc"):
+        del evaluation[key]
+    for entry in evaluation["per_class"]:
+        del entry["auc_roc"]
+    page = render_report(_run(), [("m", evaluation)], [])
+    assert "expected calibration error -" in _text(page)
+    assert page.count("<svg") == 4
+
+
+@given(st.lists(st.tuples(st.integers(1, 1000), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=15))
+def test_every_bin_is_a_bubble_inside_the_diagram(bins: list[tuple[int, float, float]]) -> None:
+    chart = reliability_chart([{"n": n, "confidence": x, "accuracy": y} for n, x, y in bins])
+    Outline(chart)
+    bubbles = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart)
+    assert len(bubbles) == len(bins)
+    assert all(48 <= float(x) <= 248 and 14 <= float(y) <= 214 for x, y in bubbles)
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x>', "a & b", "{{7*7}}"])

@@ -19,7 +19,7 @@ RESULT = {
 METRICS = {
     *("n", "top1", "top5", "macro_precision", "macro_recall", "macro_f1"),
     *("weighted_precision", "weighted_recall", "weighted_f1", "auc_roc", "ece", "mce", "brier"),
-    *("per_class", "confusion", "reliability", "roc"),
+    *("per_class", "confusion", "reliability", "roc", "threshold"),
 }
 CLASS_METRICS = {"label", "precision", "recall", "f1", "support", "auc_roc"}
 EVALUATION = METRICS | {"baseline", "paired", "gate"}

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from edgecnn.core.card import CalibrationRecord, DatasetRecord, ModelCard, card_from_json
 from edgecnn.core.errors import ModelFileError
 from edgecnn.core.preprocess import PreprocessSpec
-from tests.pixel_model import pixel_card
+from tests.pixel_model import pixel_card, with_threshold
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -48,6 +48,22 @@ cards = st.builds(
 @given(cards)
 def test_a_card_comes_back_from_its_json(card: ModelCard) -> None:
     assert card_from_json(card.model_dump_json().encode(), "model.tflite") == card
+
+
+def test_a_card_carries_a_threshold_and_one_without_it_still_reads() -> None:
+    card = pixel_card(1, 1, ("cat", "dog", "fox"))
+    watched = with_threshold(card, "dog", 0.125)
+    assert card_from_json(watched.model_dump_json().encode(), "m.tflite") == watched
+    older = {key: value for key, value in json.loads(card.model_dump_json()).items() if key != "threshold"}
+    assert card_from_json(json.dumps(older).encode(), "m.tflite") == card
+
+
+@pytest.mark.parametrize("labels", [("cat", "fox"), ("dog", "dog"), ("dog",)])
+def test_a_threshold_of_what_is_not_one_class_among_others_is_refused(labels: tuple[str, ...]) -> None:
+    watched = with_threshold(pixel_card(1, 1, ("cat", "dog", "fox")), "dog", 0.125)
+    content = json.dumps({**json.loads(watched.model_dump_json()), "labels": labels}).encode()
+    with pytest.raises(ModelFileError, match="the threshold is of 'dog', which is not one class among others"):
+        card_from_json(content, "m.tflite")
 
 
 def changed(**fields: Any) -> bytes:

@@ -31,10 +31,12 @@ from edgecnn.runtime.decision import (
     finish,
     parse_smoothing,
     parse_unknown,
+    rule_from_options,
 )
-from edgecnn.runtime.decision.judging import margin, normalized_entropy
+from edgecnn.runtime.decision.judging import judge, margin, normalized_entropy
 from edgecnn.runtime.decision.smoothing import exponential
-from tests.pixel_model import pixel_card
+from edgecnn.runtime.threshold import Threshold, decided
+from tests.pixel_model import pixel_card, with_threshold
 
 Vector = NDArray[np.float32]
 Signal = Iterable[tuple[Vector, int]]
@@ -343,6 +345,83 @@ def test_entropy_counts_what_eight_bits_rounded_away() -> None:
     assert normalized_entropy(vector(1, 0, 0)) == 0
     assert normalized_entropy(np.full(8, 1 / 8, np.float32)) == pytest.approx(1)
     assert normalized_entropy(vector(1)) == 0 and margin(vector(1)) == 1
+
+
+# A class that must not be missed
+
+LATE, EARLY = Threshold(1, 0.75), Threshold(1, 0.125)
+"""Of the dog."""
+
+
+def watching(threshold: Threshold, **settings: Any) -> DecisionRule:
+    times = {"enter_after_s": 0, "leave_after_s": 0}
+    return decision_rule(DecisionSettings(**(times | settings)), LABELS, threshold)
+
+
+@given(probabilities=distributions(), threshold=st.sampled_from([EARLY, LATE]))
+def test_a_constant_input_settles_on_what_the_threshold_decides(probabilities: Vector, threshold: Threshold) -> None:
+    _, decisions = run(watching(threshold, **EVERYTHING), frames([probabilities] * 3))
+    assert decisions[-1].current is not None
+    assert decisions[-1].current.index == decided(probabilities, threshold)
+    assert decisions[-1].current.score == pytest.approx(float(probabilities[decisions[-1].current.index]), abs=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", ["none", "exponential", "majority"])
+@pytest.mark.parametrize(
+    ("threshold", "probabilities", "label"),
+    [
+        (EARLY, (0.7, 0.2, 0.1), "dog"),
+        (EARLY, (0.9, 0.1, 0.0), "cat"),
+        (EARLY, (0.45, 0.1, 0.45), UNKNOWN_LABEL),
+        (LATE, (0.3, 0.7, 0.0), "cat"),
+        (LATE, (0.2, 0.8, 0.0), "dog"),
+        (LATE, (0.2, 0.6, 0.2), UNKNOWN_LABEL),
+    ],
+)
+def test_what_a_threshold_decides_can_be_entered(
+    smoothing: str, threshold: Threshold, probabilities: tuple[float, ...], label: str
+) -> None:
+    _, decisions = run(watching(threshold, smoothing=smoothing), frames([vector(*probabilities)] * 3))
+    assert decisions[-1].current is not None and decisions[-1].current.label == label
+
+
+@given(dog=st.floats(0, 1), least=st.floats(0.01, 0.99))
+def test_of_two_classes_a_threshold_always_decides_on_one(dog: float, least: float) -> None:
+    both = LabelMap(("cat", "dog"))
+    settled = decision_rule(DecisionSettings(smoothing="none"), both, Threshold(1, least))
+    probabilities = vector(1 - dog, dog)
+    assume(abs(dog - least) > 1e-6)
+    assert judge(settled, probabilities, None).index == (1 if dog > least else 0)
+
+
+def test_smoothing_comes_before_the_threshold() -> None:
+    signal = frames([vector(1, 0, 0), vector(0.8, 0.2, 0)], 300 * MS)
+    _, decisions = run(watching(EARLY, smoothing="exponential", half_life_s=0.3), signal)
+    # The average of the dog's 0 and 0.2 is below the threshold, though the frame's own score is above.
+    assert [decision.seen.label for decision in decisions] == ["cat", "cat"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"enter_score": 0.5}, {"classes": {"dog": {"enter_score": 0.5}}}], ids=["all", "its own"]
+)
+def test_a_score_for_entering_that_somebody_has_set_is_kept(settings: dict[str, Any]) -> None:
+    made = watching(EARLY, **settings)
+    assert made.enter.tolist() == [0.5] * 3
+    _, decisions = run(made, frames([vector(0.7, 0.2, 0.1)]))
+    assert decisions[0].seen.label == UNKNOWN_LABEL
+
+
+def test_leaving_is_never_harder_than_entering_by_a_threshold() -> None:
+    made = watching(EARLY, leave_score=0.4)
+    assert made.leave.tolist() == pytest.approx([0.4, 0.125, 0.4])
+    assert watching(EARLY).leave.tolist() == pytest.approx([0.35, 0.7 * 0.125, 0.35])
+
+
+def test_the_rule_of_a_run_has_the_threshold_of_the_model_file() -> None:
+    card = with_threshold(pixel_card(1, 1, LABELS.names), "dog", 0.125)
+    made = rule_from_options(card, LABELS, "none", None)
+    assert made is not None and made.threshold == EARLY
+    assert rule_from_options(card, LABELS, None, None) is None
 
 
 # With motion gating

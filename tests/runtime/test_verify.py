@@ -14,14 +14,16 @@ from hypothesis import strategies as st
 from edgecnn.core.errors import ModelFileError, VerifyFailed
 from edgecnn.core.golden import Golden, GoldenVector, Ranked, decode_output, encode_output, synthetic_frame
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.model_file import ModelFile, read_model_file
+from edgecnn.core.model_file import ModelFile, append_associated_files, read_model_file
 from edgecnn.core.precision import PRECISIONS, Precision
 from edgecnn.core.preprocess import preprocess
 from edgecnn.runtime.classifier import Classifier
+from edgecnn.runtime.tensors import dequantize
+from edgecnn.runtime.threshold import ranked
 from edgecnn.runtime.verdict import Difference, enforce, first_difference, verification_record
 from edgecnn.runtime.verify import VECTOR_STAGES, Stage, Verification, kernels_here, observe, verify
 from edgecnn.train.golden import golden_vectors
-from tests.pixel_model import SCALE, ZERO_POINT, write_pixel_model
+from tests.pixel_model import SCALE, ZERO_POINT, with_threshold, write_pixel_model
 from tests.tampered import flatbuffer_of, golden_of, with_golden, with_vectors
 
 OLDER = {"package": "ai-edge-litert", "version": "1.0.0", "machine": "x86_64"}
@@ -242,6 +244,41 @@ def test_classes_may_swap_places_as_far_as_their_outputs_may_differ(off: list[in
         return vector.model_copy(update={"output": encode_output(stored.clip(0, 255).astype(np.uint8)), "top": top})
 
     path = with_vectors(six_bytes, six_bytes.with_name("changed.tflite"), change, kernels=OLDER)
+    enforce(verified(path))
+
+
+@pytest.fixture(scope="module")
+def watching_bytes(six_bytes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, deciding on the byte that the second picture ranks third from just below the score that it has."""
+    model = read_model_file(six_bytes)
+    assert model.card is not None
+    third = Classifier(model).classify(synthetic_frame(1, 8, 9)).top[2]
+    card = with_threshold(model.card, third.label, third.score - 1 / 64)
+    path = tmp_path_factory.mktemp("models") / "watching.tflite"
+    path.write_bytes(append_associated_files(flatbuffer_of(six_bytes), card))
+    classifier = Classifier(read_model_file(path))
+    vectors = tuple(observe(classifier, seed, 8, 9) for seed in range(3))
+    assert vectors[1].top[0].label == third.label
+    return with_golden(path, path, golden_vectors(path).model_copy(update={"vectors": vectors}))
+
+
+def test_a_ranking_by_threshold_is_verified(watching_bytes: Path, six_bytes: Path, tmp_path: Path) -> None:
+    enforce(verified(watching_bytes))
+    without = with_golden(six_bytes, tmp_path / "m.tflite", golden_of(watching_bytes))
+    assert difference_of(without).stage == "ranking"
+
+
+@given(off=st.lists(st.integers(-16, 16), min_size=6, max_size=6))
+def test_a_decision_may_change_as_far_as_outputs_may_differ(off: list[int], watching_bytes: Path) -> None:
+    classifier = Classifier(read_model_file(watching_bytes))
+
+    def change(vector: GoldenVector) -> GoldenVector:
+        stored = (decode_output(vector.output, "uint8").astype(int) + off).clip(0, 255).astype(np.uint8)
+        best = ranked(dequantize(stored, classifier.output), 5, classifier.threshold).tolist()
+        top = tuple(Ranked(index, f"byte {index}") for index in best)
+        return vector.model_copy(update={"output": encode_output(stored), "top": top})
+
+    path = with_vectors(watching_bytes, watching_bytes.with_name("changed.tflite"), change, kernels=OLDER)
     enforce(verified(path))
 
 

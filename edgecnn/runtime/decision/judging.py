@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.runtime.decision.rule import DecisionRule
+from edgecnn.runtime.threshold import decided
 
 UNKNOWN = -1
 """The index of what is none of the classes, or not clearly one."""
@@ -30,15 +31,16 @@ class Sight:
     index: int
     """Of a class, or `UNKNOWN`."""
     score: float
-    """Its probability; for `UNKNOWN` that of the best class, which was not clear."""
+    """Its probability; for `UNKNOWN` that of the class decided on, which was not clear."""
 
 
 def judge(rule: DecisionRule, probabilities: NDArray[np.float32], held: int | None) -> Sight:
     """What `[classes]` float32 probabilities show, where `held` is what was decided on so far.
 
-    The best class if it is clear, else the held one while it scores its `leave`, else `UNKNOWN`.
+    The best class, or by the rule's threshold the one that must not be missed, if it is clear; else the held one while
+    it scores its `leave`; else `UNKNOWN`.
     """
-    best = int(probabilities.argmax())
+    best = decided(probabilities, rule.threshold)
     score = float(probabilities[best])
     if _is_clear(rule, probabilities, best):
         return Sight(best, score)

@@ -12,6 +12,7 @@ from edgecnn.core.decision_settings import DecisionSettings, Smoothing
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.labels import LabelMap
 from edgecnn.runtime.decision.rule import DecisionRule, decision_rule
+from edgecnn.runtime.threshold import threshold_of
 
 _DURATIONS = {"exponential": "half_life_s", "majority": "window_s"}
 _UNKNOWN_FIELDS = {"score": "enter_score", "margin": "min_margin", "entropy": "max_entropy"}
@@ -70,12 +71,15 @@ def parse_unknown(text: str) -> dict[str, Any]:
 def rule_from_options(
     card: ModelCard | None, labels: LabelMap, smooth: str | None, unknown: str | None
 ) -> DecisionRule | None:
-    """The rule that options and model card ask for; None where neither speaks of decisions. Raises `InputError`."""
+    """The rule that options and model card ask for; None where neither speaks of decisions over time.
+
+    Raises `InputError`.
+    """
     recorded = card.decision if card else None
     given = {**(parse_smoothing(smooth) if smooth else {}), **(parse_unknown(unknown) if unknown else {})}
     if recorded is None and not given:
         return None
-    return decision_rule(decision_settings(recorded, given), labels)
+    return decision_rule(decision_settings(recorded, given), labels, threshold_of(card))
 
 
 def _number(name: str, value: str, what: str) -> float:

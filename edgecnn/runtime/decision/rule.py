@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.core.decision_settings import DecisionSettings, Smoothing
+from edgecnn.core.decision_settings import DecisionSettings, ScoreThresholds, Smoothing
 from edgecnn.core.errors import UnknownName
 from edgecnn.core.labels import LabelMap
+from edgecnn.runtime.threshold import Threshold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,21 +30,23 @@ class DecisionRule:
     enter_after_ns: int
     leave_after_ns: int
     hold_ns: int
+    threshold: Threshold | None
+    """Of the class that must not be missed."""
 
 
-def decision_rule(settings: DecisionSettings, labels: LabelMap) -> DecisionRule:
+def decision_rule(settings: DecisionSettings, labels: LabelMap, threshold: Threshold | None = None) -> DecisionRule:
     """Settings for the model with these labels. Raises `UnknownName` for thresholds of a class that it does not have.
 
-    A label that several classes share sets the thresholds of them all.
+    A label that several classes share sets the thresholds of them all. `threshold` is the model's own.
     """
     for label in settings.classes:
         if label not in labels.names:
             raise UnknownName("class with thresholds", label, labels)
-    thresholds = [settings.thresholds(label) for label in labels]
+    scores = [_thresholds(settings, index, label, threshold) for index, label in enumerate(labels)]
     return DecisionRule(
         labels=labels,
-        enter=np.array([threshold.enter_score for threshold in thresholds], np.float32),
-        leave=np.array([threshold.leave for threshold in thresholds], np.float32),
+        enter=np.array([each.enter_score for each in scores], np.float32),
+        leave=np.array([each.leave for each in scores], np.float32),
         min_margin=settings.min_margin,
         max_entropy=settings.max_entropy,
         smoothing=settings.smoothing,
@@ -52,7 +55,19 @@ def decision_rule(settings: DecisionSettings, labels: LabelMap) -> DecisionRule:
         enter_after_ns=_ns(settings.enter_after_s),
         leave_after_ns=_ns(settings.leave_after_s),
         hold_ns=_ns(settings.hold_s),
+        threshold=threshold,
     )
+
+
+def _thresholds(settings: DecisionSettings, index: int, label: str, threshold: Threshold | None) -> ScoreThresholds:
+    """What a class must score. Where nobody has set it, it moves with the model's threshold, which moves the score at
+    which one class gives way to another: what is decided on can then be entered."""
+    if threshold is None or label in settings.classes or "enter_score" in settings.model_fields_set:
+        return settings.thresholds(label)
+    # The others are decided on when they have more than 1 - least together.
+    enter = threshold.least if index == threshold.class_index else min(settings.enter_score, 1 - threshold.least)
+    leave = None if settings.leave_score is None else min(settings.leave_score, enter)
+    return ScoreThresholds(enter_score=enter, leave_score=leave)
 
 
 def _ns(seconds: float) -> int:

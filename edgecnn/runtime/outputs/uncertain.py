@@ -37,9 +37,9 @@ class Unsure:
     """When a model is unsure of a picture; also whenever it was decided that it shows nothing known."""
 
     min_score: float = 0.0
-    """The best class scores less."""
+    """What is decided on scores less."""
     min_margin: float = 0.0
-    """The best class is less ahead of the second."""
+    """It is less ahead of the second."""
 
 
 def parse_unsure(text: str) -> Unsure:

@@ -1,0 +1,39 @@
+"""What `--min-recall` asks for: how much of a class must be found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgecnn.core.errors import InputError
+
+_EXPECTED = "expected a class and a recall above 0 and up to 1, such as pneumonia=0.98"
+
+
+class MinRecall(BaseModel):
+    """At least this share of a class's photos is to be taken for it, at the price of false alarms."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str = Field(min_length=1)
+    recall: float = Field(gt=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        """A recipe says it as the command line does: `CLASS=RECALL`. A class may have "=" in its name."""
+        if not isinstance(value, str):
+            return value
+        label, sign, recall = value.rpartition("=")
+        if not sign:
+            raise ValueError(_EXPECTED)
+        return {"label": label.strip(), "recall": recall}
+
+
+def parse_min_recall(text: str) -> MinRecall:
+    """Reads `CLASS=RECALL`. Raises `InputError`."""
+    try:
+        return MinRecall.model_validate(text)
+    except ValidationError:
+        raise InputError(f"{_EXPECTED}, got {text!r}") from None
