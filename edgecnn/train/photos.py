@@ -15,12 +15,13 @@ from edgecnn.train.augment import augment
 from edgecnn.train.cache import cached_pixels
 from edgecnn.train.convert import normalize
 from edgecnn.train.keras import tf
+from edgecnn.train.row_store import Rows
 
 
 class Labelled(NamedTuple):
     """Prepared photos, uint8 `[n, height, width, 3]`, and their class indices `[n]`."""
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | Rows
     classes: NDArray[np.int64]
 
 
