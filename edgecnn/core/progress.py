@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Progress(Protocol):
@@ -13,3 +16,10 @@ class Progress(Protocol):
 
 def silent(task: str, done: int, total: int, detail: str = "") -> None:
     """A `Progress` that shows nothing."""
+
+
+def told(items: Iterable[T], progress: Progress, task: str, total: int, detail: str = "") -> Iterator[T]:
+    """The items, each of which is told of as it passes."""
+    for done, item in enumerate(items, start=1):
+        progress(task, done, total, detail)
+        yield item

@@ -1,29 +1,32 @@
-"""Arrays that are worth computing once: prepared pixels and a frozen backbone's features.
+"""What is worth computing once for a photo: its prepared pixels, and a frozen backbone's features of it.
 
-They are `.npy` files in a folder of their own, named by the hash of everything that they depend on, and memory-mapped,
-so that a data set larger than memory streams.
+Each kind has a store of its own in the cache folder, named by all that its arrays depend on but the photo; in it every
+photo has one array, by its content. So ten photos more, another division or another name of the folder cost no more
+than what is new, and a computation that was broken off goes on where it was.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.core.atomic import atomic_path
 from edgecnn.core.cache_folder import cache_folder
-from edgecnn.core.dataset import Example, read_image
-from edgecnn.core.preprocess import Preprocessor, PreprocessSpec
-from edgecnn.core.progress import Progress, silent
-from edgecnn.train.convert import normalize
+from edgecnn.core.dataset import Example
+from edgecnn.core.preprocess import PreprocessSpec
+from edgecnn.core.progress import Progress, silent, told
+from edgecnn.core.versions import versions_of
+from edgecnn.train.frozen import engine_name, frozen_features
 from edgecnn.train.keras import keras
+from edgecnn.train.prepared import prepared_photos
+from edgecnn.train.row_store import Rows, RowStore, add_rows, map_rows, stored_positions
 
-_FEATURE_BATCH = 32
+_BATCH_BYTES, _BATCH_ROWS = 32_000_000, 256
+"""A batch is added to a store when it has come to either of them."""
 
 
 def hash_of(parts: Iterable[str | bytes]) -> str:
@@ -35,65 +38,57 @@ def hash_of(parts: Iterable[str | bytes]) -> str:
     return digest.hexdigest()
 
 
-def cached_pixels(examples: Sequence[Example], spec: PreprocessSpec, progress: Progress = silent) -> NDArray[np.uint8]:
+def cached_pixels(examples: Sequence[Example], spec: PreprocessSpec, progress: Progress = silent) -> Rows:
     """`[n, height, width, channels]` uint8: every photo through the shared preprocessing, memory-mapped."""
-    path = cache_folder() / f"pixels-{_pixels_key(examples, spec)}.npy"
-    if not path.exists():
-        with atomic_path(path) as temporary:
-            _write_pixels(temporary, examples, spec, progress)
-    return _mapped(path)
+    name = f"pixels-{spec.height}x{spec.width}-{hash_of(_pixel_parts(spec))[:32]}"
+    store = RowStore(cache_folder() / name, np.dtype(np.uint8), (spec.height, spec.width, spec.channels))
+    missing = _missing(store, examples)
+    _add(store, missing, told(prepared_photos(missing, spec), progress, "preparing photos", len(missing)))
+    return map_rows(store, [example.sha256 for example in examples])
 
 
 def cached_features(
     backbone: keras.Model, examples: Sequence[Example], spec: PreprocessSpec, progress: Progress = silent
-) -> NDArray[np.float32]:
-    """`[n, features]` float32 of a frozen backbone; images, preprocessing and weights together are the key."""
+) -> Rows:
+    """`[n, features]` float32 of a frozen backbone, memory-mapped; see `frozen_features`.
+
+    To ask for all photos at once and divide the rows is faster than to ask split by split: an engine takes seconds to
+    be made.
+    """
     weights = hash_of(array.tobytes() for array in backbone.get_weights())
-    key = hash_of([_pixels_key(examples, spec), spec.model_dump_json(include={"mean", "std"}), backbone.name, weights])
-    path = cache_folder() / f"features-{key}.npy"
-    if not path.exists():
-        pixels = cached_pixels(examples, spec, progress)
-        with atomic_path(path) as temporary:
-            _write_features(temporary, backbone, pixels, spec, progress)
+    normalization = spec.model_dump_json(include={"mean", "std"})
+    key = hash_of([*_pixel_parts(spec), normalization, backbone.name, weights, engine_name()])
+    name = f"features-{backbone.name}-{spec.height}x{spec.width}-{key[:32]}"
+    store = RowStore(cache_folder() / name, np.dtype(np.float32), (backbone.output_shape[-1],))
+    missing = _missing(store, examples)
+    if missing:
+        _add(store, missing, frozen_features(backbone, missing, spec, progress))
     else:
         progress("frozen features (cached)", len(examples), len(examples))
-    return _mapped(path)
+    return map_rows(store, [example.sha256 for example in examples])
 
 
-def _pixels_key(examples: Sequence[Example], spec: PreprocessSpec) -> str:
-    # The values of mean and std come after the bytes, so only their number counts; the classes do not either.
+def _pixel_parts(spec: PreprocessSpec) -> list[str]:
+    """What pixels depend on but the photo: the geometry, and who decodes and resizes."""
+    # Mean and std come after the bytes, so only their number counts, and the mean where it fills what
+    # a photo leaves free.
     geometry = spec.model_dump_json(exclude={"mean", "std"} if spec.resize != "letterbox" else {"std"})
-    return hash_of([geometry, str(spec.channels), *(example.sha256 for example in examples)])
+    return [geometry, str(spec.channels), versions_of(["edgecnn"]).get("edgecnn", ""), cv2.__version__]
 
 
-def _write_pixels(path: Path, examples: Sequence[Example], spec: PreprocessSpec, progress: Progress) -> None:
-    preprocess = Preprocessor(spec)
-    out = _allocated(path, np.uint8, (len(examples), spec.height, spec.width, spec.channels))
-    for index, example in enumerate(examples):
-        preprocess(read_image(example.path), out[index])
-        progress("preparing photos", index + 1, len(examples))
-    out.flush()
+def _missing(store: RowStore, examples: Sequence[Example]) -> list[Example]:
+    """One example for every content that the store does not hold."""
+    known = stored_positions(store)
+    return list({example.sha256: example for example in examples if example.sha256 not in known}.values())
 
 
-def _write_features(
-    path: Path, backbone: keras.Model, pixels: NDArray[np.uint8], spec: PreprocessSpec, progress: Progress
-) -> None:
-    out = _allocated(path, np.float32, (len(pixels), backbone.output_shape[-1]))
-    for start in range(0, len(pixels), _FEATURE_BATCH):
-        batch = normalize(pixels[start : start + _FEATURE_BATCH], spec)
-        out[start : start + len(batch)] = backbone.predict_on_batch(batch)
-        progress("frozen features", start + len(batch), len(pixels))
-    out.flush()
-
-
-def _allocated(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    out: np.memmap[Any, Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
-    # A mapped file is sparse until it is written to: a full disk would then kill the process. Here it is an OSError.
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return out
-
-
-def _mapped(path: Path) -> NDArray[Any]:
-    return np.asarray(np.load(path, mmap_mode="r"))
+def _add(store: RowStore, examples: Sequence[Example], rows: Iterable[NDArray[Any]]) -> None:
+    """Adds the examples' arrays, which are computed as they are taken, batch by batch."""
+    most = min(_BATCH_ROWS, max(1, _BATCH_BYTES // store.row_bytes))
+    batch: dict[str, NDArray[Any]] = {}
+    for example, row in zip(examples, rows, strict=True):
+        batch[example.sha256] = row
+        if len(batch) == most:
+            add_rows(store, batch)
+            batch = {}
+    add_rows(store, batch)

@@ -19,6 +19,7 @@ from edgecnn.train.convert import normalize
 from edgecnn.train.journal import Journal
 from edgecnn.train.keras import keras, tf
 from edgecnn.train.monitor import Monitor
+from edgecnn.train.rows import Rows
 
 _PREDICT_BATCH = 32
 _PLATEAU_EPOCHS, _PLATEAU_FACTOR, _LOWEST_RATE = 3, 0.5, 1e-6
@@ -88,7 +89,7 @@ def fit(
 
 
 def probabilities_of(
-    model: keras.Model, pixels: NDArray[np.uint8], spec: PreprocessSpec, split: str, progress: Progress = silent
+    model: keras.Model, pixels: NDArray[np.uint8] | Rows, spec: PreprocessSpec, split: str, progress: Progress = silent
 ) -> NDArray[np.float32]:
     """`[n, classes]` probabilities that a Keras model gives to prepared pixels `[n, height, width, channels]`."""
     signature = tf.TensorSpec([None, *pixels.shape[1:]], tf.float32)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgecnn.core.dataset import TRAIN, VALIDATION, Dataset
+from edgecnn.core.dataset import TRAIN, VALIDATION, Dataset, all_examples
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.progress import Progress
 from edgecnn.core.run_folder import Phase, RunFolder
@@ -32,6 +30,7 @@ from edgecnn.train.photos import (
     shuffled_photos,
     steps_per_epoch,
 )
+from edgecnn.train.rows import Rows
 
 _STEPS_AT_ONCE = 256
 """Steps of a head that TensorFlow does by itself; each takes less time than Python's part of a step would."""
@@ -55,20 +54,25 @@ class Training:
     def tensorboard(self) -> Path | None:
         return self.folder.tensorboard if self.execution.is_chief else None
 
-    def samples(self, split: str, rows: NDArray[Any]) -> Samples:
+    def samples(self, split: str, rows: Rows) -> Samples:
         """A split's rows with their targets and weights."""
         labels = self.dataset.labels.names
         classes = classes_of(self.dataset.splits[split])
         return Samples(rows, one_hot(classes, labels), class_weights(classes, labels, balance=self.settings.balance))
 
 
+def split_features(backbone: keras.Model, training: Training) -> dict[str, Rows]:
+    """What a frozen backbone makes of the photos of every split, `[n, features]`."""
+    splits = training.dataset.splits
+    rows = cached_features(backbone, all_examples(training.dataset), training.spec, training.progress)
+    return dict(zip(splits, rows.divided(map(len, splits.values())), strict=True))
+
+
 def fit_head(model: keras.Model, backbone: keras.Model, training: Training) -> None:
     """Trains a head on the frozen backbone's features, and gives `model` its weights."""
     settings, dataset = training.settings, training.dataset
-    train, validation = (
-        training.samples(split, cached_features(backbone, dataset.splits[split], training.spec, training.progress))
-        for split in (TRAIN, VALIDATION)
-    )
+    features = split_features(backbone, training)
+    train, validation = (training.samples(split, features[split]) for split in (TRAIN, VALIDATION))
     plan = _plan(training, "head", len(train.rows), settings.epochs)
     with training.execution.strategy.scope():
         head = head_model(train.rows.shape[-1], len(dataset.labels), training.dropout)

@@ -20,6 +20,8 @@ from edgecnn.train.augment import augment
 from edgecnn.train.cache import cached_pixels
 from edgecnn.train.convert import normalize
 from edgecnn.train.keras import tf
+from edgecnn.train.row_store import Rows
+from edgecnn.train.rows import Rows
 
 _MEASURED_AT_ONCE = 256
 """Rows of features in a batch that is only measured."""
@@ -28,7 +30,7 @@ _MEASURED_AT_ONCE = 256
 class Labelled(NamedTuple):
     """Prepared photos, uint8 `[n, height, width, channels]`, and their class indices `[n]`."""
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | Rows
     classes: NDArray[np.int64]
 
 
@@ -38,7 +40,7 @@ class Samples(NamedTuple):
     `targets` are float32 `[n, classes]`, `weights` what each sample counts in the loss, float32 `[n]`.
     """
 
-    rows: NDArray[Any]
+    rows: NDArray[Any] | Rows
     targets: NDArray[np.float32]
     weights: NDArray[np.float32]
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from edgecnn.core.dataset import TEST, VALIDATION
 from edgecnn.core.metrics import AccuracyMetrics, accuracy_metrics
-from edgecnn.train.cache import cached_features, cached_pixels
+from edgecnn.train.cache import cached_pixels
 from edgecnn.train.keras import keras
 from edgecnn.train.loop import probabilities_of
 from edgecnn.train.model import HEAD, head_model
-from edgecnn.train.phases import Training
+from edgecnn.train.phases import Training, split_features
 from edgecnn.train.photos import classes_of
 
 
@@ -61,11 +61,10 @@ def _measured(split: str, probabilities: NDArray[np.float32], training: Training
 def _probabilities(
     split: str, model: keras.Model, backbone: keras.Model | None, training: Training
 ) -> NDArray[np.float32]:
-    examples = training.dataset.splits[split]
     if backbone is None:
-        pixels = cached_pixels(examples, training.spec, training.progress)
+        pixels = cached_pixels(training.dataset.splits[split], training.spec, training.progress)
         return probabilities_of(model, pixels, training.spec, split, training.progress)
-    features = cached_features(backbone, examples, training.spec, training.progress)
+    features = split_features(backbone, training)[split]
     head = head_model(features.shape[-1], len(training.dataset.labels), training.dropout)
     head.get_layer(HEAD).set_weights(model.get_layer(HEAD).get_weights())
-    return np.asarray(head.predict(features, batch_size=256, verbose=0), np.float32)
+    return np.asarray(head.predict(np.asarray(features), batch_size=256, verbose=0), np.float32)

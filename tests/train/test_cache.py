@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgecnn.core.dataset import Example, read_image, scan_dataset
-from edgecnn.core.errors import DataError, WriteError
+from edgecnn.core.errors import DataError
 from edgecnn.core.preprocess import PreprocessSpec, preprocess
 from edgecnn.train import cache
 from edgecnn.train.cache import cached_features, cached_pixels, hash_of
@@ -34,14 +35,16 @@ def examples(few_digits: Path, cache: Path) -> tuple[Example, ...]:
 
 
 class Told:
-    """A `Progress` that remembers the tasks."""
+    """A `Progress` that remembers the tasks and how much there was to do, and may press Ctrl-C."""
 
-    def __init__(self) -> None:
-        self.tasks: list[str] = []
+    def __init__(self, interrupt_at: int = -1) -> None:
+        self.tasks: dict[str, int] = {}
+        self._interrupt_at = interrupt_at
 
     def __call__(self, task: str, done: int, total: int, detail: str = "") -> None:
-        if task not in self.tasks:
-            self.tasks.append(task)
+        self.tasks[task] = total
+        if done == self._interrupt_at:
+            raise KeyboardInterrupt
 
 
 def backbone(bias: float = 0.0, name: str = "tiny") -> Any:
@@ -52,6 +55,10 @@ def backbone(bias: float = 0.0, name: str = "tiny") -> Any:
 
 def files(folder: Path, kind: str) -> set[str]:
     return {path.name for path in folder.glob(f"{kind}-*")}
+
+
+def times_of(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def changed(**fields: Any) -> PreprocessSpec:
@@ -65,8 +72,10 @@ def test_everything_is_written_into_the_cache_folder_alone(
     examples: tuple[Example, ...], few_digits: Path, folder: Path
 ) -> None:
     before = sorted(few_digits.rglob("*"))
+    cached_pixels(examples, SPEC)
     cached_features(backbone(), examples, SPEC)
-    assert len(files(folder, "pixels")) == len(files(folder, "features")) == len(list(folder.iterdir())) / 2 == 1
+    assert len(files(folder, "pixels-16x16")) == len(files(folder, "features-tiny-16x16")) == 1
+    assert len(list(folder.iterdir())) == 2
     assert sorted(few_digits.rglob("*")) == before
 
 
@@ -88,39 +97,50 @@ def test_cached_features_are_those_of_the_backbone(examples: tuple[Example, ...]
 def test_the_second_time_nothing_is_computed(examples: tuple[Example, ...], folder: Path) -> None:
     first, second = Told(), Told()
     cached_features(backbone(), examples, SPEC, first)
-    written = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    written = times_of(folder)
     cached_features(backbone(), examples, SPEC, second)
-    assert first.tasks == ["preparing photos", "frozen features"]
-    assert second.tasks == ["frozen features (cached)"]
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == written
+    assert first.tasks == {"frozen features": len(examples)}
+    assert second.tasks == {"frozen features (cached)": len(examples)}
+    assert times_of(folder) == written
+
+
+@pytest.mark.parametrize("kind", ["pixels", "features"])
+def test_of_some_photos_more_only_they_are_computed(kind: str, examples: tuple[Example, ...], folder: Path) -> None:
+    def ask(photos: Sequence[Example], progress: Told) -> Any:
+        if kind == "pixels":
+            return cached_pixels(photos, SPEC, progress)
+        return cached_features(backbone(), photos, SPEC, progress)
+
+    task = {"pixels": "preparing photos", "features": "frozen features"}[kind]
+    few, more = Told(), Told()
+    some = np.array(ask(examples[3:7], few))
+    every = ask(examples, more)
+    assert (few.tasks, more.tasks) == ({task: 4}, {task: len(examples) - 4})
+    np.testing.assert_array_equal(every[3:7], some)
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_a_photo_that_is_there_twice_is_computed_once(examples: tuple[Example, ...]) -> None:
+    told = Told()
+    found = cached_pixels([examples[0], examples[1], examples[0]], SPEC, told)
+    assert told.tasks == {"preparing photos": 2}
+    np.testing.assert_array_equal(found[0], found[2])
+    np.testing.assert_array_equal(found[1], preprocess(read_image(examples[1].path), SPEC))
 
 
 # ---- the key
 
 
-def test_names_of_photos_do_not_count(examples: tuple[Example, ...], folder: Path, tmp_path: Path) -> None:
+def test_names_and_order_of_photos_do_not_count(examples: tuple[Example, ...], folder: Path, tmp_path: Path) -> None:
     renamed = []
     for number, example in enumerate(examples):
         path = tmp_path / f"photo-{number}.png"
         shutil.copy(example.path, path)
         renamed.append(example._replace(path=path))
     cached_features(backbone(), examples, SPEC)
-    before = sorted(folder.iterdir())
-    cached_features(backbone(), renamed, SPEC)
-    assert sorted(folder.iterdir()) == before
-
-
-@pytest.mark.parametrize(
-    "choose",
-    [lambda photos: photos[1:], lambda photos: photos[::-1], lambda photos: (*photos[:-1], photos[0])],
-    ids=["fewer", "another order", "another photo"],
-)
-def test_other_photos_have_another_key(examples: tuple[Example, ...], choose: Any, folder: Path) -> None:
-    cached_pixels(examples, SPEC)
-    other: Sequence[Example] = choose(examples)
-    found = cached_pixels(other, SPEC)
-    assert len(files(folder, "pixels")) == 2
-    np.testing.assert_array_equal(found[0], preprocess(read_image(other[0].path), SPEC))
+    before = times_of(folder)
+    cached_features(backbone(), renamed[::-1], SPEC)
+    assert times_of(folder) == before
 
 
 @pytest.mark.parametrize(
@@ -173,7 +193,6 @@ def test_other_weights_and_another_backbone_have_other_features(examples: tuple[
     for network in (backbone(), backbone(bias=1.0), backbone(name="other")):
         cached_features(network, examples, SPEC)
     assert len(files(folder, "features")) == 3
-    assert len(files(folder, "pixels")) == 1
 
 
 def test_where_a_part_ends_counts_in_a_hash() -> None:
@@ -184,50 +203,40 @@ def test_where_a_part_ends_counts_in_a_hash() -> None:
 # ---- when it goes wrong
 
 
-def test_a_half_written_file_never_takes_the_name(
-    examples: tuple[Example, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_was_computed_before_an_interruption_is_kept(
+    examples: tuple[Example, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read_two(path: Path) -> Any:
-        if path == examples[2].path:
-            raise KeyboardInterrupt
-        return read_image(path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(cache, "read_image", read_two)
+    monkeypatch.setattr(cache, "_BATCH_ROWS", 2)
+    for compute in (cached_pixels, partial(cached_features, backbone())):
         with pytest.raises(KeyboardInterrupt):
-            cached_pixels(examples, SPEC)
-    assert list(folder.iterdir()) == []
-    assert len(cached_pixels(examples, SPEC)) == len(examples)
+            compute(examples, SPEC, Told(interrupt_at=6))
+        rest = Told()
+        found = compute(examples, SPEC, rest)
+        assert list(rest.tasks.values()) == [len(examples) - 4]
+        assert len(found) == len(examples)
+    np.testing.assert_array_equal(found[5], cached_features(backbone(), [examples[5]], SPEC)[0])
 
 
-def test_features_that_fail_half_way_leave_the_pixels_and_no_features(
-    examples: tuple[Example, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_large_arrays_are_added_in_small_batches(
+    examples: tuple[Example, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = backbone()
-
-    def fail(batch: Any) -> Any:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(network, "predict_on_batch", fail)
+    monkeypatch.setattr(cache, "_BATCH_BYTES", 1)
     with pytest.raises(KeyboardInterrupt):
-        cached_features(network, examples, SPEC)
-    assert [path.name for path in folder.iterdir()] == list(files(folder, "pixels"))
+        cached_pixels(examples, SPEC, Told(interrupt_at=4))
+    rest = Told()
+    cached_pixels(examples, SPEC, rest)
+    assert rest.tasks == {"preparing photos": len(examples) - 3}
 
 
 def test_a_photo_that_went_away_is_named(examples: tuple[Example, ...], folder: Path, tmp_path: Path) -> None:
     gone = examples[0]._replace(path=tmp_path / "gone.png")
     with pytest.raises(DataError, match=r"no such image: .*gone\.png"):
         cached_pixels([gone], SPEC)
-    assert list(folder.iterdir()) == []
+    assert list(folder.glob("*/*")) == []
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(
-    examples: tuple[Example, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*arguments: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(cache.os, "posix_fallocate", full)
-    with pytest.raises(WriteError, match="No space left on device"):
-        cached_pixels(examples, SPEC)
-    assert list(folder.iterdir()) == []
+def test_a_photo_that_is_another_one_by_now_is_named_and_not_kept(examples: tuple[Example, ...], folder: Path) -> None:
+    other = examples[0]._replace(path=examples[1].path)
+    with pytest.raises(DataError, match="is not the photo that it was a moment ago"):
+        cached_features(backbone(), [other], SPEC)
+    assert list(folder.glob("*/*")) == []
