@@ -9,7 +9,18 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edgecnn.cli import deploying, devices, exporting, live, measuring, pipelines, running, training, verifying
+from edgecnn.cli import (
+    deploying,
+    devices,
+    exporting,
+    live,
+    measuring,
+    pipelines,
+    previewing,
+    running,
+    training,
+    verifying,
+)
 from edgecnn.cli.console import say
 from edgecnn.core.errors import EdgecnnError, Interrupted
 
@@ -76,7 +87,7 @@ def _options(
     """From a folder of labelled photos to a live classifier on a small device, in one .tflite file."""
 
 
-for _family in (training, exporting, measuring, running, live, verifying, deploying, devices):
+for _family in (previewing, training, exporting, measuring, running, live, verifying, deploying, devices):
     _family.register(app)
 app.add_typer(pipelines.app, name="pipeline")
 
