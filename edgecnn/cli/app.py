@@ -16,6 +16,7 @@ from edgecnn.cli import (
     live,
     measuring,
     pipelines,
+    previewing,
     running,
     runs,
     summary,
@@ -88,7 +89,19 @@ def _options(
     """From a folder of labelled photos to a live classifier on a small device, in one .tflite file."""
 
 
-for _family in (training, runs, summary, exporting, measuring, running, live, verifying, deploying, devices):
+for _family in (
+    previewing,
+    training,
+    runs,
+    summary,
+    exporting,
+    measuring,
+    running,
+    live,
+    verifying,
+    deploying,
+    devices,
+):
     _family.register(app)
 app.add_typer(pipelines.app, name="pipeline")
 

@@ -43,8 +43,7 @@ class UnknownName(InputError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.name = name
         self.known = tuple(known)
-        close = difflib.get_close_matches(name.lower(), [k.lower() for k in self.known], n=1, cutoff=0.5)
-        nearest = next((k for k in self.known if close and k.lower() == close[0]), None)
+        nearest = _nearest(name.lower(), self.known)
         hint = f"did you mean {nearest!r}?" if nearest else f"known: {', '.join(self.known)}"
         super().__init__(f"unknown {kind} {name!r}: {hint}")
         self.nearest = nearest
@@ -106,3 +105,11 @@ class GateUndecided(EdgecnnError):
     """The images are too few to tell whether the gate holds."""
 
     exit_status = 4
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str | None:
+    """The one that `name` is the beginning of, else the most similar; None if there is neither."""
+    by_lower = {each.lower(): each for each in known}
+    begun = [lower for lower in by_lower if name and lower.startswith(name)]
+    nearest = begun or difflib.get_close_matches(name, by_lower, n=1, cutoff=0.5)
+    return by_lower[nearest[0]] if nearest else None

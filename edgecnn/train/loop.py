@@ -19,7 +19,7 @@ from edgecnn.train.convert import normalize
 from edgecnn.train.journal import Journal
 from edgecnn.train.keras import keras, tf
 from edgecnn.train.monitor import Monitor
-from edgecnn.train.rows import Rows
+from edgecnn.train.row_store import Rows
 
 _PREDICT_BATCH = 32
 _PLATEAU_EPOCHS, _PLATEAU_FACTOR, _LOWEST_RATE = 3, 0.5, 1e-6

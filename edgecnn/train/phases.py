@@ -30,7 +30,7 @@ from edgecnn.train.photos import (
     shuffled_photos,
     steps_per_epoch,
 )
-from edgecnn.train.rows import Rows
+from edgecnn.train.row_store import Rows
 
 _STEPS_AT_ONCE = 256
 """Steps of a head that TensorFlow does by itself; each takes less time than Python's part of a step would."""

@@ -21,7 +21,6 @@ from edgecnn.train.cache import cached_pixels
 from edgecnn.train.convert import normalize
 from edgecnn.train.keras import tf
 from edgecnn.train.row_store import Rows
-from edgecnn.train.rows import Rows
 
 _MEASURED_AT_ONCE = 256
 """Rows of features in a batch that is only measured."""

@@ -7,7 +7,8 @@ from edgecnn.core.errors import EdgecnnError, UnknownName
 
 
 @pytest.mark.parametrize(
-    ("name", "nearest"), [("mobilnet_v2", "mobilenet_v2"), ("Lite0", "lite0"), ("LITE1", "lite1"), ("zebra", None)]
+    ("name", "nearest"),
+    [("mobilnet_v2", "mobilenet_v2"), ("Lite0", "lite0"), ("LITE1", "lite1"), ("mob", "mobilenet_v2"), ("zebra", None)],
 )
 def test_an_unknown_name_offers_the_nearest_known_one(name: str, nearest: str | None) -> None:
     error = UnknownName("backbone", name, ["mobilenet_v2", "lite0", "lite1"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 import typer
 
 from edgecnn.cli import app
+from edgecnn.core.augment_settings import AugmentSettings
 from edgecnn.core.recipe import read_recipe
 from edgecnn.pipeline.recipes import recipe_files
 
@@ -88,3 +90,8 @@ def test_the_packages_of_the_architecture_are_those_that_exist() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     listed = set(re.findall(r"^  (\w+)/ ", text, re.MULTILINE))
     assert listed == {path.parent.name for path in (ROOT / "edgecnn").glob("*/__init__.py")}
+
+
+def test_the_table_of_changes_has_every_key_with_its_default() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\S+) \|", (ROOT / "docs" / "augmentation.md").read_text(), re.MULTILINE)
+    assert {key: json.loads(value) for key, value in rows} == AugmentSettings().model_dump()

@@ -1,0 +1,62 @@
+"""`edgecnn preview`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edgecnn.cli.console import ProgressBars, print_fields, print_json, say
+from edgecnn.cli.options import Augment, Json, settings_from
+from edgecnn.core.augment_settings import augment_words, parse_augment
+from edgecnn.core.settings import TrainSettings
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this family's command."""
+    app.command()(preview)
+
+
+def preview(
+    data: Annotated[Path, typer.Argument(help="The folder of labelled photos that edgecnn train would be given.")],
+    out: Annotated[Path, typer.Option(help="The picture to make, a PNG.")],
+    augment: Augment = None,
+    model: Annotated[str, typer.Option(help="The backbone to prepare for.")] = TrainSettings.default("model"),
+    height: Annotated[int | None, typer.Option(help="Input height; the backbone's own if not given.")] = None,
+    width: Annotated[int | None, typer.Option(help="Input width; the backbone's own if not given.")] = None,
+    resize: Annotated[
+        Literal["center_crop", "squash", "letterbox"], typer.Option(help="How photos are brought to that size.")
+    ] = TrainSettings.default("resize"),
+    crop_fraction: Annotated[
+        float, typer.Option(help="Share of the largest centred region that center_crop keeps.")
+    ] = TrainSettings.default("crop_fraction"),
+    seed: Annotated[
+        int, typer.Option(help="Another seed shows other photos, changed otherwise.", min=0)
+    ] = TrainSettings.default("seed"),
+    json: Json = False,
+) -> None:
+    """Draw some photos as training will see them: prepared, and changed at random."""
+    settings = settings_from(
+        TrainSettings,
+        augment=TrainSettings.default("augment") if augment is None else parse_augment(augment),
+        model=model,
+        height=height,
+        width=width,
+        resize=resize,
+        crop_fraction=crop_fraction,
+        seed=seed,
+    )
+    from edgecnn.train.zoo import backbone_spec
+
+    backbone_spec(model)  # A misspelt name should not have to wait for TensorFlow.
+    from edgecnn.train.preview import preview_augmentation
+
+    with ProgressBars() as progress:
+        shown = preview_augmentation(data, settings, out, progress=progress)
+    if json:
+        photos = [str(example.path) for example in shown]
+        print_json({"path": str(out), "augment": settings.augment.model_dump(), "photos": photos})
+        return
+    print_fields([(key, value) for key, _, value in (word.partition("=") for word in augment_words(settings.augment))])
+    say(f"{out} shows {len(shown)} photos and what training would make of them")
