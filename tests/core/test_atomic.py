@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.core.atomic import atomic_path, write_bytes, write_text
+from edgecnn.core.atomic import atomic_folder, atomic_path, write_bytes, write_text
 from edgecnn.core.errors import WriteError
 
 
@@ -106,3 +106,47 @@ def test_a_full_disk_leaves_the_old_content(small_disk: Path) -> None:
         write_bytes(target, bytes(100_000))
     assert target.read_bytes() == b"old"
     assert list(small_disk.iterdir()) == [target]
+
+
+def folder_of(path: Path, content: str) -> Path:
+    path.mkdir(parents=True)
+    (path / "file").write_text(content)
+    return path
+
+
+@pytest.mark.parametrize("former", [None, "empty", "full"])
+def test_a_folder_takes_its_name_and_the_place_of_what_was_there(former: str | None, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "photos"
+    if former == "empty":
+        target.mkdir(parents=True)
+    elif former == "full":
+        folder_of(target, "old")
+        (target / "other").write_text("old")
+    with atomic_folder(target) as folder:
+        (folder / "file").write_text("new")
+    assert [(path.name, path.read_text()) for path in target.iterdir()] == [("file", "new")]
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("half way"), KeyboardInterrupt()])
+def test_an_exception_leaves_the_old_folder_and_no_other(error: BaseException, tmp_path: Path) -> None:
+    target = folder_of(tmp_path / "photos", "old")
+    with pytest.raises(type(error)), atomic_folder(target) as folder:
+        (folder / "file").write_text("new")
+        raise error
+    assert (target / "file").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = pytest.raises(WriteError, match=r"could not write .*photos: .*; nothing was changed")
+    with refused, atomic_folder(tmp_path / "file" / "photos"):
+        pass
+
+
+def test_a_folder_is_for_those_for_whom_new_folders_are(tmp_path: Path) -> None:
+    with atomic_folder(tmp_path / "photos"):
+        pass
+    (tmp_path / "plain").mkdir()
+    assert (tmp_path / "photos").stat().st_mode == (tmp_path / "plain").stat().st_mode
