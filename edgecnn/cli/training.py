@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,18 @@ from edgecnn.cli.options import Augment, Json, Seed, settings_from
 from edgecnn.core.augment_settings import parse_augment
 from edgecnn.core.settings import QatSettings, TrainSettings
 
+if TYPE_CHECKING:
+    from edgecnn.core.run_folder import RunRecord
+
+_FIGURES = {
+    "accuracy": "top-1",
+    "macro_precision": "precision",
+    "macro_recall": "recall",
+    "macro_f1": "F1",
+    "auc_roc": "AUC",
+    "ece": "ECE",
+}
+"""What is printed of a run's metrics; precision, recall and F1 are means over the classes."""
 _DATA = "A folder of class folders with photos, or one that has train/, validation/ and test/ of them."
 
 
@@ -172,10 +184,22 @@ def train(
     if json:
         print_json(record.model_dump(mode="json"))
         return
-    accuracies = [(name.removesuffix("_accuracy"), f"{value:.4f}") for name, value in record.metrics.items()]
-    rows = [(split, str(record.dataset.counts[split]), accuracy) for split, accuracy in accuracies]
-    print_table(f"{record.backbone}, {len(record.labels)} classes", ("split", "photos", "top-1"), rows)
+    _print_metrics(record)
     say(f"{out} is ready: edgecnn export {out} --int8")
+
+
+def _print_metrics(record: RunRecord) -> None:
+    rows = [
+        (split, str(count), *(_figure(record.metrics.get(f"{split}_{name}")) for name in _FIGURES))
+        for split, count in record.dataset.counts.items()
+        if f"{split}_accuracy" in record.metrics
+    ]
+    title = f"{record.backbone}, {len(record.labels)} classes"
+    print_table(title, ("split", "photos", *_FIGURES.values()), rows)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def qat(

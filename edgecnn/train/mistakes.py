@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgecnn.core.labels import LabelMap
 from edgecnn.train.figure import new_figure, save_figure, shortened
+from edgecnn.train.row_store import Rows
 
 _SHOWN = 24
 _COLUMNS = 6
@@ -38,7 +39,7 @@ def most_confident_mistakes(
 
 
 def plot_mistakes(
-    pixels: NDArray[np.uint8],
+    pixels: NDArray[np.uint8] | Rows,
     probabilities: NDArray[np.float32],
     truth: NDArray[np.int64],
     labels: LabelMap,

@@ -32,7 +32,7 @@ from edgecnn.train.loop import make_repeatable
 from edgecnn.train.model import attach_head, freed_layers, freeze, head_dropout, preprocess_spec
 from edgecnn.train.monitor import parse_monitor
 from edgecnn.train.phases import Training, fine_tune, fit_from_scratch, fit_head
-from edgecnn.train.plots import plot_confusion, plot_history
+from edgecnn.train.pictures import draw
 from edgecnn.train.results import Measured, measure, run_metrics
 from edgecnn.train.weights import save_weights, starting_weights
 from edgecnn.train.zoo import backbone_spec
@@ -291,21 +291,11 @@ def _finish(
     if training.execution.is_chief:
         save_weights(model, folder.float_weights)
         write_run(folder, record)
-        _draw(measured, training)
+        draw(measured[-1], training)
         _remove_outdated(folder, outdated_logs)
     if status == "complete":
         journal.remove()
     return record
-
-
-def _draw(measured: tuple[Measured, ...], training: Training) -> None:
-    """Learning curves, and the confusions of the test photos, or of the validation photos where there are none."""
-    folder = training.folder.path
-    plot_history(training.journal.history, folder / "learning_curves.png")
-    last = measured[-1]
-    plot_confusion(
-        last.truth, last.probabilities.argmax(axis=1), training.dataset.labels, folder / "confusion_matrix.png"
-    )
 
 
 def _remove_outdated(folder: RunFolder, logs: frozenset[Path]) -> None:

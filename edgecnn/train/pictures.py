@@ -1,0 +1,52 @@
+"""The pictures that a run leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from edgecnn.core.dataset import TRAIN
+from edgecnn.core.run_folder import EpochRecord
+from edgecnn.train.augment_sheet import photos_to_show, write_augment_sheet
+from edgecnn.train.cache import cached_pixels
+from edgecnn.train.mistakes import plot_mistakes
+from edgecnn.train.phases import Training
+from edgecnn.train.photos import classes_of
+from edgecnn.train.plots import plot_confusion, plot_history
+from edgecnn.train.results import Measured
+
+
+def draw(measured: Measured, training: Training) -> None:
+    """Learning curves, confusions and most confident mistakes of a split, and how photos were varied, if they were."""
+    folder = training.folder.path
+    plot_history(training.journal.history, folder / "learning_curves.png", cost=_cost(training))
+    plot_confusion(
+        measured.truth, measured.probabilities.argmax(axis=1), training.dataset.labels, folder / "confusion_matrix.png"
+    )
+    _draw_mistakes(measured, training, folder / "mistakes.png")
+    if any(epoch.phase != "head" for epoch in training.journal.history):
+        _draw_variants(training, folder / "augmentation.png")
+
+
+def _cost(training: Training) -> Callable[[EpochRecord], float]:
+    """What the best epoch has the least of: the monitored figure, or its opposite."""
+    sign = 1 if training.monitor.mode == "min" else -1
+    return lambda epoch: sign * epoch.monitored
+
+
+def _draw_mistakes(measured: Measured, training: Training, path: Path) -> None:
+    examples = training.dataset.splits[measured.split]
+    pixels = cached_pixels(examples, training.spec, training.progress)
+    names = [example.path.name for example in examples]
+    plot_mistakes(pixels, measured.probabilities, measured.truth, training.dataset.labels, names, path)
+
+
+def _draw_variants(training: Training, path: Path) -> None:
+    examples = training.dataset.splits[TRAIN]
+    shown = photos_to_show(classes_of(examples), training.settings.seed)
+    chosen = [examples[index] for index in shown]
+    pixels = np.asarray(cached_pixels(chosen, training.spec, training.progress))
+    names = [training.dataset.labels[example.label] for example in chosen]
+    write_augment_sheet(pixels, training.settings.augment, training.settings.seed, path, names=names)
