@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def summary(
     model: Annotated[str, typer.Argument(help="A backbone that `edgecnn models` lists, or a run folder.")],
-    alpha: Annotated[float | None, typer.Option(help="Width of mobilenet_v2.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Width of a network that comes in several.")] = None,
     height: Annotated[int | None, typer.Option(help="Input height; the backbone's own if not given.", min=1)] = None,
     width: Annotated[int | None, typer.Option(help="Input width; the backbone's own if not given.", min=1)] = None,
     classes: Annotated[

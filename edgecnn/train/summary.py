@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from pathlib import Path
 
-from edgecnn.core.errors import EdgecnnError, InputError
+from edgecnn.core.errors import EdgecnnError
 from edgecnn.core.run_folder import read_run
 from edgecnn.train.backbones import build_backbone, build_imagenet_classifier
 from edgecnn.train.keras import keras
@@ -21,14 +21,12 @@ def summarize_backbone(
     """A network of the zoo as it was published, or under the head that training gives it for so many `classes`.
 
     The input is the published size unless given; of one side alone, it is square. Raises `InputError` for a size that
-    the network cannot take, and where it has no published head and no `classes` are given.
+    the network cannot take.
     """
     height, width = height or width or spec.height, width or height or spec.width
     if classes is not None:
         backbone = build_backbone(spec, height=height, width=width, weights=None)
         return summarize(attach_head(backbone, classes, dropout=0.0))
-    if not spec.has_imagenet_head:
-        raise InputError(f"{spec.name} was published without a head for ImageNet; add --classes N")
     return summarize(build_imagenet_classifier(spec, height=height, width=width, weights=None))
 
 
