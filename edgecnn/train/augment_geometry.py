@@ -13,7 +13,8 @@ from edgecnn.train.chance import drawn, either_way
 from edgecnn.train.keras import tf
 
 _INSIDE = 1e-6
-"""So far from the photo's edge, as a share of its side, does a crop keep: rounding must not carry it across."""
+"""A crop keeps so far from the photo's edge, as a share of its side. `crop_and_resize` blackens what rounding carries
+beyond: the last row of one in twelve windows that end at the edge exactly."""
 
 
 class _Draws(NamedTuple):

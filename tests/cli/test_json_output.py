@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edgecnn.core.augment_settings import AugmentSettings
 from edgecnn.core.card import ModelCard
 from edgecnn.core.dataset import Example
 from edgecnn.core.precision import Precision
@@ -122,7 +123,10 @@ def test_models_prints_a_line_for_each_backbone() -> None:
 
 def test_train_qat_and_export_print_what_they_made(few_digits: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    record = RunRecord.model_validate(json_of("train", few_digits, "--out", run, "--height", 32, "--epochs", 1))
+    record = RunRecord.model_validate(
+        json_of("train", few_digits, "--out", run, "--height", 32, "--epochs", 1, "--augment", "crop=0.1")
+    )
+    assert record.settings.augment == AugmentSettings(crop=0.1)
     assert (record.name, record.labels, record.status) == ("run", ("0", "1", "2"), "complete")
 
     with_qat = RunRecord.model_validate(json_of("qat", run, "--epochs", 0, "--calibration-images", 4))
