@@ -52,8 +52,7 @@ def cached_features(
 ) -> Rows:
     """`[n, features]` float32 of a frozen backbone, memory-mapped; see `frozen_features`.
 
-    To ask for all photos at once and divide the rows is faster than to ask split by split: an engine takes seconds to
-    be made.
+    To ask for all photos at once and divide the rows is faster than to ask split by split.
     """
     weights = hash_of(array.tobytes() for array in backbone.get_weights())
     normalization = spec.model_dump_json(include={"mean", "std"})
@@ -62,7 +61,7 @@ def cached_features(
     store = RowStore(cache_folder() / name, np.dtype(np.float32), (backbone.output_shape[-1],))
     missing = _missing(store, examples)
     if missing:
-        _add(store, missing, frozen_features(backbone, missing, spec, progress))
+        _add(store, missing, frozen_features(backbone, missing, spec, store.folder / "backbone.tflite", progress))
     else:
         progress("frozen features (cached)", len(examples), len(examples))
     return map_rows(store, [example.sha256 for example in examples])

@@ -15,10 +15,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.core.atomic import write_bytes
 from edgecnn.core.dataset import Example
 from edgecnn.core.golden import synthetic_frame
 from edgecnn.core.parallel import map_in_threads
-from edgecnn.core.preprocess import Image, PreprocessSpec
+from edgecnn.core.preprocess import Image, PreprocessSpec, preprocess
 from edgecnn.core.processors import usable_processors
 from edgecnn.core.progress import Progress, silent, told
 from edgecnn.runtime.interpreter import find_runtime, open_interpreter
@@ -39,49 +40,43 @@ Features = NDArray[np.float32]
 
 def engine_name() -> str:
     """What computes features here. Another engine or version of it gives other last bits."""
+    converter = f"tensorflow {tf.__version__}"
     if _has_gpu():
-        return f"tensorflow {tf.__version__} on a GPU"
+        return f"{converter} on a GPU"
     runtime = find_runtime()
-    return f"{runtime.package} {runtime.version}"
+    return f"{runtime.package} {runtime.version}, converted by {converter}"
 
 
 def frozen_features(
-    backbone: keras.Model, examples: Sequence[Example], spec: PreprocessSpec, progress: Progress = silent
+    backbone: keras.Model,
+    examples: Sequence[Example],
+    spec: PreprocessSpec,
+    flatbuffer: Path,
+    progress: Progress = silent,
 ) -> Iterator[Features]:
     """`[features]` float32 of every example, in order.
 
-    Where LiteRT differs from Keras by more than `TOLERANCE` on synthetic pictures, Keras computes them after all, which
-    `progress` is told in its detail. Raises `DataError` for a photo that is gone or not the one that was found.
+    `flatbuffer` is where LiteRT finds the backbone, or it is put there, once it agrees with Keras to `TOLERANCE` on
+    synthetic pictures. Where it does not, Keras computes all features, which `progress` is told in its detail. Raises
+    `DataError` for a photo that is gone or not the one that was found.
     """
-    task, total = "frozen features", len(examples)
-    if _has_gpu():
-        yield from told(features_by_keras(backbone, examples, spec), progress, task, total)
-        return
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "backbone.tflite"
-        file.write_bytes(convert(backbone, "float32", spec))
-        difference = _difference(backbone, LiteRtBackbone(file, spec))
-        # Written so that NaN counts as a difference.
-        if difference <= TOLERANCE:
-            yield from told(features_by_litert(file, examples, spec), progress, task, total)
-        else:
-            reason = f"by Keras: LiteRT differs by {difference:.2g}"
-            yield from told(features_by_keras(backbone, examples, spec), progress, task, total, reason)
+    why_keras = _why_keras(backbone, spec, flatbuffer)
+    rows = features_by_keras(backbone, examples, spec) if why_keras else features_by_litert(flatbuffer, examples, spec)
+    return told(rows, progress, "frozen features", len(examples), why_keras)
 
 
 class LiteRtBackbone:
     """Owns an interpreter and its buffers; for one thread at a time."""
 
     def __init__(self, path: Path, spec: PreprocessSpec) -> None:
-        self.spec = spec
         self._interpreter = open_interpreter(path, threads=1)
         # What the network sees for each byte, as Keras is given it.
-        self._table = normalize(np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1), spec)
+        self._table = normalize(np.repeat(np.arange(256, dtype=np.uint8)[:, None], len(spec.mean), axis=1), spec)
         self._input = self._interpreter.tensor(self._interpreter.get_input_details()[0]["index"])
         self._output_index = self._interpreter.get_output_details()[0]["index"]
 
     def __call__(self, pixels: Image) -> Features:
-        """Of prepared pixels, uint8 `[height, width, 3]`."""
+        """Of prepared pixels, uint8 `[height, width, channels]`."""
         fill_input(pixels, self._table, self._input()[0])
         self._interpreter.invoke()
         features: Features = self._interpreter.get_tensor(self._output_index)[0]
@@ -120,10 +115,28 @@ def _has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def _difference(backbone: keras.Model, engine: LiteRtBackbone) -> float:
-    """The largest difference between two engines' features, as a share of the largest feature."""
-    spec = engine.spec
-    pictures = [synthetic_frame(seed, spec.height, spec.width) for seed in range(_COMPARED_IMAGES)]
+def _why_keras(backbone: keras.Model, spec: PreprocessSpec, flatbuffer: Path) -> str:
+    """In words, what speaks against LiteRT; where nothing does, the backbone is in `flatbuffer`."""
+    if _has_gpu():
+        return "by Keras on a GPU"
+    if not flatbuffer.exists():
+        content = convert(backbone, "float32", spec)
+        difference = _difference(backbone, content, spec)
+        # Written so that NaN counts as a difference.
+        if not difference <= TOLERANCE:
+            return f"by Keras: LiteRT differs by {difference:.2g}"
+        write_bytes(flatbuffer, content)
+    return ""
+
+
+def _difference(backbone: keras.Model, content: bytes, spec: PreprocessSpec) -> float:
+    """The largest difference between Keras's features and a flatbuffer's, as a share of the largest feature."""
+    frames = (synthetic_frame(seed, spec.height, spec.width) for seed in range(_COMPARED_IMAGES))
+    pictures = [preprocess(frame, spec) for frame in frames]
     expected = backbone(normalize(np.stack(pictures), spec), training=False).numpy()
-    actual = np.stack([engine(picture) for picture in pictures])
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "backbone.tflite"
+        file.write_bytes(content)
+        engine = LiteRtBackbone(file, spec)
+        actual = np.stack([engine(picture) for picture in pictures])
     return float(np.abs(actual - expected).max() / (np.abs(expected).max() or 1.0))

@@ -12,7 +12,7 @@ from edgecnn.core.processors import usable_processors
 
 
 def prepared_photo(example: Example, spec: PreprocessSpec) -> Image:
-    """uint8 `[height, width, 3]`. Raises `DataError` for a photo that is gone or not the one that was found."""
+    """uint8 `[height, width, channels]`. Raises `DataError` for a photo that is gone or not the one that was found."""
     return preprocess(read_example(example), spec)
 
 

@@ -135,3 +135,21 @@ def test_the_first_line_of_every_program_is_a_label(exported: dict[Precision, Pa
     assert int(samples["tutorial"][0]["line"]) == json.loads(samples["classify"][0]["line"])["index"]
     # Bytes, whatever unit the system counts in: no Python with OpenCV is smaller or larger.
     assert all(10e6 < start["peak_rss_bytes"] < 1e9 for starts in samples.values() for start in starts)
+
+
+def test_training_and_its_peer_see_the_same_photos(few_digits: Path, tmp_path: Path) -> None:
+    few = ("--per-class", 2, "--epochs", 1, "--rounds", 1)
+    record = record_of("training.py", tmp_path / "training.json", "--data", few_digits, *few)
+    assert record["protocol"]["photos"] == {"test": 6, "train": 6, "validation": 6}
+    assert {name: len(runs) for name, runs in record["samples"].items()} == {
+        "keras": 1,
+        "edgecnn": 1,
+        "edgecnn again": 1,
+    }
+    (history,), programs = record["peer_histories"], record["programs"]
+    assert programs["keras"]["validation_accuracy"] == history["val_accuracy"][-1]
+    assert programs["edgecnn"]["validation_accuracy"] == programs["edgecnn again"]["validation_accuracy"]
+    seconds = {name: told["seconds_p50"] for name, told in programs.items()}
+    ratios = [seconds["keras"] / seconds[name] for name in ("edgecnn", "edgecnn again")]
+    assert [goal["value"] for goal in record["goals"][:2]] == pytest.approx(ratios)
+    assert all(100e6 < run["peak_rss_bytes"] < 10e9 for runs in record["samples"].values() for run in runs)

@@ -239,4 +239,4 @@ def test_a_photo_that_is_another_one_by_now_is_named_and_not_kept(examples: tupl
     other = examples[0]._replace(path=examples[1].path)
     with pytest.raises(DataError, match="is not the photo that it was a moment ago"):
         cached_features(backbone(), [other], SPEC)
-    assert list(folder.glob("*/*")) == []
+    assert list(folder.glob("*/rows")) == []

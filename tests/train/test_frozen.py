@@ -68,23 +68,31 @@ def test_the_number_of_processors_does_not_change_a_bit(flatbuffer: Path, exampl
     np.testing.assert_array_equal(on_one, on_all)
 
 
-def test_litert_is_the_engine_where_it_computes_the_same(examples: tuple[Example, ...]) -> None:
+def test_litert_is_the_engine_where_it_computes_the_same(examples: tuple[Example, ...], tmp_path: Path) -> None:
     image = keras.Input((64, 48, 3))
     conv = keras.layers.Conv2D(5, 3, kernel_initializer="glorot_uniform")(image)
     network = keras.Model(image, keras.layers.GlobalAveragePooling2D()(conv), name="small")
     details = Details()
-    actual = np.stack(list(frozen_features(network, examples, SPEC, details)))
+    flatbuffer = tmp_path / "store" / "backbone.tflite"
+    actual = np.stack(list(frozen_features(network, examples, SPEC, flatbuffer, details)))
     assert details.told == {""}
     np.testing.assert_allclose(actual, np.stack(list(features_by_keras(network, examples, SPEC))), atol=1e-4)
+    converted = flatbuffer.stat()
+    again = np.stack(list(frozen_features(network, examples, SPEC, flatbuffer)))
+    np.testing.assert_array_equal(again, actual)
+    assert flatbuffer.stat() == converted
 
 
-def test_where_litert_computes_something_else_keras_does_it_and_says_so(examples: tuple[Example, ...]) -> None:
+def test_where_litert_computes_something_else_keras_does_it_and_says_so(
+    examples: tuple[Example, ...], tmp_path: Path
+) -> None:
     image = keras.Input((64, 48, 3))
     mean = keras.layers.GlobalAveragePooling2D()(keras.layers.DepthwiseConv2D(5, depthwise_initializer="ones")(image))
     # The last bit of a sum decides.
     network = keras.Model(image, keras.layers.Lambda(lambda value: tf.sin(value * 1e9))(mean), name="chaotic")
     details = Details()
-    actual = np.stack(list(frozen_features(network, examples, SPEC, details)))
+    actual = np.stack(list(frozen_features(network, examples, SPEC, tmp_path / "backbone.tflite", details)))
+    assert list(tmp_path.iterdir()) == []
     np.testing.assert_array_equal(actual, np.stack(list(features_by_keras(network, examples, SPEC))))
     (told,) = details.told
     assert told.startswith("by Keras: LiteRT differs by ")
@@ -111,4 +119,5 @@ def test_a_photo_that_changed_since_it_was_found_is_named(flatbuffer: Path, exam
 def test_the_engine_is_named_with_its_version() -> None:
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("this machine has a GPU, and TensorFlow is the engine")
-    assert engine_name() == f"{find_runtime().package} {find_runtime().version}"
+    runtime = find_runtime()
+    assert engine_name() == f"{runtime.package} {runtime.version}, converted by tensorflow {tf.__version__}"
