@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edgecnn.cli import deploying, devices, exporting, live, measuring, pipelines, running, training, verifying
+from edgecnn.cli import data, deploying, devices, exporting, live, measuring, pipelines, running, training, verifying
 from edgecnn.cli.console import say
 from edgecnn.core.errors import EdgecnnError, Interrupted
 
@@ -78,6 +78,7 @@ def _options(
 
 for _family in (training, exporting, measuring, running, live, verifying, deploying, devices):
     _family.register(app)
+app.add_typer(data.app, name="data")
 app.add_typer(pipelines.app, name="pipeline")
 
 
