@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgecnn.cli import (
+    data,
     deploying,
     devices,
     exporting,
@@ -103,6 +104,7 @@ for _family in (
     devices,
 ):
     _family.register(app)
+app.add_typer(data.app, name="data")
 app.add_typer(pipelines.app, name="pipeline")
 
 

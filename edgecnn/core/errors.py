@@ -14,7 +14,7 @@
       DeviceError               a device could not be reached, or something failed on it; what ran there still runs
       WorkerLost                another of the machines that train together is gone
       Interrupted               exit status 130: Ctrl-C, with what is left said in the message
-      GateFailed                exit status 3: the accuracy gate says no
+      GateFailed                exit status 3: a gate on accuracy, speed or data says no
       GateUndecided             exit status 4: too little data for the gate to say anything
 
 A message is one line: what was expected, what came, what to do next.
@@ -96,7 +96,7 @@ class Interrupted(EdgecnnError):
 
 
 class GateFailed(EdgecnnError):
-    """The model is worse than the gate allows."""
+    """A model or a folder of photos is worse than the gate allows."""
 
     exit_status = 3
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from edgecnn.core.base_settings import Settings
 from edgecnn.core.card import first_problem
 from edgecnn.core.errors import InputError, UnknownName
+from edgecnn.core.import_source import is_import_source
 from edgecnn.core.settings import (
     BenchmarkSettings,
     EvaluateSettings,
@@ -22,10 +23,21 @@ from edgecnn.core.settings import (
 
 
 class DataSettings(Settings):
-    """Where a recipe's photos are. `prepare` writes them first: `digits` are scikit-learn's, which need no download."""
+    """Where a recipe's photos are. They are written there first where `prepare` or `source` says from what."""
 
     path: Path | None = None
     prepare: Literal["digits"] | None = None
+    """`digits` are scikit-learn's, which need no download."""
+    source: str | None = None
+    """What `edgecnn data import` takes: an `.npz`, a `.csv`, or `tfds:NAME`."""
+
+    @model_validator(mode="after")
+    def _one_origin_and_a_place(self) -> Self:
+        if self.prepare and self.source:
+            raise ValueError("the photos come from prepare or from source, not from both")
+        if self.source and self.path is None:
+            raise ValueError("source needs a path, the folder that the photos are written to")
+        return self
 
 
 class Recipe(Settings):
@@ -44,9 +56,23 @@ class Recipe(Settings):
     """`run` over a video made of test images."""
 
     def replaced(self, *, data: Path | None, run: Path | None) -> Recipe:
-        """The recipe over other photos, or into another run folder; photos that are given need no preparing."""
+        """The recipe over other photos, or into another run folder.
+
+        A folder that is given needs no preparing; what photos are imported from goes to the recipe's own folder.
+        Raises `InputError` where the recipe names none.
+        """
         recipe = self.model_copy(update={"run": run}) if run else self
-        return recipe.model_copy(update={"data": DataSettings(path=data)}) if data else recipe
+        return recipe.model_copy(update={"data": self._other_data(data)}) if data else recipe
+
+    def _other_data(self, data: Path) -> DataSettings:
+        if not is_import_source(str(data)):
+            return DataSettings(path=data)
+        if self.data.path is None:
+            raise InputError(
+                f"recipe {self.name!r} names no folder to import {data} to: make one with "
+                f"edgecnn data import {data} --out FOLDER, and give that"
+            )
+        return DataSettings(path=self.data.path, source=str(data))
 
 
 def read_recipe(path: Path) -> Recipe:

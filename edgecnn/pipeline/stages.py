@@ -15,6 +15,7 @@ from edgecnn.core.model_file import sha256_of
 from edgecnn.core.progress import Progress
 from edgecnn.core.recipe import Recipe
 from edgecnn.core.run_folder import RunFolder
+from edgecnn.data.note import NOTE_FILE
 
 
 class Stage(NamedTuple):
@@ -33,6 +34,8 @@ def stages_of(recipe: Recipe, progress: Progress) -> Iterator[Stage]:
     data = _data_folder(recipe)
     if recipe.data.prepare:
         yield _prepare_stage(data)
+    if recipe.data.source:
+        yield _import_stage(recipe.data.source, data, progress)
     yield _train_stage(recipe, data, folder, progress)
     if recipe.qat:
         yield _qat_stage(recipe, folder, progress)
@@ -61,9 +64,14 @@ def hash_of(parts: Iterable[str | Path]) -> str:
 
 
 def _data_folder(recipe: Recipe) -> Path:
-    if recipe.data.path is None:
+    data = recipe.data.path
+    if data is None:
         raise InputError(f"recipe {recipe.name!r} names no photos: give them with --data FOLDER")
-    return recipe.data.path
+    if not data.exists() and not (recipe.data.prepare or recipe.data.source):
+        raise InputError(
+            f"recipe {recipe.name!r} has no photos in {data} yet: give --data with a folder, or with a file to import"
+        )
+    return data
 
 
 def _prepare_stage(data: Path) -> Stage:
@@ -75,6 +83,16 @@ def _prepare_stage(data: Path) -> Stage:
         write_text(data / ".complete", "digits\n")
 
     return Stage("prepare", lambda: hash_of(["digits", str(data)]), (data / ".complete",), do)
+
+
+def _import_stage(source: str, data: Path, progress: Progress) -> Stage:
+    def do() -> None:
+        from edgecnn.data.importing import import_dataset, open_source
+
+        import_dataset(open_source(source), data, replace=True, progress=progress)
+
+    place = str(data.resolve())
+    return Stage("import", lambda: hash_of([source, Path(source), place]), (data / NOTE_FILE,), do)
 
 
 def _train_stage(recipe: Recipe, data: Path, folder: RunFolder, progress: Progress) -> Stage:

@@ -66,6 +66,11 @@ def test_a_recipe_says_what_it_says(tmp_path: Path) -> None:
         ("[benchmark]\nzzz = 1\n", "unknown key in recipe.toml [benchmark] 'zzz': known: quick, threads"),
         ("[train]\nepochs = 0\n", "train.epochs: Input should be greater than or equal to 1, got 0"),
         ('[export]\nprecisions = ["int9"]\n', "export.precisions.0: Input should be 'float32', 'float16'"),
+        ('[data]\nsource = "x.npz"\n', "data: Value error, source needs a path, the folder that the photos are"),
+        (
+            '[data]\npath = "x"\nsource = "x.npz"\nprepare = "digits"\n',
+            "data: Value error, the photos come from prepare or from source, not from both",
+        ),
         ("train = 3\n", "train: Input should be a valid dictionary"),
         ("live = false\n", "live: Input should be a valid dictionary"),
     ],
@@ -105,3 +110,11 @@ def test_photos_that_are_given_need_no_preparing() -> None:
     assert recipe.replaced(data=None, run=None) == recipe
     assert recipe.replaced(data=Path("mine"), run=None).data == DataSettings(path=Path("mine"))
     assert recipe.replaced(data=None, run=Path("other")) == recipe.model_copy(update={"run": Path("other")})
+
+
+@pytest.mark.parametrize("source", ["mnist.npz", "folder/LABELS.CSV", "tfds:beans/default:0.1.0"])
+def test_what_photos_are_imported_from_goes_to_the_folder_of_the_recipe(source: str) -> None:
+    recipe = Recipe(name="r", run=Path("run"), data=DataSettings(path=Path("photos"), prepare="digits"))
+    assert recipe.replaced(data=Path(source), run=None).data == DataSettings(path=Path("photos"), source=source)
+    with pytest.raises(InputError, match=r"recipe 'r' names no folder to import .*: make one with edgecnn data import"):
+        Recipe(name="r", run=Path("run")).replaced(data=Path(source), run=None)

@@ -1,0 +1,1 @@
+"""Folders of photos before training: what is wrong with them, and how data sets in other forms become one."""

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecnn.core.dataset import scan_dataset
+from edgecnn.core.errors import DataError, InputError
+from edgecnn.core.labels import LabelMap
+from edgecnn.data.importing import import_dataset, open_source, parse_label_names
+from edgecnn.data.note import NOTE_FILE, read_note
+from edgecnn.data.source import Photo, Source
+
+
+@pytest.fixture
+def npz(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.npz"
+    pictures = np.random.default_rng(0).integers(0, 256, (8, 8, 8), np.uint8)
+    labels = np.arange(8) % 2
+    np.savez(path, x_train=pictures, y_train=labels, x_test=pictures[:2], y_test=labels[:2])
+    return path
+
+
+def breaking(source: Source, error: BaseException) -> Source:
+    """The same, but it breaks off after a photo."""
+
+    def photos() -> Iterator[Photo]:
+        yield next(source.photos())
+        raise error
+
+    return replace(source, photos=photos)
+
+
+def test_a_folder_says_where_it_is_from(npz: Path, tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    note = import_dataset(open_source(str(npz)), tmp_path / "new" / "out", licence="mine alone")
+    assert read_note(tmp_path / "new" / "out") == note
+    assert note.source_sha256 == hashlib.sha256(npz.read_bytes()).hexdigest()
+    assert (note.licence, note.citation) == ("mine alone", None)
+    assert before <= note.created <= datetime.now(UTC)
+    assert scan_dataset(tmp_path / "new" / "out", strict=True).class_counts("train") == note.counts["train"]
+
+
+def test_the_same_source_gives_the_same_photos(npz: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        import_dataset(open_source(str(npz)), tmp_path / name)
+    files = [sorted(path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*")) for name in ("a", "b")]
+    assert files[0] == files[1]
+    assert scan_dataset(tmp_path / "a").fingerprint == scan_dataset(tmp_path / "b").fingerprint
+
+
+@pytest.mark.parametrize("error", [InputError("a bad photo"), KeyboardInterrupt()])
+def test_an_import_that_breaks_off_leaves_nothing(error: BaseException, npz: Path, tmp_path: Path) -> None:
+    with pytest.raises(type(error)):
+        import_dataset(breaking(open_source(str(npz)), error), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [npz]
+
+
+@pytest.mark.parametrize("error", [InputError("a bad photo"), KeyboardInterrupt()])
+def test_an_import_anew_that_breaks_off_leaves_the_former(error: BaseException, npz: Path, tmp_path: Path) -> None:
+    note = import_dataset(open_source(str(npz)), tmp_path / "out")
+    with pytest.raises(type(error)):
+        import_dataset(breaking(open_source(str(npz)), error), tmp_path / "out", replace=True)
+    assert read_note(tmp_path / "out") == note
+    assert scan_dataset(tmp_path / "out").counts == {"train": 8, "test": 2}
+    assert sorted(tmp_path.iterdir()) == [npz, tmp_path / "out"]
+
+
+def test_an_empty_folder_is_taken_and_one_that_holds_something_is_not(npz: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    import_dataset(open_source(str(npz)), tmp_path / "out")
+    with pytest.raises(InputError, match="out holds something already; --force replaces it"):
+        import_dataset(open_source(str(npz)), tmp_path / "out")
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_what_was_not_imported_is_never_replaced(replace: bool, npz: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "out" / "cat" / "mine.jpg"
+    photo.parent.mkdir(parents=True)
+    photo.write_text("mine")
+    (tmp_path / "out" / NOTE_FILE).write_text(json.dumps({"name": "another program's"}))
+    with pytest.raises(InputError, match="holds something already; choose a folder that is not there yet"):
+        import_dataset(open_source(str(npz)), tmp_path / "out", replace=replace)
+    assert photo.read_text() == "mine"
+    with pytest.raises(InputError, match="is a file; expected a folder"):
+        import_dataset(open_source(str(npz)), photo, replace=replace)
+
+
+def test_an_import_anew_leaves_none_of_the_former_photos(npz: Path, tmp_path: Path) -> None:
+    import_dataset(open_source(str(npz), labels=LabelMap(("cat", "owl"))), tmp_path / "out")
+    import_dataset(open_source(str(npz)), tmp_path / "out", replace=True)
+    assert scan_dataset(tmp_path / "out").labels.names == ("0", "1")
+
+
+def test_a_source_without_photos_is_refused(npz: Path, tmp_path: Path) -> None:
+    empty = replace(open_source(str(npz)), photos=lambda: iter(()))
+    with pytest.raises(DataError, match=r"mine\.npz has no photos to import"):
+        import_dataset(empty, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_progress_is_told_of_every_photo(npz: Path, tmp_path: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+
+    def progress(task: str, done: int, total: int, detail: str = "") -> None:
+        calls.append((task, done, total))
+
+    import_dataset(open_source(str(npz)), tmp_path / "out", progress=progress)
+    assert calls == [("importing", done, 10) for done in range(1, 11)]
+
+
+@pytest.mark.parametrize("text", ["mnist", "photos.zip", "photos"])
+def test_what_nothing_can_be_imported_from_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=rf"cannot import from {text}: expected a file that ends in \.npz or \.csv"):
+        open_source(text)
+
+
+def test_names_come_from_a_file_or_between_commas(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("cat\nowl, grey\n")
+    assert parse_label_names(str(tmp_path / "labels.txt")).names == ("cat", "owl, grey")
+    assert parse_label_names("cat, owl").names == ("cat", "owl")
+    with pytest.raises(InputError, match="expected labels as a file with one a line, or as names between commas"):
+        parse_label_names("labels.txt")
