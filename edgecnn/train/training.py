@@ -16,6 +16,8 @@ from edgecnn.core.progress import Progress, silent
 from edgecnn.core.run_folder import RunFolder, RunRecord, read_run, write_run
 from edgecnn.core.settings import TrainSettings
 from edgecnn.core.versions import versions_of
+from edgecnn.data.check import check_scanned
+from edgecnn.data.finding import by_kind
 from edgecnn.train.backbones import build_backbone
 from edgecnn.train.cache import hash_of
 from edgecnn.train.distribution import (
@@ -79,7 +81,7 @@ def train(
         tell(line)
     execution = execution_of(settings, workers)
     with telling_of_lost_workers(execution):
-        dataset = _scan(data, settings, strict, progress)
+        dataset = _scan(data, settings, strict, progress, tell)
         monitor = parse_monitor(settings.monitor, dataset.labels)
         if resume and not force and folder.record_file.exists() and not is_unfinished(folder.unfinished):
             return _complete(folder, settings, dataset, tell)
@@ -120,9 +122,13 @@ def _check_place(folder: RunFolder, *, force: bool, resume: bool) -> None:
         raise InputError(f"{folder.path} already holds a run; choose another --out, or add --force to replace it")
 
 
-def _scan(data: Path, settings: TrainSettings, strict: bool, progress: Progress) -> Dataset:
+def _scan(data: Path, settings: TrainSettings, strict: bool, progress: Progress, tell: Tell) -> Dataset:
     dataset = scan_dataset(data, strict=strict, progress=lambda done, total: progress("reading photos", done, total))
     require_trainable(dataset)
+    for kind, findings in by_kind(check_scanned(dataset)).items():
+        if kind != "unreadable":  # Those are listed with the result, since they are not in it.
+            more = f" (and {len(findings) - 1} more such, see edgecnn data check)" if len(findings) > 1 else ""
+            tell(f"{findings[0].severity} in the photos: {findings[0].message}{more}; {findings[0].advice}")
     return with_all_splits(
         dataset,
         validation_fraction=settings.validation_fraction,
