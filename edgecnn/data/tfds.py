@@ -64,7 +64,7 @@ def _prepared(tfds: Any, name: str, data_dir: Path | None) -> Any:
             builder = tfds.builder(name, data_dir=data_dir)
             builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError:
-        raise UnknownName("data set of TensorFlow Datasets", name, tfds.list_builders()) from None
+        raise UnknownName("data set of TensorFlow Datasets", name, tfds.list_builders(with_community_datasets=False)) from None
     except Exception as error:
         # A download, a checksum, a package that this one set needs: it has no common error.
         raise InputError(f"TensorFlow Datasets could not prepare {name}: {error}") from error
@@ -83,7 +83,7 @@ def _image_and_label(tfds: Any, info: Any, name: str) -> tuple[str, str]:
         return str(chosen[0]), str(chosen[1])
     raise InputError(
         f"{name} is not a data set of images with one class each: expected one Image and one ClassLabel, got "
-        f"{', '.join(features) or 'no features by name'}"
+        f"{', '.join(sorted(features)) or 'no features by name'}"
     )
 
 
