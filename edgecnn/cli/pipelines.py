@@ -20,7 +20,10 @@ app = typer.Typer(help="Recipes: chains of stages in TOML.", no_args_is_help=Tru
 @app.command()
 def run(
     recipe: Annotated[str, typer.Argument(help="A TOML file, or the name of a recipe that edgecnn brings.")],
-    data: Annotated[Path | None, typer.Option(help="The photos, in place of the recipe's.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="The photos, in place of the recipe's: a folder, or what `edgecnn data import` takes."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder, in place of the recipe's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Do every stage again.")] = False,
     json: Json = False,

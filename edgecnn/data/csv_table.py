@@ -12,7 +12,7 @@ from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.model_file import sha256_of
 from edgecnn.data.columns import SPLIT_COLUMN, Columns
-from edgecnn.data.source import Photo, Source, class_folder, number_names, split_named
+from edgecnn.data.source import Photo, Source, class_folders, number_names, split_named
 
 
 class _Row(NamedTuple):
@@ -94,7 +94,7 @@ def _row(record: dict[str, str | None], line: int, columns: Columns, table: Path
 def _label_names(rows: Sequence[_Row], labels: LabelMap | None, path: Path) -> dict[str, str]:
     """The class folder of every label in the table."""
     if labels is None:
-        return {row.label: class_folder(row.label, f"{path}, line {row.line}") for row in rows}
+        return class_folders((row.label for row in rows), str(path))
     for row in rows:
         if not row.label.isdecimal():
             raise InputError(f"{path}, line {row.line}: expected the number of a label, got {row.label!r}")

@@ -64,7 +64,8 @@ def import_dataset(
         for done, photo in enumerate(source.photos(), start=1):
             path = folder / photo.split / photo.label / photo.name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(photo.content)
+            with path.open("xb") as file:
+                file.write(photo.content)
             counts[photo.split][photo.label] += 1
             progress("importing", done, source.count)
         if not counts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,12 +45,17 @@ def split_named(name: str, where: str) -> str:
     return _SPLITS[name.lower()]
 
 
-def class_folder(name: str, where: str) -> str:
-    """A label as the name of a folder; a slash becomes a dash. Raises `InputError` for what cannot be one."""
-    folder = name.replace("/", "-").replace("\\", "-")
-    if not folder or folder != folder.strip() or folder.startswith(".") or not folder.isprintable():
-        raise InputError(f"{where}: expected a label that a folder can be called by, got {name!r}; rename it")
-    return folder
+def class_folders(labels: Iterable[str], where: str) -> dict[str, str]:
+    """The folder of each label; a slash becomes a dash. Raises `InputError` for what no folder can be called by."""
+    folders: dict[str, str] = {}
+    for label in dict.fromkeys(labels):
+        folder = label.replace("/", "-").replace("\\", "-")
+        if not folder or folder != folder.strip() or folder.startswith(".") or not folder.isprintable():
+            raise InputError(f"{where}: expected a label that a folder can be called by, got {label!r}; rename it")
+        if folder in folders.values():
+            raise InputError(f"{where}: two labels would share the folder {folder!r}; rename one")
+        folders[label] = folder
+    return folders
 
 
 def number_names(names: LabelMap | None, numbers: set[int], where: str) -> dict[int, str]:
@@ -66,4 +71,5 @@ def number_names(names: LabelMap | None, numbers: set[int], where: str) -> dict[
         return {number: f"{number:0{digits}}" for number in numbers}
     if highest >= len(names):
         raise InputError(f"{where} has a class {highest}, and there are names for 0 to {len(names) - 1}; name them all")
-    return {number: class_folder(names[number], where) for number in numbers}
+    folders = class_folders(names, where)
+    return {number: folders[names[number]] for number in numbers}

@@ -11,7 +11,7 @@ from typing import Any
 from edgecnn.core.errors import InputError, MissingDependency, UnknownName
 from edgecnn.core.import_source import TFDS_PREFIX
 from edgecnn.data.image_format import SUFFIXES, image_format
-from edgecnn.data.source import Photo, Source, class_folder, split_named
+from edgecnn.data.source import Photo, Source, class_folders, split_named
 
 
 def read_tfds(name: str, data_dir: Path | None = None) -> Source:
@@ -24,7 +24,7 @@ def read_tfds(name: str, data_dir: Path | None = None) -> Source:
     builder = _prepared(tfds, name, data_dir)
     info = builder.info
     image_key, label_key = _image_and_label(tfds, info, name)
-    names = [class_folder(label, name) for label in info.features[label_key].names]
+    names = list(class_folders(info.features[label_key].names, name).values())
 
     def photos() -> Iterator[Photo]:
         for split in info.splits:
@@ -64,7 +64,9 @@ def _prepared(tfds: Any, name: str, data_dir: Path | None) -> Any:
             builder = tfds.builder(name, data_dir=data_dir)
             builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError:
-        raise UnknownName("data set of TensorFlow Datasets", name, tfds.list_builders()) from None
+        raise UnknownName(
+            "data set of TensorFlow Datasets", name, tfds.list_builders(with_community_datasets=False)
+        ) from None
     except Exception as error:
         # A download, a checksum, a package that this one set needs: it has no common error.
         raise InputError(f"TensorFlow Datasets could not prepare {name}: {error}") from error
@@ -83,7 +85,7 @@ def _image_and_label(tfds: Any, info: Any, name: str) -> tuple[str, str]:
         return str(chosen[0]), str(chosen[1])
     raise InputError(
         f"{name} is not a data set of images with one class each: expected one Image and one ClassLabel, got "
-        f"{', '.join(features) or 'no features by name'}"
+        f"{', '.join(sorted(features)) or 'no features by name'}"
     )
 
 
