@@ -30,10 +30,10 @@ test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
 	$(VENV)/bin/python -m pytest
 
 # Tests that drive one of these are skipped where it is missing: a browser, a broker, an RTSP camera, a screen, a C
-# compiler for a delegate.
+# compiler for a delegate, what emulates a Raspberry Pi.
 test-tools:
 	$(APT_INSTALL) chromium mosquitto xvfb gcc libc6-dev shellcheck openssh-server python3-gi gir1.2-gst-rtsp-server-1.0 \
-		gstreamer1.0-plugins-base gstreamer1.0-plugins-good > /dev/null
+		gstreamer1.0-plugins-base gstreamer1.0-plugins-good mmdebstrap qemu-user-static > /dev/null
 
 test-device: $(VENV)/.ready
 	EDGECNN_TEST_DEVICE=1 $(VENV)/bin/python -m pytest tests/emulated_pi tests/devices

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from tests.cli.commands import Outcome, run_here
 from tests.deploy.small_device import ADDRESS, SmallDevice
+from tests.emulated_pi.device import Device
 
 FRAMES = "--source pattern:64x64@10"
 """Options of a service that works."""
@@ -49,12 +50,12 @@ def deployed(device: SmallDevice, model: Path, name: str, options: str | None = 
     return str(json.loads(outcome.stdout)["release"])
 
 
-def act(device: SmallDevice, action: str, *words: object) -> Outcome:
+def act(device: Device, action: str, *words: object) -> Outcome:
     """One of the other actions."""
     return run_here("deploy", action, ADDRESS, "--ssh-config", device.ssh_config, *words)
 
 
-def status(device: SmallDevice, name: str) -> dict[str, Any]:
+def status(device: Device, name: str) -> dict[str, Any]:
     """A service's status."""
     outcome = act(device, "status", "--name", name, "--json")
     assert outcome.status == 0, outcome.stderr
