@@ -6,10 +6,12 @@ of one of them: `val_recall:pneumonia`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.labels import LabelMap
+from edgecnn.core.run_folder import EpochRecord
 from edgecnn.train.keras import keras, tf
 
 _Rate = Literal["precision", "recall", "f1"]
@@ -28,6 +30,12 @@ class Monitor(NamedTuple):
 
 
 VAL_ACCURACY = Monitor("val_accuracy", "max")
+
+
+def cost_by(monitor: Monitor) -> Callable[[EpochRecord], float]:
+    """What the best epoch of a phase has the least of. Quantisation-aware training goes by accuracy."""
+    sign = 1 if monitor.mode == "min" else -1
+    return lambda epoch: -epoch.val_accuracy if epoch.phase == "qat" else sign * epoch.monitored
 
 
 def parse_monitor(text: str, labels: LabelMap) -> Monitor:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from edgecnn.core.dataset import TRAIN
-from edgecnn.core.run_folder import EpochRecord
 from edgecnn.train.augment_sheet import photos_to_show, write_augment_sheet
 from edgecnn.train.cache import cached_pixels
 from edgecnn.train.mistakes import plot_mistakes
+from edgecnn.train.monitor import cost_by
 from edgecnn.train.phases import Training
 from edgecnn.train.photos import classes_of
 from edgecnn.train.plots import plot_confusion, plot_history
@@ -21,19 +20,13 @@ from edgecnn.train.results import Measured
 def draw(measured: Measured, training: Training) -> None:
     """Learning curves, confusions and most confident mistakes of a split, and how photos were varied, if they were."""
     folder = training.folder.path
-    plot_history(training.journal.history, folder / "learning_curves.png", cost=_cost(training))
+    plot_history(training.journal.history, folder / "learning_curves.png", cost=cost_by(training.monitor))
     plot_confusion(
         measured.truth, measured.probabilities.argmax(axis=1), training.dataset.labels, folder / "confusion_matrix.png"
     )
     _draw_mistakes(measured, training, folder / "mistakes.png")
     if any(epoch.phase != "head" for epoch in training.journal.history):
         _draw_variants(training, folder / "augmentation.png")
-
-
-def _cost(training: Training) -> Callable[[EpochRecord], float]:
-    """What the best epoch has the least of: the monitored figure, or its opposite."""
-    sign = 1 if training.monitor.mode == "min" else -1
-    return lambda epoch: sign * epoch.monitored
 
 
 def _draw_mistakes(measured: Measured, training: Training, path: Path) -> None:

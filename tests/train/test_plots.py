@@ -22,6 +22,7 @@ def epoch(number: int, phase: Phase = "head", loss: float = 1.0) -> EpochRecord:
         accuracy=1 - 0.5 / number,
         val_loss=1.2 * loss / number,
         val_accuracy=1 - 0.6 / number,
+        monitored=1.2 * loss / number,
         learning_rate=1e-3,
     )
 
