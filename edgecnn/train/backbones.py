@@ -3,59 +3,104 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-from edgecnn.core.errors import InputError, ModelFileError
+from edgecnn.core.errors import InputError
 from edgecnn.core.labels import LabelMap, labels_from_text
-from edgecnn.train.efficientnet_lite import build_efficientnet_lite, imagenet_checkpoint, load_checkpoint
+from edgecnn.train.architectures.alexnet import build_alexnet
+from edgecnn.train.architectures.efficientnet_b0 import build_efficientnet_b0
+from edgecnn.train.architectures.efficientnet_lite import build_efficientnet_lite
+from edgecnn.train.architectures.googlenet import build_googlenet
+from edgecnn.train.architectures.lenet5 import build_lenet5
+from edgecnn.train.architectures.mnist_cnn import build_mnist_cnn
+from edgecnn.train.architectures.mobilenet_v1 import build_mobilenet_v1
+from edgecnn.train.architectures.mobilenet_v2 import build_mobilenet_v2
+from edgecnn.train.architectures.resnet50 import build_resnet50
+from edgecnn.train.architectures.vgg import build_vgg, build_vgg_with_hidden_layers
 from edgecnn.train.keras import keras
-from edgecnn.train.mobilenet_v2 import build_mobilenet_v2, imagenet_weights
+from edgecnn.train.pretrained import load_pretrained
 from edgecnn.train.zoo import BackboneSpec
 
 IMAGENET_CLASSES = 1000
-MIN_SIZE = 32
-"""The networks halve their input five times."""
+
+_Build = Callable[[BackboneSpec, int, int], keras.Model]
+_BODIES: dict[str, _Build] = {
+    "lenet5": build_lenet5,
+    "mnist_cnn": build_mnist_cnn,
+    "alexnet": build_alexnet,
+    "vgg16": build_vgg,
+    "vgg19": build_vgg,
+    "googlenet": build_googlenet,
+    "resnet50": build_resnet50,
+    "mobilenet_v1": build_mobilenet_v1,
+    "mobilenet_v2": build_mobilenet_v2,
+    "efficientnet_b0": build_efficientnet_b0,
+    **{f"efficientnet_lite{number}": build_efficientnet_lite for number in range(5)},
+}
+_IMAGENET_BODIES = _BODIES | {"vgg16": build_vgg_with_hidden_layers, "vgg19": build_vgg_with_hidden_layers}
 
 
 def build_backbone(spec: BackboneSpec, *, height: int, width: int, weights: Path | str | None) -> keras.Model:
-    """A network from normalised float32 `[None, height, width, 3]` to features `[None, spec.features]` (layer "pool").
+    """A network from normalised float32 `[None, height, width, spec.channels]` to features `[None, spec.features]`.
 
-    `weights` is "imagenet", None for random ones, or the `Path` of a file: `.pth` in the form of the packaged
-    EfficientNet-Lite checkpoints, or `.h5` as Keras saves this very network's weights.
-    Raises `InputError` for weights that cannot be found, `MissingDependency` for a package that would hold them, and
-    `ModelFileError` for a file that is not of this network.
+    `weights` is "imagenet", None for random ones, or the `Path` of a file: see `load_pretrained`, also for what it
+    raises. Raises `InputError` for a size below `spec.min_size`.
     """
-    model = _features(spec, height, width)
-    _load_weights(model, spec, weights, head=False)
+    _check_size(spec, height, width)
+    model = _BODIES[spec.name](spec, height, width)
+    load_pretrained(model, spec, weights, head=False)
     return model
 
 
 def build_imagenet_classifier(
     spec: BackboneSpec, *, height: int | None = None, width: int | None = None, weights: Path | str | None
 ) -> keras.Model:
-    """The backbone with the head it was pretrained with: probabilities `[None, 1000]` (layer "classifier").
+    """The network as published for ImageNet: probabilities `[None, 1000]` (layer "classifier").
 
     The input is the published size unless given; `weights` and errors are as in `build_backbone`, and a file has to
-    hold the head as well.
+    hold the head as well. Raises `InputError` for a network that was published for something else.
     """
-    features = _features(spec, height or spec.height, width or spec.width)
+    if spec.classes != IMAGENET_CLASSES:
+        raise InputError(f"{spec.name} was published for {spec.classes} classes, not for ImageNet; train it instead")
+    height, width = height or spec.height, width or spec.width
+    _check_size(spec, height, width)
+    features = _IMAGENET_BODIES[spec.name](spec, height, width)
+    x = keras.layers.Dropout(spec.dropout, name="dropout")(features.output)
     head = keras.layers.Dense(IMAGENET_CLASSES, activation="softmax", name="classifier")
-    model = keras.Model(features.input, head(features.output), name=features.name)
-    _load_weights(model, spec, weights, head=True)
+    model = keras.Model(features.input, head(x), name=features.name)
+    load_pretrained(model, spec, weights, head=True)
     return model
 
 
 def blocks(model: keras.Model) -> tuple[str, ...]:
-    """The blocks of a network from input to output: "stem", "block_0" and on, "top"."""
+    """The blocks of a network from input to output, such as "stem", "block_0" and on, "top"."""
     return tuple(dict.fromkeys(block for layer in model.layers if (block := block_of(layer.name)) is not None))
 
 
 def block_of(layer_name: str) -> str | None:
-    """The block that a layer of a backbone is in, or None for its input, its pooling and its head."""
-    if match := re.match(r"(?:stem|top)(?=_)|block_\d+(?=_)", layer_name):
-        return match[0]
-    return _mobilenet_v2_block(layer_name)
+    """The block that a layer is in; None for the head, and for layers without weights that stand between blocks."""
+    for pattern, block in _BLOCKS:
+        if match := re.match(pattern, layer_name):
+            return match.expand(block)
+    return None
+
+
+_BLOCKS = (
+    (r"(stem|top)_", r"\1"),  # EfficientNets
+    (r"(block_\d+)_", r"\1"),  # EfficientNet-Lite, MobileNetV2
+    (r"(block\d+[a-z]?)_", r"\1"),  # VGG; EfficientNet-B0
+    (r"(conv\d_block\d+)_", r"\1"),  # ResNet
+    (r"(inception_\d[a-e])_", r"\1"),  # GoogLeNet
+    (r"conv_(?:dw|pw|pad)_(\d+)", r"block_\1"),  # MobileNet
+    (r"(conv\d)(?:_|$)", r"\1"),  # AlexNet, GoogLeNet, ResNet, MobileNet, mnist_cnn
+    (r"(fc\d|dense|c[135]|f6)$", r"\1"),  # AlexNet, VGG; mnist_cnn; LeNet-5
+    # MobileNetV2 in Keras: the first block has no number, stem and top differ by an underscore.
+    (r"expanded_conv_", "block_0"),
+    (r"(?:Conv1|bn_Conv1|Conv1_relu)$", "stem"),
+    (r"(?:Conv_1|Conv_1_bn|out_relu)$", "top"),
+)
 
 
 def imagenet_labels() -> LabelMap:
@@ -63,57 +108,9 @@ def imagenet_labels() -> LabelMap:
     return labels_from_text(resources.files("edgecnn.train").joinpath("imagenet_labels.txt").read_text("utf-8"))
 
 
-def _mobilenet_v2_block(layer_name: str) -> str | None:
-    """Keras's own layer names: the first block has no number, stem and top differ by an underscore."""
-    if layer_name.startswith("expanded_conv_"):
-        return "block_0"
-    if layer_name in ("Conv1", "bn_Conv1", "Conv1_relu"):
-        return "stem"
-    if layer_name in ("Conv_1", "Conv_1_bn", "out_relu"):
-        return "top"
-    return None
-
-
-def _features(spec: BackboneSpec, height: int, width: int) -> keras.Model:
-    if min(height, width) < MIN_SIZE:
+def _check_size(spec: BackboneSpec, height: int, width: int) -> None:
+    least = spec.min_size
+    if min(height, width) < least:
         raise InputError(
-            f"expected an input of at least {MIN_SIZE}x{MIN_SIZE} pixels for {spec.name}, got {height}x{width}"
+            f"expected an input of at least {least}x{least} pixels for {spec.name}, got {height}x{width}"
         )
-    if spec.alpha is None:
-        return build_efficientnet_lite(spec.name, height, width)
-    return build_mobilenet_v2(spec.alpha, height, width)
-
-
-def _load_weights(model: keras.Model, spec: BackboneSpec, weights: Path | str | None, *, head: bool) -> None:
-    if weights is None:
-        return
-    file = weights if isinstance(weights, Path) else _named_weights(model, spec, weights, head=head)
-    if file.suffix == ".pth" and spec.alpha is None:
-        load_checkpoint(model, file)
-    elif file.suffix == ".h5":
-        _load_h5(model, file)
-    else:
-        known = "a .pth or .h5 file" if spec.alpha is None else "an .h5 file"
-        raise InputError(f"expected {known} with weights of {spec.name}, got {file}")
-
-
-def _named_weights(model: keras.Model, spec: BackboneSpec, name: str, *, head: bool) -> Path:
-    if name != "imagenet":
-        raise InputError(f"expected weights 'imagenet', None or the Path of a file, got {name!r}")
-    if spec.alpha is None:
-        return imagenet_checkpoint(spec.name)
-    _, height, width, _ = model.input_shape
-    return imagenet_weights(spec.alpha, height, width, head=head)
-
-
-def _load_h5(model: keras.Model, file: Path) -> None:
-    if not file.exists():
-        raise ModelFileError(f"no such weights file: {file}")
-    try:
-        model.load_weights(file)
-    except (ValueError, KeyError, OSError) as error:
-        # Keras names the first layer or tensor that differs, over several lines.
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise ModelFileError(
-            f"{file} does not fit {model.name}: {reason}; choose the model it was saved from"
-        ) from None

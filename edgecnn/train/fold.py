@@ -2,7 +2,8 @@
 
 After folding, a layer's kernel is the one that ships, so what is calibrated and fake-quantised in training is what the
 device computes with (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-
-Only Inference", section 3.2; with the statistics frozen the folding is exact).
+Only Inference", section 3.2; with the statistics frozen the folding is exact). ReLU and ReLU6 are fused into integer
+kernels; every other activation is an operator of its own on the device, and after folding a layer of its own here.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from edgecnn.train.keras import keras, tf
 Layer = Any
 Weights = list[NDArray[np.float32]]
 _WITH_KERNEL = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+_FUSED = (keras.activations.linear, keras.activations.relu)
+"""The activations that a layer with a kernel keeps."""
 
 
 def fold_model(model: keras.Model) -> keras.Model:
-    """An equal model whose convolutions carry their batch normalisation and ReLU, and whose Dense softmax is apart.
+    """An equal model whose convolutions carry their batch normalisation and ReLU, and whose other activations are apart.
 
-    Takes a functional model without nested models; the folded layers keep the names of the convolutions.
+    Takes a functional model without nested models; the folded layers keep the names of the layers with kernels.
     """
     tensors: dict[str, Any] = {}
     absorbed: set[str] = set()
@@ -36,12 +39,16 @@ def fold_model(model: keras.Model) -> keras.Model:
         if isinstance(layer, keras.layers.InputLayer):
             tensors[layer.output.name] = keras.Input(layer.output.shape[1:], name=layer.name)
             continue
+        inputs = tf.nest.map_structure(lambda tensor: tensors[tensor.name], layer.input)
+        if isinstance(layer, keras.layers.Activation):
+            tensors[layer.output.name] = _activate(inputs, layer.activation, layer.name)
+            continue
         chain = _chain(layer)
         absorbed.update(link.name for link in chain)
         folded, weights[layer.name] = _fold_chain(chain)
-        output = folded(tf.nest.map_structure(lambda tensor: tensors[tensor.name], layer.input))
-        if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.softmax:
-            output = keras.layers.Softmax(name=f"{layer.name}_softmax")(output)
+        output = folded(inputs)
+        if isinstance(layer, _WITH_KERNEL) and layer.activation not in _FUSED:
+            output = _activate(output, layer.activation, layer.name)
         tensors[chain[-1].output.name] = output
     result = keras.Model(
         [tensors[i.name] for i in source.inputs], [tensors[o.name] for o in source.outputs], name=model.name
@@ -62,6 +69,19 @@ def _chain(layer: Layer) -> list[Layer]:
     return chain
 
 
+def _activate(inputs: Any, activation: Any, name: str) -> Any:
+    """An activation as the layers that the device has kernels for."""
+    if activation is keras.activations.relu:
+        return keras.layers.ReLU(name=f"{name}_relu")(inputs)
+    if activation is keras.activations.softmax:
+        return keras.layers.Softmax(name=f"{name}_softmax")(inputs)
+    if activation is keras.activations.swish:
+        gate = keras.layers.Activation("sigmoid", name=f"{name}_sigmoid")(inputs)
+        return keras.layers.Multiply(name=f"{name}_swish")([inputs, gate])
+    kind = keras.activations.serialize(activation)
+    return keras.layers.Activation(activation, name=f"{name}_{kind}")(inputs)
+
+
 def _only_consumer(layer: Layer) -> Layer | None:
     nodes = layer.outbound_nodes
     return nodes[0].layer if len(nodes) == 1 else None
@@ -69,6 +89,8 @@ def _only_consumer(layer: Layer) -> Layer | None:
 
 def _relu(layer: Layer | None) -> str | None:
     """The Keras activation that a ReLU layer is, or None if it is not one that int8 kernels fuse."""
+    if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.relu:
+        return "relu"
     if isinstance(layer, keras.layers.ReLU) and not layer.negative_slope and not layer.threshold:
         if layer.max_value is None:
             return "relu"
@@ -86,7 +108,7 @@ def _fold_chain(chain: list[Layer]) -> tuple[Layer, Weights]:
             config["use_bias"] = True
         else:
             config["activation"] = tf.nn.relu6 if _relu(link) == "relu6" else "relu"
-    if isinstance(layer, keras.layers.Dense) and layer.activation is keras.activations.softmax:
+    if isinstance(layer, _WITH_KERNEL) and layer.activation not in _FUSED:
         config["activation"] = "linear"
     return layer.__class__.from_config(config), values
 

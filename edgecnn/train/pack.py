@@ -19,7 +19,7 @@ _ALIGNMENT = 16
 
 
 def add_metadata(flatbuffer: bytes, name: str, spec: PreprocessSpec, classes: int) -> bytes:
-    """The converted model with standard metadata (`M001`) that names the associated files."""
+    """The converted model with standard metadata (`M001`) that names the associated files, and a signature."""
     metadata = build_metadata(name, spec, classes, WEIGHTS_LICENSE)
     model = schema.ModelT.InitFromPackedBuf(flatbuffer)
     entry = schema.MetadataT()
@@ -27,10 +27,26 @@ def add_metadata(flatbuffer: bytes, name: str, spec: PreprocessSpec, classes: in
     content = schema.BufferT()
     content.data = np.frombuffer(metadata, np.uint8)
     model.metadata = [*(model.metadata or ()), entry]
+    model.signatureDefs = [_signature(model.subgraphs[0])]
     model.buffers = [_AlignedBuffer(buffer.data) for buffer in [*model.buffers, content]]
     builder = flatbuffers.Builder(len(flatbuffer) + len(metadata))
     builder.Finish(model.Pack(builder), file_identifier=TFLITE_IDENTIFIER)
     return bytes(builder.Output())
+
+
+def _signature(graph: schema.SubGraphT) -> schema.SignatureDefT:
+    """What callers by name find: `serving_default`, from `image` to `output_0`, as TensorFlow names them."""
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+    signature.inputs = [_named("image", graph.inputs[0])]
+    signature.outputs = [_named("output_0", graph.outputs[0])]
+    return signature
+
+
+def _named(name: str, tensor_index: int) -> schema.TensorMapT:
+    named = schema.TensorMapT()
+    named.name, named.tensorIndex = name, int(tensor_index)
+    return named
 
 
 class _AlignedBuffer:

@@ -71,10 +71,13 @@ def quantize_aware(folded: keras.Model, spec: PreprocessSpec, ranges: Ranges | N
     for layer in folded.layers:
         if isinstance(layer, keras.layers.InputLayer):
             image = keras.Input(layer.output.shape[1:], name=layer.name)
-            tensors[layer.output.name] = _QuantizedInput(input_range(spec), name=f"{layer.name}_quantized")(image)
+            tensors[layer.output.name] = _Rounded(input_range(spec), name=f"{layer.name}_quantized")(image)
             continue
         inputs = tf.nest.map_structure(lambda tensor: tensors[tensor.name], layer.input)
-        tensors[layer.output.name] = _quantized_layer(layer, ranges)(inputs)
+        output = _quantized_layer(layer, ranges)(inputs)
+        if limits := _fixed_range(layer):
+            output = _Rounded(limits, name=f"{layer.name}_quantized")(output)
+        tensors[layer.output.name] = output
     model = keras.Model(image, tensors[folded.output.name], name=folded.name)
     if ranges is not None:
         for layer in folded.layers:
@@ -89,6 +92,8 @@ def _source_range(layer: Any, ranges: Ranges, image: Range) -> Range:
     (source,) = (node.layer for node in layer.inbound_nodes[0].parent_nodes)
     if isinstance(source, keras.layers.InputLayer):
         return image
+    if limits := _fixed_range(source):
+        return limits
     return ranges[source.name] if source.name in ranges else _source_range(source, ranges, image)
 
 
@@ -98,9 +103,11 @@ def _scale(limits: Range) -> float:
 
 def _quantized_layer(layer: Any, ranges: Ranges | None) -> Any:
     copy = layer.__class__.from_config(layer.get_config())
-    if not _has_own_scale(layer):
+    output = None
+    if _has_own_scale(layer):
+        output = ranges[layer.name] if ranges else Range(0.0, 1.0)
+    elif not _kernel_name(layer):
         return copy
-    output = ranges[layer.name] if ranges else Range(0.0, 1.0)
     wrapper = _QuantizedLayer(copy, _LayerQuantization(layer, output))
     wrapper.trainable = layer.trainable
     return wrapper
@@ -109,19 +116,33 @@ def _quantized_layer(layer: Any, ranges: Ranges | None) -> Any:
 def _has_own_scale(layer: Any) -> bool:
     """Whether the int8 kernel of a layer requantises its output.
 
-    The others (pads, maxima, reshapes) pass their input's scale on; softmax has one that is fixed by the specification;
-    what a ReLU follows shares the ReLU's.
+    The others (pads, maxima, means over windows, reshapes) pass their input's scale on; softmax, tanh and sigmoid have
+    one that is fixed by the specification; what a ReLU or a concatenation follows shares that one's.
     """
     kinds = (
         keras.layers.Conv2D,
         keras.layers.DepthwiseConv2D,
         keras.layers.Dense,
         keras.layers.Add,
+        keras.layers.Multiply,
+        keras.layers.Concatenate,
         keras.layers.GlobalAveragePooling2D,
         keras.layers.ReLU,
     )
+    sharing = (keras.layers.ReLU, keras.layers.Concatenate)
     followers = [node.layer for node in layer.outbound_nodes]
-    return isinstance(layer, kinds) and not (len(followers) == 1 and isinstance(followers[0], keras.layers.ReLU))
+    return isinstance(layer, kinds) and not (len(followers) == 1 and isinstance(followers[0], sharing))
+
+
+def _fixed_range(layer: Any) -> Range | None:
+    """The range that the specification fixes for a layer's output, of those that layers with kernels come after."""
+    if isinstance(layer, keras.layers.Activation):
+        # Scale and zero point: 1/128 and 0, 1/256 and -128.
+        return {
+            keras.activations.tanh: Range(-1.0, 127 / 128),
+            keras.activations.sigmoid: Range(0.0, 255 / 256),
+        }.get(layer.activation)
+    return None
 
 
 def _kernel_name(layer: Any) -> str | None:
@@ -130,15 +151,15 @@ def _kernel_name(layer: Any) -> str | None:
     return "kernel" if isinstance(layer, (keras.layers.Conv2D, keras.layers.Dense)) else None
 
 
-class _QuantizedInput(keras.layers.Layer):  # type: ignore[misc]
-    """Rounds a normalised image to the 256 values that bytes can mean."""
+class _Rounded(keras.layers.Layer):  # type: ignore[misc]
+    """Rounds to the 256 values of a range that nothing moves: those that an image's bytes mean, or an activation's."""
 
     def __init__(self, limits: Range, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.limits = limits
 
-    def call(self, image: Any) -> Any:
-        return tf.quantization.fake_quant_with_min_max_args(image, min=self.limits.low, max=self.limits.high)
+    def call(self, values: Any) -> Any:
+        return tf.quantization.fake_quant_with_min_max_args(values, min=self.limits.low, max=self.limits.high)
 
 
 class _ActivationQuantizer(_tfmot.quantizers.MovingAverageQuantizer):  # type: ignore[misc, name-defined]
@@ -212,12 +233,12 @@ class _KernelQuantizer(_tfmot.quantizers.Quantizer):  # type: ignore[misc, name-
 
 
 class _LayerQuantization(_tfmot.QuantizeConfig):  # type: ignore[misc, name-defined]
-    """What of a layer is quantised: its kernel, if it has one, and its output after the fused activation."""
+    """What of a layer is quantised: its kernel, if it has one, and its output, if that has a scale of its own."""
 
-    def __init__(self, layer: Any, output: Range) -> None:
+    def __init__(self, layer: Any, output: Range | None) -> None:
         self.kernel = _kernel_name(layer)
         self.kernel_quantizer = _KernelQuantizer(type(layer))
-        self.output = _ActivationQuantizer(output)
+        self.output = [_ActivationQuantizer(output)] if output else []
 
     def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
         return [(getattr(layer, self.kernel), self.kernel_quantizer)] if self.kernel else []
@@ -233,10 +254,10 @@ class _LayerQuantization(_tfmot.QuantizeConfig):  # type: ignore[misc, name-defi
         pass
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:
-        return [self.output]
+        return self.output
 
     def get_config(self) -> dict[str, Any]:
-        return {"kernel": self.kernel, "output": self.output.start}
+        return {"kernel": self.kernel, "output": [each.start for each in self.output]}
 
 
 class _QuantizedLayer(_tfmot.QuantizeWrapperV2):  # type: ignore[misc, name-defined]

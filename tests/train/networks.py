@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.core.preprocess import PreprocessSpec
+from edgecnn.train.keras import keras
 
 SPEC = PreprocessSpec(height=12, width=12, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0))
 IMAGE_SHAPE = (SPEC.height, SPEC.width, 3)
@@ -27,7 +28,7 @@ def scramble(model: Any, seed: int = 0) -> None:
     """Random weights, the same each time, with no bias or batch normalisation that does nothing."""
     random = np.random.default_rng(seed)
     for layer in model.layers:
-        if layer.weights:
+        if layer.weights and not isinstance(layer, keras.layers.Normalization):
             layer.set_weights([_moved(weight.name, weight.numpy(), random) for weight in layer.weights])
 
 

@@ -1,13 +1,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +13,8 @@ from numpy.typing import NDArray
 
 from edgecnn.core.errors import InputError, MissingDependency, ModelFileError, UnknownName
 from edgecnn.core.preprocess import Image, PreprocessSpec, preprocess
-from edgecnn.train import mobilenet_v2
+from edgecnn.train.architectures.efficientnet_lite import imagenet_checkpoint, load_checkpoint
+from edgecnn.train.architectures.googlenet import MODULES
 from edgecnn.train.backbones import (
     block_of,
     blocks,
@@ -26,8 +22,8 @@ from edgecnn.train.backbones import (
     build_imagenet_classifier,
     imagenet_labels,
 )
-from edgecnn.train.efficientnet_lite import imagenet_checkpoint, load_checkpoint
 from edgecnn.train.keras import keras
+from edgecnn.train.model import attach_head
 from edgecnn.train.zoo import BackboneSpec, backbone_spec, zoo
 
 LITE0 = backbone_spec("efficientnet_lite0")
@@ -69,19 +65,54 @@ def one_line(caught: pytest.ExceptionInfo[Exception]) -> str:
 # ---- the table
 
 
+PUBLISHED = {
+    ("lenet5", None): 61_706,
+    ("mnist_cnn", None): 121_930,
+    ("alexnet", None): 61_100_840,
+    ("vgg16", None): 138_357_544,
+    ("vgg19", None): 143_667_240,
+    ("googlenet", None): 6_998_552,
+    ("resnet50", None): 25_636_712,
+    ("mobilenet_v1", 1.0): 4_253_864,
+    ("mobilenet_v2", 1.0): 3_538_984,
+    # Keras counts 7 values of the input's normalisation among the network's.
+    ("efficientnet_b0", None): 5_330_571 - 7,
+}
+"""All values of a network with its published head, as its publisher counts them: the sources are in its file."""
+
+
+def published_network(spec: BackboneSpec) -> Any:
+    if spec.classes == 1000:
+        return build_imagenet_classifier(spec, weights=None)
+    body = build_backbone(spec, height=spec.height, width=spec.width, weights=None)
+    return attach_head(body, spec.classes, spec.dropout)
+
+
+def size_of(weights: list[Any]) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in weights)
+
+
 @pytest.mark.parametrize("spec", zoo(), ids=lambda spec: f"{spec.name}-{spec.alpha}")
 def test_the_zoo_says_what_the_networks_are(spec: BackboneSpec) -> None:
-    model = build_imagenet_classifier(spec, weights=None)
-    assert model.input_shape == (None, spec.height, spec.width, 3)
-    assert model.output_shape == (None, 1000)
-    assert model.get_layer("pool").output_shape == (None, spec.features)
-    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == spec.parameters
+    model = published_network(spec)
+    assert model.input_shape == (None, spec.height, spec.width, spec.channels)
+    assert model.output_shape == (None, spec.classes)
+    assert size_of(model.trainable_weights) == spec.parameters
+    assert size_of(model.non_trainable_weights) == spec.statistics
     assert macs(model) == spec.macs
+    assert PUBLISHED.get((spec.name, spec.alpha), model.count_params()) == model.count_params()
+    known = blocks(model)
+    assert [layer.name for layer in model.layers if layer.weights and block_of(layer.name) not in known] == [
+        "classifier"
+    ]
 
 
-def test_keras_publishes_the_count_of_mobilenet_v2_with_its_batch_norm_statistics() -> None:
-    model = build_imagenet_classifier(backbone_spec("mobilenet_v2"), height=32, width=32, weights=None)
-    assert model.count_params() == 3_538_984
+def test_the_count_of_efficientnet_b0_is_keras_s_without_the_input() -> None:
+    assert keras.applications.EfficientNetB0(weights=None).count_params() == 5_330_571
+
+
+def test_every_count_that_was_published_is_of_a_network_in_the_zoo() -> None:
+    assert PUBLISHED.keys() <= {(spec.name, spec.alpha) for spec in zoo()}
 
 
 def test_the_zoo_is_known_without_tensorflow() -> None:
@@ -211,79 +242,19 @@ def test_an_input_that_is_too_small_is_refused() -> None:
         build_backbone(NARROW, height=96, width=31, weights=None)
 
 
-# ---- MobileNetV2
+@pytest.mark.parametrize("name", ["lenet5", "mnist_cnn", "alexnet"])
+def test_the_smallest_input_leaves_something_to_flatten_and_no_smaller_one_does(name: str) -> None:
+    spec = backbone_spec(name)
+    smallest = build_backbone(spec, height=spec.min_size, width=spec.min_size, weights=None)
+    assert smallest.get_layer("flatten").input_shape[1:3] == (1, 1)
+    assert smallest.output_shape == (None, spec.features)
+    with pytest.raises(InputError, match=f"at least {spec.min_size}x{spec.min_size} pixels for {name}"):
+        build_backbone(spec, height=spec.min_size, width=spec.min_size - 1, weights=None)
 
 
-@pytest.fixture
-def keras_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Keras folder, on a machine whose downloads are refused."""
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(mobilenet_v2, "_BASE_URL", "http://127.0.0.1:9/")
-    folder = tmp_path / "models"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def store(tmp_path: Path, keras_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that a web server on this machine serves in place of the published storage."""
-    folder = tmp_path / "store"
-    folder.mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(mobilenet_v2, "_BASE_URL", f"http://127.0.0.1:{server.server_port}/")
-        yield folder
-        server.shutdown()
-
-
-def file_name(alpha: float, size: int, ending: str = "_no_top") -> str:
-    return f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{alpha}_{size}{ending}.h5"
-
-
-@pytest.mark.parametrize(("height", "size"), [(128, 128), (100, 128), (256, 224)])
-def test_mobilenet_starts_from_the_weights_of_the_nearest_size(keras_models: Path, height: int, size: int) -> None:
-    if "EDGECNN_DATA" not in os.environ:
-        pytest.skip("set EDGECNN_DATA to the folder with keras_models/ of published weights")
-    published = Path(os.environ["EDGECNN_DATA"]) / "keras_models" / file_name(0.35, size)
-    shutil.copy(published, keras_models)
-    photo = network_input(CHELSEA, NARROW, height)
-    features = build_backbone(NARROW, height=height, width=height, weights="imagenet")(photo)
-    reference = keras.applications.MobileNetV2(
-        (height, height, 3), alpha=0.35, include_top=False, weights=str(published), pooling="avg"
-    )
-    assert np.ptp(features) > 1
-    np.testing.assert_allclose(features, reference(photo), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "size"),
-    [(32, 32, 96), (96, 96, 96), (97, 96, 128), (160, 96, 160), (180, 180, 192), (224, 224, 224), (320, 240, 224)],
-)
-def test_missing_weights_are_named_with_their_folder(keras_models: Path, height: int, width: int, size: int) -> None:
-    with pytest.raises(InputError) as caught:
-        build_backbone(backbone_spec("mobilenet_v2", 0.5), height=height, width=width, weights="imagenet")
-    message = one_line(caught)
-    assert file_name(0.5, size) in message
-    assert f"put it into {keras_models}" in message
-    assert not any(keras_models.iterdir())
-
-
-def test_the_imagenet_head_of_mobilenet_is_the_one_keras_has(store: Path, keras_models: Path) -> None:
-    reference = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None)
-    reference.save_weights(store / file_name(0.35, 96, ending=""))
-    photo = network_input(CHELSEA, NARROW, 96)
-    for _download_then_found in range(2):
-        model = build_imagenet_classifier(NARROW, height=96, width=96, weights="imagenet")
-        np.testing.assert_allclose(model(photo), reference(photo), rtol=1e-4, atol=1e-6)
-        shutil.rmtree(store, ignore_errors=True)
-    assert [file.name for file in keras_models.iterdir()] == [file_name(0.35, 96, ending="")]
-
-
-def test_a_download_that_is_a_login_page_is_not_kept(store: Path, keras_models: Path) -> None:
-    (store / file_name(0.35, 96)).write_text("<html>please log in</html>")
-    with pytest.raises(InputError, match="not an HDF5 file"):
-        build_backbone(NARROW, height=96, width=96, weights="imagenet")
-    assert not any(keras_models.iterdir())
+def test_a_network_for_digits_is_no_imagenet_classifier() -> None:
+    with pytest.raises(InputError, match="lenet5 was published for 10 classes, not for ImageNet"):
+        build_imagenet_classifier(backbone_spec("lenet5"), weights=None)
 
 
 # ---- blocks
@@ -294,7 +265,24 @@ def test_blocks_run_from_input_to_output_and_hold_every_weight(spec: BackboneSpe
     model = build_imagenet_classifier(spec, height=32, width=32, weights=None)
     assert blocks(model) == ("stem", *(f"block_{number}" for number in range(count)), "top")
     outside = [layer.name for layer in model.layers if block_of(layer.name) is None]
-    assert outside == ["image", "pool", "classifier"]
+    assert outside == ["image", "pool", "dropout", "classifier"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lenet5", ["c1", "c3", "c5", "f6"]),
+        ("mnist_cnn", ["conv1", "conv2", "dense"]),
+        ("alexnet", ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"]),
+        ("vgg16", [f"block{number}" for number in range(1, 6)]),
+        ("googlenet", ["conv1", "conv2", *(f"inception_{each}" for each in MODULES)]),
+        ("mobilenet_v1", ["conv1", *(f"block_{number}" for number in range(1, 14))]),
+    ],
+)
+def test_blocks_are_named_as_the_paper_or_keras_names_layers(name: str, expected: list[str]) -> None:
+    spec = backbone_spec(name)
+    size = max(32, spec.min_size)
+    assert list(blocks(build_backbone(spec, height=size, width=size, weights=None))) == expected
 
 
 def test_a_layer_tells_its_block() -> None:
@@ -304,6 +292,10 @@ def test_a_layer_tells_its_block() -> None:
     assert block_of("expanded_conv_project") == "block_0"
     assert block_of("Conv1") == "stem"
     assert block_of("Conv_1") == block_of("out_relu") == block_of("top_relu") == "top"
+    assert block_of("conv3_block4_out") == "conv3_block4"
+    assert block_of("pool1_pad") is None
+    assert block_of("block6a_se_expand") == "block6a"
+    assert block_of("conv_pw_13_relu") == "block_13"
     assert block_of("topping") is None
 
 

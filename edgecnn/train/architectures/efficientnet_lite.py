@@ -1,6 +1,8 @@
 """EfficientNet-Lite0 to 4: EfficientNet (Tan and Le, 2019) without squeeze-and-excitation and with ReLU6.
 
-The graph is flat and made of layers that quantise well, which is what the Lite variants were published for.
+The graph is flat and made of layers that quantise well, which is what the Lite variants were published for (release
+"EfficientNet-Lite" of the TPU repository, 2020). Their counts of 4.7, 5.4, 6.1, 8.2 and 13.0 million parameters are
+4,652,008, 5,416,680, 6,092,072, 8,197,096 and 13,006,568, the statistics of batch normalisation not among them.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from edgecnn.core.errors import InputError, MissingDependency, ModelFileError
 from edgecnn.train.keras import keras
 from edgecnn.train.torch_checkpoint import read_torch_checkpoint
+from edgecnn.train.zoo import BackboneSpec
 
 
 class Scaling(NamedTuple):
@@ -63,14 +66,14 @@ _PACKAGED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 # ---- the graph
 
 
-def build_efficientnet_lite(name: str, height: int, width: int) -> keras.Model:
-    """A randomly initialised backbone: float32 `[None, height, width, 3]` to pooled features `[None, 1280]`."""
-    inputs = keras.Input((height, width, 3), name="image")
+def build_efficientnet_lite(spec: BackboneSpec, height: int, width: int) -> keras.Model:
+    """Features are the 1280 averages of the last convolution."""
+    inputs = keras.Input((height, width, spec.channels), name="image")
     x = _conv(inputs, "stem", STEM_FILTERS, kernel=3, stride=2)
-    for number, (stage, stride) in enumerate(_blocks(SCALINGS[name])):
+    for number, (stage, stride) in enumerate(_blocks(SCALINGS[spec.name])):
         x = _block(x, f"block_{number}", stage, stride)
     x = _conv(x, "top", TOP_FILTERS, kernel=1)
-    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="pool")(x), name=name)
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="pool")(x), name=spec.name)
 
 
 def _blocks(scaling: Scaling) -> Iterator[tuple[Stage, int]]:
