@@ -129,7 +129,7 @@ def export_pretrained(
     source = _Source(
         name=out.stem.removesuffix(f"-{precision}"),
         backbone=name if backbone.alpha is None else f"{name}_{backbone.alpha:g}",
-        model=build_imagenet_classifier(backbone, weights=starting_weights(weights)),
+        model=build_imagenet_classifier(backbone, weights=starting_weights(weights, backbone)),
         quantized_model=None,
         spec=spec,
         labels=imagenet_labels().names,

@@ -12,7 +12,6 @@ from edgecnn.train.weights import starting_weights
 from edgecnn.train.zoo import backbone_spec
 
 HEAD = "classifier"
-_DROPOUT = 0.2
 
 
 def preprocess_spec(settings: TrainSettings) -> PreprocessSpec:
@@ -31,7 +30,13 @@ def preprocess_spec(settings: TrainSettings) -> PreprocessSpec:
 
 def head_dropout(settings: TrainSettings) -> float:
     """The dropout before the last layer: the settings', else the network's own."""
-    return _DROPOUT if settings.dropout is None else settings.dropout
+    own = backbone_spec(settings.model, settings.alpha).dropout
+    return own if settings.dropout is None else settings.dropout
+
+
+def is_pretrained(settings: TrainSettings) -> bool:
+    """Whether the backbone starts with weights that somebody trained, and not from nothing."""
+    return starting_weights(settings.weights, backbone_spec(settings.model, settings.alpha)) is not None
 
 
 def attach_head(backbone: keras.Model, classes: int, dropout: float) -> keras.Model:
@@ -53,7 +58,7 @@ def load_float_model(folder: RunFolder, record: RunRecord) -> keras.Model:
     )
     model = attach_head(backbone, len(record.labels), head_dropout(settings))
     model.load_weights(folder.float_weights)
-    if starting_weights(settings.weights) is not None:
+    if is_pretrained(settings):
         freeze(model)
         if settings.fine_tune_epochs:
             free(model, settings.unfreeze, settings.model)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgecnn.core.errors import EdgecnnError
 from edgecnn.core.run_folder import read_run
-from edgecnn.train.backbones import build_backbone, build_imagenet_classifier
+from edgecnn.train.backbones import IMAGENET_CLASSES, build_backbone, build_imagenet_classifier
 from edgecnn.train.keras import keras
 from edgecnn.train.layer_arithmetic import Layer, layer_row
 from edgecnn.train.model import attach_head, load_float_model
@@ -24,9 +24,9 @@ def summarize_backbone(
     the network cannot take.
     """
     height, width = height or width or spec.height, width or height or spec.width
-    if classes is not None:
+    if classes is not None or spec.classes != IMAGENET_CLASSES:
         backbone = build_backbone(spec, height=height, width=width, weights=None)
-        return summarize(attach_head(backbone, classes, dropout=0.0))
+        return summarize(attach_head(backbone, classes or spec.classes, dropout=0.0))
     return summarize(build_imagenet_classifier(spec, height=height, width=width, weights=None))
 
 

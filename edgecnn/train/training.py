@@ -31,7 +31,7 @@ from edgecnn.train.distribution import (
 from edgecnn.train.journal import Journal, is_unfinished
 from edgecnn.train.keras import keras
 from edgecnn.train.loop import make_repeatable
-from edgecnn.train.model import attach_head, freed_layers, freeze, head_dropout, preprocess_spec
+from edgecnn.train.model import attach_head, freed_layers, freeze, head_dropout, is_pretrained, preprocess_spec
 from edgecnn.train.monitor import parse_monitor
 from edgecnn.train.phases import Training, fine_tune, fit_from_scratch, fit_head
 from edgecnn.train.pictures import draw
@@ -152,7 +152,7 @@ def _build(settings: TrainSettings, classes: int, execution: Execution) -> tuple
     """The network and its backbone; frozen but for the head where the backbone is pretrained."""
     spec = preprocess_spec(settings)
     backbone = backbone_spec(settings.model, settings.alpha)
-    weights = starting_weights(settings.weights)
+    weights = starting_weights(settings.weights, backbone)
     if weights is None and settings.fine_tune_epochs:
         raise InputError(
             f"fine-tuning needs pretrained weights, and {settings.model} is to start without; leave --fine-tune-epochs "
@@ -211,7 +211,7 @@ def _journal(
 
 def _fit(model: keras.Model, backbone: keras.Model, training: Training, found: frozenset[Path]) -> _Status:
     try:
-        if starting_weights(training.settings.weights) is None:
+        if not is_pretrained(training.settings):
             fit_from_scratch(model, training)
         else:
             fit_head(model, backbone, training)
@@ -234,7 +234,7 @@ def _folder_and_logs(folder: RunFolder) -> frozenset[Path]:
 
 def _is_trained(settings: TrainSettings) -> bool:
     """Whether the backbone itself is trained, and not the head alone."""
-    return starting_weights(settings.weights) is None or settings.fine_tune_epochs > 0
+    return not is_pretrained(settings) or settings.fine_tune_epochs > 0
 
 
 def _take_back(folder: RunFolder, found: frozenset[Path]) -> None:

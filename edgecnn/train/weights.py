@@ -9,14 +9,16 @@ import h5py  # type: ignore[import-untyped]
 
 from edgecnn.core.atomic import write_bytes
 from edgecnn.train.keras import keras
+from edgecnn.train.zoo import BackboneSpec
 
 # What `model.save_weights` calls once it has opened a file.
 from tf_keras.src.saving.legacy.hdf5_format import save_weights_to_hdf5_group  # isort: skip
 
 
-def starting_weights(choice: str) -> Path | str | None:
+def starting_weights(choice: str, backbone: BackboneSpec) -> Path | str | None:
     """What `--weights` means to a backbone: "imagenet", None for ones drawn at random, or a file."""
-    return {"auto": "imagenet", "imagenet": "imagenet", "none": None}.get(choice, Path(choice))
+    automatic = "imagenet" if backbone.pretrained else None
+    return {"auto": automatic, "imagenet": "imagenet", "none": None}.get(choice, Path(choice))
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
