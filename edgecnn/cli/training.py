@@ -24,7 +24,7 @@ def train(
     data: Annotated[Path, typer.Argument(help=_DATA)],
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
     model: Annotated[str, typer.Option(help="Backbone; `edgecnn models` lists them.")] = TrainSettings.default("model"),
-    alpha: Annotated[float | None, typer.Option(help="Width of mobilenet_v2.")] = TrainSettings.default("alpha"),
+    alpha: Annotated[float | None, typer.Option(help="Width of a MobileNet.")] = TrainSettings.default("alpha"),
     weights: Annotated[str, typer.Option(help="imagenet, none, or a file.")] = TrainSettings.default("weights"),
     height: Annotated[int | None, typer.Option(help="Input height; the backbone's own if not given.")] = None,
     width: Annotated[int | None, typer.Option(help="Input width; the backbone's own if not given.")] = None,

@@ -44,9 +44,7 @@ def test_a_network_goes_from_photos_to_an_int8_file_that_classifies(
 ) -> None:
     spec = NARROWEST[name]
     size = smallest_size(spec)
-    settings = TrainSettings(
-        model=name, alpha=spec.alpha, weights=some_weights(spec, tmp_path), height=size, epochs=1
-    )
+    settings = TrainSettings(model=name, alpha=spec.alpha, weights=some_weights(spec, tmp_path), height=size, epochs=1)
     run = tmp_path / "run"
     train(few_digits, run, settings)
     # The export refuses an int8 file that is not all integer or whose input is not a camera's bytes, and a float32 file
