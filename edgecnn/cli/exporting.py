@@ -45,7 +45,7 @@ def export(
     pretrained: Annotated[
         str | None, typer.Option(help="Export the 1000-class ImageNet classifier of this backbone; no RUN then.")
     ] = None,
-    alpha: Annotated[float | None, typer.Option(help="Width of --pretrained mobilenet_v2.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Width of a --pretrained MobileNet.")] = None,
     weights: Annotated[str, typer.Option(help="imagenet or a file, for --pretrained.")] = "imagenet",
     crop_fraction: Annotated[
         float,
@@ -107,20 +107,22 @@ def models(json: Json = False) -> None:
     from edgecnn.train.zoo import zoo
 
     if json:
-        print_json_lines(asdict(spec) for spec in zoo())
+        print_json_lines(asdict(spec) | {"channels": spec.channels} for spec in zoo())
         return
     rows = [
         (
             spec.name,
             "" if spec.alpha is None else f"{spec.alpha:g}",
             f"{spec.parameters / 1e6:.2f} M",
-            f"{spec.macs / 1e6:.0f} M",
-            f"{spec.height}x{spec.width}",
+            f"{spec.macs / 1e6:,.1f} M",
+            f"{spec.height}x{spec.width}x{spec.channels}",
+            spec.paper,
             spec.weights,
         )
         for spec in zoo()
     ]
-    print_table("backbones", ("model", "alpha", "parameters", "MACs", "input", "weights"), rows, texts=("weights",))
+    columns = ("model", "alpha", "parameters", "MACs", "input", "paper", "weights")
+    print_table("networks", columns, rows, texts=("paper", "weights"))
 
 
 def _export_pretrained(

@@ -37,7 +37,7 @@ def train(
     data: Annotated[Path, typer.Argument(help=_DATA)],
     out: Annotated[Path, typer.Option(help="The run folder to make.")],
     model: Annotated[str, typer.Option(help="Backbone; `edgecnn models` lists them.")] = TrainSettings.default("model"),
-    alpha: Annotated[float | None, typer.Option(help="Width of mobilenet_v2.")] = TrainSettings.default("alpha"),
+    alpha: Annotated[float | None, typer.Option(help="Width of a MobileNet.")] = TrainSettings.default("alpha"),
     weights: Annotated[
         str, typer.Option(help="imagenet, none, a file, or auto: ImageNet's where there are any.")
     ] = TrainSettings.default("weights"),

@@ -55,7 +55,7 @@ def build_metadata(name: str, spec: PreprocessSpec, classes: int, license_name: 
             0: builder.CreateString(name),
             1: builder.CreateString(f"Image classifier of {classes} classes."),
             3: _table_vector(builder, [_table(builder, {2: inputs, 3: outputs})]),
-            5: builder.CreateString(license_name),
+            **({5: builder.CreateString(license_name)} if license_name else {}),
             7: builder.CreateString(_MIN_PARSER_VERSION),
         },
     )

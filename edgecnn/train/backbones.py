@@ -111,6 +111,4 @@ def imagenet_labels() -> LabelMap:
 def _check_size(spec: BackboneSpec, height: int, width: int) -> None:
     least = spec.min_size
     if min(height, width) < least:
-        raise InputError(
-            f"expected an input of at least {least}x{least} pixels for {spec.name}, got {height}x{width}"
-        )
+        raise InputError(f"expected an input of at least {least}x{least} pixels for {spec.name}, got {height}x{width}")

@@ -20,7 +20,7 @@ from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.progress import Progress, silent
 from edgecnn.core.run_dataset import dataset_of_run
 from edgecnn.core.run_folder import RunFolder, RunRecord, read_run
-from edgecnn.core.settings import ExportSettings
+from edgecnn.core.settings import ExportSettings, TrainSettings
 from edgecnn.core.versions import versions_of
 from edgecnn.runtime.threshold import decided, threshold_of
 from edgecnn.train.backbones import build_imagenet_classifier, imagenet_labels
@@ -54,6 +54,7 @@ class _Source:
     spec: PreprocessSpec
     labels: tuple[str, ...]
     calibration: Calibration
+    weights_license: str
     dataset: DatasetRecord | None = None
     validation: Sequence[Example] = ()
     min_recall: MinRecall | None = None
@@ -80,6 +81,7 @@ def export_run(run: Path, settings: ExportSettings, *, progress: Progress = sile
         spec=spec,
         labels=record.labels,
         calibration=calibrate_with(dataset.splits[TRAIN], spec, settings.calibration_images, settings.seed),
+        weights_license=_weights_license(record.settings),
         dataset=record.dataset,
         validation=validation if settings.min_recall else _some(validation),
         min_recall=settings.min_recall,
@@ -136,9 +138,15 @@ def export_pretrained(
         calibration=calibrate_with_folder(calibration, spec, calibration_images, seed)
         if calibration
         else Calibration((), CalibrationRecord(fingerprint="", count=0, seed=seed)),
+        weights_license=backbone.weights_license,
     )
     _write(source, precision, out, None, progress)
     return out
+
+
+def _weights_license(settings: TrainSettings) -> str:
+    """Of the pretrained weights that a run began with; a file is taken for one of its network's."""
+    return "" if settings.weights == "none" else backbone_spec(settings.model, settings.alpha).weights_license
 
 
 def _quantized_model(folder: RunFolder, record: RunRecord, settings: ExportSettings) -> keras.Model | None:
@@ -165,7 +173,7 @@ def _write(source: _Source, precision: Precision, target: Path, parent_sha256: s
         versions=versions_of(VERSIONED_PACKAGES),
         created=datetime.now(UTC),
     )
-    model = add_metadata(flatbuffer, source.name, source.spec, len(source.labels))
+    model = add_metadata(flatbuffer, source.name, source.spec, len(source.labels), source.weights_license)
     with atomic_path(target) as temporary:
         temporary.write_bytes(append_associated_files(model, card))
         check_model_file(temporary, card, source.model, source.calibration.images)

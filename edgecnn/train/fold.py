@@ -23,7 +23,7 @@ _FUSED = (keras.activations.linear, keras.activations.relu)
 
 
 def fold_model(model: keras.Model) -> keras.Model:
-    """An equal model whose convolutions carry their batch normalisation and ReLU, and whose other activations are apart.
+    """An equal model: convolutions carry their batch normalisation and ReLU, other activations are layers of their own.
 
     Takes a functional model without nested models; the folded layers keep the names of the layers with kernels.
     """

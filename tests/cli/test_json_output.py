@@ -36,8 +36,9 @@ DESCRIPTION = {
     *("tensors", "operators"),
 }
 BACKBONE = {
-    *("name", "alpha", "height", "width", "mean", "std", "crop_fraction", "features", "parameters", "macs"),
-    *("weights", "has_imagenet_head"),
+    *("name", "alpha", "paper", "height", "width", "channels", "mean", "std", "crop_fraction", "min_size"),
+    *("features", "classes", "parameters", "statistics", "macs", "dropout", "weights", "weights_license"),
+    "pretrained",
 }
 
 

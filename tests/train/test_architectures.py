@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgecnn.train.transfer import train
 
 from edgecnn.core.dataset import read_image
 from edgecnn.core.model_file import read_model_file
@@ -18,7 +19,6 @@ from edgecnn.train.convert import convert
 from edgecnn.train.export import export_run
 from edgecnn.train.model import attach_head
 from edgecnn.train.quantization import input_quantization
-from edgecnn.train.transfer import train
 from edgecnn.train.zoo import BackboneSpec, zoo
 from tests.train.interpreted import interpret
 
@@ -44,9 +44,7 @@ def test_a_network_goes_from_photos_to_an_int8_file_that_classifies(
 ) -> None:
     spec = NARROWEST[name]
     size = smallest_size(spec)
-    settings = TrainSettings(
-        model=name, alpha=spec.alpha, weights=some_weights(spec, tmp_path), height=size, epochs=1
-    )
+    settings = TrainSettings(model=name, alpha=spec.alpha, weights=some_weights(spec, tmp_path), height=size, epochs=1)
     run = tmp_path / "run"
     train(few_digits, run, settings)
     # The export refuses an int8 file that is not all integer or whose input is not a camera's bytes, and a float32 file

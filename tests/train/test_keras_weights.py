@@ -222,6 +222,6 @@ def test_the_head_of_mobilenet_v1_is_a_dense_layer_here_and_a_convolution_in_ker
 def test_a_file_of_another_network_is_refused_in_one_line(keras_models: Path) -> None:
     name = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     keras.applications.MobileNet((32, 32, 3), 0.25, include_top=False, weights=None).save_weights(keras_models / name)
-    with pytest.raises(ModelFileError, match="does not fit vgg16: .*; choose the model it was saved from") as caught:
+    with pytest.raises(ModelFileError, match=r"does not fit vgg16: .*; choose the model it was saved from") as caught:
         build_backbone(VGG16, height=32, width=32, weights="imagenet")
     assert "\n" not in str(caught.value)

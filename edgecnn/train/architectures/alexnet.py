@@ -1,7 +1,7 @@
 """AlexNet in one tower: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
 
-61,100,840 parameters with 1000 classes at 224x224, the count that torchvision publishes for its `alexnet`, which this is
-layer for layer, but for dropout: that stands behind both hidden layers, as in the paper of 2012 (Krizhevsky, Sutskever
+61,100,840 parameters with 1000 classes at 224x224, the count that torchvision publishes for its `alexnet`, which has
+the same layers, but for dropout: here that is behind both hidden layers, as in the paper of 2012 (Krizhevsky, Sutskever
 and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks"), so that the second is the head's.
 
 The network of 2012 has two towers for its two graphics cards (60,965,224 parameters); grouped convolutions like those

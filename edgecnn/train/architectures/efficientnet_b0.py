@@ -1,8 +1,8 @@
 """EfficientNet-B0 as Keras has it: Tan and Le, "EfficientNet", 2019, with squeeze-and-excitation and swish.
 
-With 1000 classes Keras publishes 5,330,571 parameters, of which training moves 5,288,548 (the paper: 5.3 million). 42,016
-are statistics of batch normalisation, and 7 belong to the normalisation of the input: Keras has that in the graph, here
-it is the preprocessing's, so 5,330,564 are left.
+With 1000 classes Keras publishes 5,330,571 parameters, of which training moves 5,288,548 (the paper: 5.3 million).
+42,016 are statistics of batch normalisation, and 7 belong to the normalisation of the input: Keras has that in the
+graph, here it is the preprocessing's, so 5,330,564 are left.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from edgecnn.train.zoo import BackboneSpec
 
 def keras_efficientnet_b0(spec: BackboneSpec, image: Any, *, include_top: bool) -> keras.Model:
     """Keras's own network over an input, which takes bytes."""
-    return keras.applications.EfficientNetB0(
-        include_top, weights=None, input_tensor=image, input_shape=image.shape[1:]
-    )
+    return keras.applications.EfficientNetB0(include_top, weights=None, input_tensor=image, input_shape=image.shape[1:])
 
 
 def build_efficientnet_b0(spec: BackboneSpec, height: int, width: int) -> keras.Model:

@@ -1,9 +1,9 @@
 """GoogLeNet: Szegedy et al., "Going Deeper with Convolutions", 2015 (Inception, version 1).
 
-6,998,552 parameters with 1000 classes, biases among them: the count of Caffe's `bvlc_googlenet` without its two auxiliary
-classifiers, which the network has in training only and here not at all. (The paper rounds, in thousands, layer by layer.)
-Local response normalisation is left out, since TFLite has no integer kernel for it. The weights start as He et al.
-("Delving Deep into Rectifiers", 2015) found for ReLU, without which 22 layers hardly start to learn.
+6,998,552 parameters with 1000 classes, biases among them: the count of Caffe's `bvlc_googlenet` without its two
+auxiliary classifiers, which that has in training only and this not at all. (The paper's table rounds each layer to
+thousands.) Local response normalisation is left out, since TFLite has no integer kernel for it. The weights start as
+He et al. ("Delving Deep into Rectifiers", 2015) found for ReLU, without which 22 layers hardly begin to learn.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The small convolutional network of introductions to MNIST: two convolutions with pooling, and one hidden layer.
 
-121,930 parameters at 28x28x1 with 10 classes: 320 and 18,496 in the convolutions, 102,464 in the hidden layer and 650 in
-the output. It is nobody's paper; the count follows from the layers.
+121,930 parameters at 28x28x1 with 10 classes: 320 and 18,496 in the convolutions, 102,464 in the hidden layer and 650
+in the output. It is nobody's paper; the count follows from the layers.
 """
 
 from __future__ import annotations
