@@ -2,18 +2,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.emulated_pi.device import Device, make_device
-from tests.emulated_pi.layers import default_cache
+from tests.emulated_pi.layers import PYTHON, default_cache
 from tests.emulated_pi.programs import why_not
 
 # Asked before the tests get an empty cache of their own: Debian is fetched once and kept.
 CACHE = default_cache()
-
 
 QUICK = ("test_same_results.py",)
 """What EDGECNN_TEST_DEVICE=quick asks for: two minutes, of which half go into a Debian."""
@@ -36,6 +36,8 @@ def new_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     """Makes a device with the options of `make_device` and switches it on; at the end it is gone."""
     if reason := why_not():
         pytest.skip(f"no device can be emulated here: {reason}")
+    if sys.version_info[:2] != PYTHON:
+        pytest.skip(f"no device can be filled here: needs Python {PYTHON[0]}.{PYTHON[1]}, as there")
     made: list[Device] = []
 
     def make(**options: object) -> Device:
