@@ -86,7 +86,6 @@ def train(
         if resume and not force and folder.record_file.exists() and not is_unfinished(folder.unfinished):
             return _complete(folder, settings, dataset, tell)
         found = _folder_and_logs(folder)
-        make_repeatable(settings.seed)
         model, backbone = _build(settings, len(dataset.labels), execution)
         journal = _journal(folder, settings, dataset, execution, force=force, resume=resume, tell=tell)
         training = Training(
@@ -158,12 +157,15 @@ def _build(settings: TrainSettings, classes: int, execution: Execution) -> tuple
             f"fine-tuning needs pretrained weights, and {settings.model} is to start without; leave --fine-tune-epochs "
             "out, since --epochs trains every layer"
         )
+    make_repeatable(settings.seed)
     # Features are computed with one copy, in float32.
     body = single = build_backbone(backbone, height=spec.height, width=spec.width, weights=weights)
     with building(execution):
         if not execution.is_plain:
             body = build_backbone(backbone, height=spec.height, width=spec.width, weights=None)
             body.set_weights(single.get_weights())
+        # However often the body was built, the head starts the same.
+        make_repeatable(settings.seed)
         model = attach_head(body, classes, head_dropout(settings))
         if settings.fine_tune_epochs:
             freed_layers(model, settings.unfreeze, settings.model)

@@ -14,27 +14,32 @@ import pytest
 from edgecnn.core.errors import InputError
 from edgecnn.core.run_folder import RunFolder, read_run
 from edgecnn.core.settings import TrainSettings
+from edgecnn.train.backbones import build_backbone
 from edgecnn.train.distribution import Workers, building, execution_of, parse_workers
 from edgecnn.train.journal import is_unfinished
 from edgecnn.train.keras import keras
 from edgecnn.train.training import train
+from edgecnn.train.zoo import backbone_spec
 from tests.train.run_weights import same, stored_weights
 from tests.trained import UNMIRRORED
 
-SETTINGS = TrainSettings(
-    height=32,
+TRANSFER = TrainSettings(
+    model="mnist_cnn",
     epochs=3,
     batch_size=12,
     dropout=0.0,
     learning_rate=3e-3,
     fine_tune_epochs=2,
-    unfreeze=1,
+    fine_tune_learning_rate=1e-3,
+    unfreeze="all",
     augment=UNMIRRORED,
 )
-OPTIONS = [
-    *("--height", "32", "--epochs", "3", "--batch-size", "12", "--dropout", "0", "--learning-rate", "3e-3"),
-    *("--fine-tune-epochs", "2", "--unfreeze", "1", "--augment", "flip=0"),
+TRANSFER_OPTIONS = [
+    *("--model", "mnist_cnn", "--epochs", "3", "--batch-size", "12", "--dropout", "0", "--learning-rate", "3e-3"),
+    *("--fine-tune-epochs", "2", "--fine-tune-learning-rate", "1e-3", "--unfreeze", "all", "--augment", "flip=0"),
 ]
+# With batch normalisation, whose statistics the workers have to agree on.
+SCRATCH_OPTIONS = ["--model", "mobilenet_v1", "--alpha", "0.25", "--weights", "none", "--height", "32", "--epochs", "3"]
 
 
 def free_ports(count: int) -> list[int]:
@@ -52,7 +57,7 @@ def start_workers(data: Path, runs: list[Path], *options: str) -> list[subproces
         subprocess.Popen(
             [
                 *(sys.executable, "-m", "edgecnn", "train", str(data), "--out", str(run)),
-                *("--workers", addresses, "--rank", str(rank), *OPTIONS, *options),
+                *("--workers", addresses, "--rank", str(rank), *options),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -72,18 +77,17 @@ def wait_for(processes: list[subprocess.Popen[str]], timeout_s: float = 240) -> 
     return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
 
 
-@pytest.fixture(scope="module")
-def alone(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("runs") / "alone"
-    train(few_digits, run, SETTINGS)
-    return run
+def digests(left: list[tuple[int, str]]) -> list[str]:
+    """The hash of the weights that each worker says it has ended with."""
+    return [next(line for line in error.splitlines() if "trained weights" in line).split()[-1] for _, error in left]
 
 
-def test_two_workers_end_with_equal_weights_and_the_accuracy_of_one_process(
-    alone: Path, few_digits: Path, tmp_path: Path
-) -> None:
+def test_two_workers_end_with_equal_weights_and_the_accuracy_of_one_process(few_digits: Path, tmp_path: Path) -> None:
+    weights, alone = tmp_path / "pretrained.h5", tmp_path / "alone"
+    build_backbone(backbone_spec("mnist_cnn"), height=28, width=28, weights=None).save_weights(weights)
+    train(few_digits, alone, TRANSFER.model_copy(update={"weights": str(weights)}))
     runs = [tmp_path / "chief", tmp_path / "second"]
-    left = wait_for(start_workers(few_digits, runs))
+    left = wait_for(start_workers(few_digits, runs, *TRANSFER_OPTIONS, "--weights", str(weights)))
     assert [status for status, _ in left] == [0, 0], left
     (_, expected), (_, record) = read_run(alone), read_run(runs[0])
     assert (record.execution.workers, record.execution.replicas) == (2, 2)
@@ -91,14 +95,13 @@ def test_two_workers_end_with_equal_weights_and_the_accuracy_of_one_process(
     for one, other in zip(record.history, expected.history, strict=True):
         assert one.loss == pytest.approx(other.loss, rel=1e-2)
     assert not RunFolder(runs[1]).record_file.exists()
-    # The second writes no run; both say what weights they have ended with.
-    digests = [next(line for line in error.splitlines() if "trained weights" in line).split()[-1] for _, error in left]
-    assert digests[0] == digests[1]
+    one, other = digests(left)
+    assert one == other
 
 
 def test_a_worker_that_dies_is_reported_and_the_training_goes_on_with_resume(few_digits: Path, tmp_path: Path) -> None:
     runs = [tmp_path / "chief", tmp_path / "second"]
-    chief, second = start_workers(few_digits, runs)
+    chief, second = start_workers(few_digits, runs, *SCRATCH_OPTIONS)
     state = RunFolder(runs[1]).unfinished / "worker-1"
     while not (state / "1.json").exists():
         assert second.poll() is None, second.communicate()
@@ -109,9 +112,11 @@ def test_a_worker_that_dies_is_reported_and_the_training_goes_on_with_resume(few
     assert "worker 1 stopped or cannot be reached; start all 2 again, with --resume" in error.splitlines()[-1]
     assert "Traceback" not in error
     assert is_unfinished(RunFolder(runs[0]).unfinished)
-    left = wait_for(start_workers(few_digits, runs, "--resume"))
+    left = wait_for(start_workers(few_digits, runs, *SCRATCH_OPTIONS, "--resume"))
     assert [status for status, _ in left] == [0, 0], left
-    assert [epoch.phase for epoch in read_run(runs[0])[1].history] == ["head"] * 3 + ["fine_tune"] * 2
+    assert [(epoch.phase, epoch.epoch) for epoch in read_run(runs[0])[1].history] == [("scratch", n) for n in (1, 2, 3)]
+    one, other = digests(left)
+    assert one == other
 
 
 # ---- who the workers are
@@ -172,7 +177,7 @@ def test_mixed_precision_and_xla_are_off_without_a_gpu() -> None:
 def test_a_run_in_mixed_precision_and_compiled_learns_and_is_stored_in_float32(
     few_digits: Path, tmp_path: Path
 ) -> None:
-    settings = SETTINGS.model_copy(update={"mixed_precision": True, "xla": True, "fine_tune_epochs": 1, "epochs": 1})
+    settings = TrainSettings(model="mnist_cnn", mixed_precision=True, xla=True, epochs=1, augment=UNMIRRORED)
     record = train(few_digits, tmp_path / "run", settings)
     assert record.execution.mixed_precision
     assert {str(array.dtype) for array in stored_weights(tmp_path / "run").values()} == {"float32"}
