@@ -11,6 +11,7 @@ from edgecnn.core.progress import Progress
 from edgecnn.core.run_folder import EpochRecord, Phase
 from edgecnn.train.journal import Counters, Journal
 from edgecnn.train.keras import keras
+from edgecnn.train.monitor import Monitor
 from edgecnn.train.weights import save_weights
 
 PHASE_TITLES: dict[Phase, str] = {
@@ -24,27 +25,23 @@ _COUNTED = ("best", "wait", "cooldown_counter")
 """What Keras's callbacks remember from epoch to epoch."""
 
 
-class BestWeights(keras.callbacks.ModelCheckpoint):  # type: ignore[misc]
-    """Writes the weights of the best epoch so far, whole, or raises `WriteError`."""
+class BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    """Writes the weights of the best epoch so far, whole, or raises `WriteError`.
 
-    def __init__(self, path: Path, **options: Any) -> None:
-        super().__init__(path, save_best_only=True, save_weights_only=True, **options)
+    Keras's ModelCheckpoint keeps no file on any worker but the first, and may crash on a full disk.
+    """
 
-    def set_model(self, model: keras.Model) -> None:
-        super().set_model(_SavedWhole(model))
+    def __init__(self, path: Path, monitor: Monitor, beat: float | None) -> None:
+        super().__init__()
+        self._path = path
+        self._monitor = monitor
+        self.best = monitor.worst if beat is None else beat
 
-
-class _SavedWhole:
-    """A model whose `save_weights` is ours."""
-
-    def __init__(self, model: keras.Model) -> None:
-        self._model = model
-
-    def save_weights(self, path: str, overwrite: bool = True, options: object = None) -> None:
-        save_weights(self._model, Path(path))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        value = float((logs or {})[self._monitor.name])
+        if self._monitor.better(value, self.best):
+            self.best = value
+            save_weights(self.model, self._path)
 
 
 class WarmUp(keras.callbacks.Callback):  # type: ignore[misc]

@@ -42,10 +42,13 @@ class Plan(NamedTuple):
     """What an epoch must be better than to count: without such an epoch the model stays as it came."""
 
 
-def make_repeatable(seed: int) -> None:
-    """Seeds Python, numpy and TensorFlow; on a CPU, the same seed then gives the same weights."""
+def make_repeatable(seed: int, *, xla: bool = False) -> None:
+    """Seeds Python, numpy and TensorFlow; on a CPU, the same seed then gives the same weights.
+
+    Not with `xla`, which has no repeatable gradient of a maximum.
+    """
     keras.utils.set_random_seed(seed)
-    if not tf.config.list_physical_devices("GPU"):
+    if not xla and not tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()
 
 
@@ -107,7 +110,7 @@ def _callbacks(
 ) -> list[keras.callbacks.Callback]:
     watched: dict[str, Any] = {"monitor": plan.monitor.name, "mode": plan.monitor.mode}
     counting = {
-        "best": BestWeights(best, initial_value_threshold=plan.beat, **watched),
+        "best": BestWeights(best, plan.monitor, plan.beat),
         # The best weights come from the file that the callback before this one writes.
         "stopping": keras.callbacks.EarlyStopping(patience=plan.patience, **watched),
     }

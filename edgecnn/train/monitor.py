@@ -6,6 +6,7 @@ of one of them: `val_recall:pneumonia`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +25,10 @@ class Monitor(NamedTuple):
 
     name: str
     mode: Literal["min", "max"]
+
+    @property
+    def worst(self) -> float:
+        return math.inf if self.mode == "min" else -math.inf
 
     def better(self, value: float, than: float) -> bool:
         return value < than if self.mode == "min" else value > than

@@ -157,7 +157,7 @@ def _build(settings: TrainSettings, classes: int, execution: Execution) -> tuple
             f"fine-tuning needs pretrained weights, and {settings.model} is to start without; leave --fine-tune-epochs "
             "out, since --epochs trains every layer"
         )
-    make_repeatable(settings.seed)
+    make_repeatable(settings.seed, xla=execution.record.xla)
     # Features are computed with one copy, in float32.
     body = single = build_backbone(backbone, height=spec.height, width=spec.width, weights=weights)
     with building(execution):
@@ -165,7 +165,7 @@ def _build(settings: TrainSettings, classes: int, execution: Execution) -> tuple
             body = build_backbone(backbone, height=spec.height, width=spec.width, weights=None)
             body.set_weights(single.get_weights())
         # However often the body was built, the head starts the same.
-        make_repeatable(settings.seed)
+        make_repeatable(settings.seed, xla=execution.record.xla)
         model = attach_head(body, classes, head_dropout(settings))
         if settings.fine_tune_epochs:
             freed_layers(model, settings.unfreeze, settings.model)

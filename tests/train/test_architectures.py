@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from edgecnn.train.transfer import train
 
 from edgecnn.core.dataset import read_image
 from edgecnn.core.model_file import read_model_file
@@ -19,6 +18,7 @@ from edgecnn.train.convert import convert
 from edgecnn.train.export import export_run
 from edgecnn.train.model import attach_head
 from edgecnn.train.quantization import input_quantization
+from edgecnn.train.training import train
 from edgecnn.train.zoo import BackboneSpec, zoo
 from tests.train.interpreted import interpret
 

@@ -17,7 +17,6 @@ from edgecnn.train.calibration import calibrate_with
 from edgecnn.train.convert import convert, normalize, with_extremes
 from edgecnn.train.fold import fold_model
 from edgecnn.train.keras import keras, tf
-from edgecnn.train.loop import compile_classifier
 from edgecnn.train.model import load_float_model
 from edgecnn.train.photos import Labelled, labelled_pixels
 from edgecnn.train.qat import calibrated_model, load_quantization_aware_model
@@ -180,7 +179,7 @@ def stepped(frozen: set[str]) -> tuple[Any, dict[str, list[NDArray[np.float32]]]
         layer.trainable = layer.name not in frozen and not isinstance(layer, layers.BatchNormalization)
     aware = calibrated(model)
     before = {name: parameters(aware, name) for name in ("stem", "depthwise", "project", "top", "classifier")}
-    compile_classifier(aware, 1e-2)
+    aware.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
     aware.fit(normalize(pixels(24), SPEC), np.arange(24) % 4, batch_size=8, verbose=0)
     return aware, before
 
@@ -206,7 +205,7 @@ def test_frozen_layers_stay_frozen_in_training_and_free_ones_move() -> None:
 def test_after_training_the_range_of_a_kernel_is_still_its_largest_weight() -> None:
     aware, _ = stepped(frozen=set())
     # Ranges are set in the forward pass, so they are those of the weights before the last step.
-    compile_classifier(aware, 1e-30)
+    aware.compile(keras.optimizers.Adam(1e-30), "sparse_categorical_crossentropy")
     aware.fit(normalize(pixels(8), SPEC), np.arange(8) % 4, verbose=0)
     for name in ("stem", "depthwise", "project"):
         kernel, _ = parameters(aware, name)
@@ -222,7 +221,7 @@ def test_training_with_fake_quantisation_learns(tmp_path: Path) -> None:
     classes = np.arange(64) % 2
     images[classes == 1] //= 2
     aware = calibrated_model(model, SPEC, list(images))
-    compile_classifier(aware, 1e-2)
+    aware.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
     aware.fit(normalize(images, SPEC), classes, epochs=15, batch_size=16, verbose=0)
     outputs = int8_outputs(aware, images, tmp_path)
     assert (outputs.argmax(axis=1) == classes).mean() > 0.95

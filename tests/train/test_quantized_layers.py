@@ -13,7 +13,6 @@ from edgecnn.runtime.interpreter import open_interpreter
 from edgecnn.train.convert import convert, normalize
 from edgecnn.train.fold import fold_model
 from edgecnn.train.keras import keras
-from edgecnn.train.loop import compile_classifier
 from edgecnn.train.qat import calibrated_model
 from edgecnn.train.quantization import Range, observe_ranges
 from tests.train.interpreted import interpret
@@ -166,7 +165,7 @@ def test_a_step_of_training_moves_every_kernel(body: Body) -> None:
     aware = calibrated_model(network(body), SPEC, list(pixels(8)))
     kernels = [weight for weight in aware.trainable_weights if "kernel" in weight.name]
     before = [weight.numpy() for weight in kernels]
-    compile_classifier(aware, 1e-2)
+    aware.compile(keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy")
     aware.fit(normalize(pixels(16), SPEC), np.arange(16) % 4, batch_size=8, verbose=0)
     assert len(kernels) == sum(
         hasattr(layer, "kernel_size") or hasattr(layer, "units") for layer in network(body).layers
