@@ -39,7 +39,10 @@ def _named(spec: BackboneSpec, name: str, model: keras.Model, head: bool) -> Pat
     if spec.name in SCALINGS:
         return imagenet_checkpoint(spec.name)
     if not spec.pretrained:
-        raise InputError(f"nobody has published ImageNet weights of {spec.name}; train it from scratch (weights none)")
+        raise InputError(
+            f"there are no ImageNet weights of {spec.name} to be had in a form that edgecnn reads; train it from "
+            "scratch with --weights none, or give a file"
+        )
     _, height, width, _ = model.input_shape
     return imagenet_weights(spec, height, width, head=head)
 

@@ -67,6 +67,14 @@ def test_the_color_space_is_rgb_or_grayscale_by_the_channels(channels: int, colo
     assert read_normalization(metadata) == ((128.0,) * channels, (64.0,) * channels)
 
 
+@pytest.mark.parametrize("license_name", ["CC BY 4.0", ""])
+def test_the_licence_is_that_of_the_weights_or_left_out(license_name: str) -> None:
+    metadata = build_metadata("m", pixel_spec(4, 4), 2, license_name)
+    model = Table(metadata, struct.unpack_from("<I", metadata)[0])
+    assert bool(model.Offset(4 + 2 * 5)) == bool(license_name)
+    assert license_name.encode() in metadata
+
+
 def test_the_statistics_are_those_of_the_normalised_values() -> None:
     spec = PreprocessSpec(height=1, width=1, mean=(0, 1, 2), std=(1, 2, 4))
     metadata = build_metadata("m", spec, 2, "Apache-2.0")

@@ -91,6 +91,14 @@ def test_a_file_has_one_input_of_one_image_and_one_output_of_probabilities(
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=0.03)
 
 
+@every_precision
+def test_a_file_can_be_called_by_the_names_of_its_signature(
+    precision: Precision, exported: dict[Precision, Path]
+) -> None:
+    signatures = open_interpreter(exported[precision], threads=1).get_signature_list()
+    assert signatures == {"serving_default": {"inputs": ["image"], "outputs": ["output_0"]}}
+
+
 def test_smaller_precisions_are_smaller(exported: dict[Precision, Path]) -> None:
     size = {precision: path.stat().st_size for precision, path in exported.items()}
     assert 1.8 < size["float32"] / size["float16"] < 2.1

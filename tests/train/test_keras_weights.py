@@ -139,8 +139,10 @@ def test_a_download_that_is_a_login_page_is_not_kept(store: Path, keras_models: 
 
 
 @pytest.mark.parametrize("name", ["alexnet", "googlenet", "lenet5", "mnist_cnn"])
-def test_a_network_that_nobody_has_weights_of_says_so(name: str) -> None:
-    with pytest.raises(InputError, match=f"nobody has published ImageNet weights of {name}; train it from scratch"):
+def test_a_network_without_weights_that_can_be_loaded_says_so(name: str) -> None:
+    with pytest.raises(
+        InputError, match=f"no ImageNet weights of {name} to be had .*; train it from scratch with --weights none"
+    ):
         build_backbone(backbone_spec(name), height=64, width=64, weights="imagenet")
 
 

@@ -74,13 +74,7 @@ def with_gates(image: Any) -> Any:
     return layers.GlobalAveragePooling2D(name="pool")(conv(x, "last"))
 
 
-def with_an_odd_relu(image: Any) -> Any:
-    """A ReLU that no integer kernel fuses stays a layer, and the kernel before it has to be quantised all the same."""
-    x = layers.ReLU(3.0, name="odd")(conv(image, "first"))
-    return layers.GlobalAveragePooling2D(name="pool")(conv(x, "last"))
-
-
-KINDS = [with_maxima, with_tanh, with_branches, with_shortcuts, with_gates, with_an_odd_relu]
+KINDS = [with_maxima, with_tanh, with_branches, with_shortcuts, with_gates]
 every_kind = pytest.mark.parametrize("body", KINDS, ids=lambda body: body.__name__)
 Body = Callable[[Any], Any]
 
