@@ -16,7 +16,7 @@ from tests.cli.commands import json_lines_of, json_of, run_here
 def gray_model(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small network for MNIST as an int8 file."""
     from edgecnn.train.export import export_run
-    from edgecnn.train.transfer import train
+    from edgecnn.train.training import train
 
     run = tmp_path_factory.mktemp("gray") / "run"
     train(few_digits, run, TrainSettings(model="mnist_cnn", weights="none", epochs=4, learning_rate=1e-2))
