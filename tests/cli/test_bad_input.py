@@ -196,7 +196,7 @@ def test_a_folder_that_is_no_run(command: str, tmp_path: Path) -> None:
 def test_a_run_of_another_version(command: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"format_version": 99, "name": "later"}')
     line = refusal(command, tmp_path)
-    assert line.startswith(f"{tmp_path} is a run folder of version 99, this edgecnn reads version 1")
+    assert line.startswith(f"{tmp_path} is a run folder of version 99, this edgecnn reads version 2")
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
@@ -217,7 +217,8 @@ def test_a_run_folder_that_cannot_be_made(few_digits: Path, tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     outcome = train(few_digits, tmp_path / "file" / "run")
     assert outcome.status == 1
-    assert outcome.errors == [f"error: {tmp_path}/file/run: Not a directory"]
+    (line,) = outcome.errors
+    assert line.startswith(f"error: could not write {tmp_path}/file/run") and "Not a directory" in line
 
 
 def test_an_export_needs_one_thing_to_export(tmp_path: Path) -> None:

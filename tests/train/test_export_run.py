@@ -298,8 +298,8 @@ def test_photos_that_have_changed_since_training_are_refused(trained_run: Path, 
 def test_a_run_folder_of_another_version_is_refused(trained_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(trained_run, tmp_path / "run")
     content = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps(content | {"format_version": 2}))
-    with pytest.raises(InputError, match="a run folder of version 2, this edgecnn reads version 1") as caught:
+    (run / "run.json").write_text(json.dumps(content | {"format_version": 1}))
+    with pytest.raises(InputError, match="a run folder of version 1, this edgecnn reads version 2") as caught:
         export_run(run, ExportSettings())
     assert "\n" not in str(caught.value)
 
