@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.core.atomic import write_bytes
+from edgecnn.core.atomic import atomic_path
 from edgecnn.core.dataset import Example
 from edgecnn.core.golden import synthetic_frame
 from edgecnn.core.parallel import map_in_threads
@@ -121,22 +120,31 @@ def _why_keras(backbone: keras.Model, spec: PreprocessSpec, flatbuffer: Path) ->
         return "by Keras on a GPU"
     if not flatbuffer.exists():
         content = convert(backbone, "float32", spec)
-        difference = _difference(backbone, content, spec)
-        # Written so that NaN counts as a difference.
-        if not difference <= TOLERANCE:
-            return f"by Keras: LiteRT differs by {difference:.2g}"
-        write_bytes(flatbuffer, content)
+        try:
+            with atomic_path(flatbuffer) as temporary:
+                temporary.write_bytes(content)
+                _compare(backbone, temporary, spec)
+        except _DiffersError as error:
+            return f"by Keras: {error}"
     return ""
 
 
-def _difference(backbone: keras.Model, content: bytes, spec: PreprocessSpec) -> float:
+class _DiffersError(Exception):
+    """LiteRT computes something else than Keras, so the flatbuffer does not get its name."""
+
+
+def _compare(backbone: keras.Model, file: Path, spec: PreprocessSpec) -> None:
+    difference = _difference(backbone, file, spec)
+    # Written so that NaN counts as a difference.
+    if not difference <= TOLERANCE:
+        raise _DiffersError(f"LiteRT differs by {difference:.2g}")
+
+
+def _difference(backbone: keras.Model, file: Path, spec: PreprocessSpec) -> float:
     """The largest difference between Keras's features and a flatbuffer's, as a share of the largest feature."""
     frames = (synthetic_frame(seed, spec.height, spec.width) for seed in range(_COMPARED_IMAGES))
     pictures = [preprocess(frame, spec) for frame in frames]
     expected = backbone(normalize(np.stack(pictures), spec), training=False).numpy()
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "backbone.tflite"
-        file.write_bytes(content)
-        engine = LiteRtBackbone(file, spec)
-        actual = np.stack([engine(picture) for picture in pictures])
+    engine = LiteRtBackbone(file, spec)
+    actual = np.stack([engine(picture) for picture in pictures])
     return float(np.abs(actual - expected).max() / (np.abs(expected).max() or 1.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,11 +24,15 @@ main()
 """
 
 
-def run_limited(bytes_allowed: int, *arguments: object) -> Outcome:
+def run_limited(bytes_allowed: int, *arguments: object, **environment: str) -> Outcome:
     """Runs a command that cannot write a file of more than so many bytes; pipes do not count."""
     script = _LIMITED.format(bytes=bytes_allowed)
     command = [sys.executable, "-B", "-c", script, *(str(each) for each in arguments)]
-    return finish(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    return finish(
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
+        )
+    )
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -42,16 +48,32 @@ def check_refused(outcome: Outcome, target: Path) -> None:
     assert "nothing was changed, free some space or choose another place" in outcome.told[-1]
 
 
-def test_training_leaves_no_run(few_digits: Path, tmp_path: Path) -> None:
+def test_training_leaves_no_run_and_goes_on_once_there_is_room(few_digits: Path, tmp_path: Path) -> None:
+    options = ("--height", 32, "--epochs", 1)
+    # Now the cache has all that training puts there.
+    assert run_here("train", few_digits, "--out", tmp_path / "whole", *options).status == 0
     run = RunFolder(tmp_path / "run")
-    outcome = run_limited(4_000_000, "train", few_digits, "--out", run.path, "--height", 32, "--epochs", 1)
+    outcome = run_limited(4_000_000, "train", few_digits, "--out", run.path, *options)
     check_refused(outcome, run.float_weights)
     assert not run.record_file.exists()
-    assert not [name for name in files_in(run.path) if name.endswith(".h5")]
+    assert not run.float_weights.exists()
     assert "is not a run folder" in run_here("export", run.path).stderr
+    assert run_here("train", few_digits, "--out", run.path, *options, "--resume").status == 0
+    assert run.float_weights.read_bytes() == RunFolder(tmp_path / "whole").float_weights.read_bytes()
 
 
-def test_quantisation_aware_training_leaves_the_run_as_it_was(trained_copy: RunFolder) -> None:
+def test_a_cache_that_cannot_be_written_is_named(few_digits: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    outcome = run_limited(
+        4_000_000, "train", few_digits, "--out", tmp_path / "run", "--height", 32, EDGECNN_CACHE=str(cache)
+    )
+    assert outcome.status == 1
+    assert outcome.errors[0].startswith(f"error: could not write {cache}/features-")
+
+
+def test_quantisation_aware_training_leaves_the_run_as_it_was(trained_copy: RunFolder, tmp_path: Path) -> None:
+    whole = shutil.copytree(trained_copy.path, tmp_path / "whole")
+    assert run_here("qat", whole, "--epochs", 0, "--calibration-images", 4).status == 0
     before = files_in(trained_copy.path)
     outcome = run_limited(4_000_000, "qat", trained_copy.path, "--epochs", 0, "--calibration-images", 4)
     check_refused(outcome, trained_copy.qat_weights)
