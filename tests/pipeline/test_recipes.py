@@ -18,7 +18,7 @@ def test_a_recipe_that_edgecnn_brings_is_valid_and_called_by_its_file(path: Path
 
 
 def test_the_recipes_are_there() -> None:
-    assert [path.stem for path in recipe_files()] == ["clothing", "quickstart"]
+    assert [path.stem for path in recipe_files()] == ["clothing", "mnist", "pneumonia", "quickstart"]
 
 
 def test_a_recipe_is_found_by_its_name_and_by_its_path(tmp_path: Path) -> None:

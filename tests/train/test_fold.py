@@ -13,7 +13,7 @@ from edgecnn.core.run_folder import read_run
 from edgecnn.train.backbones import build_backbone
 from edgecnn.train.fold import fold_model
 from edgecnn.train.keras import keras
-from edgecnn.train.model import attach_head, freeze, load_float_model
+from edgecnn.train.model import attach_head, free, load_float_model
 from edgecnn.train.zoo import BackboneSpec, backbone_spec
 from tests.train.networks import IMAGE_SHAPE, noise, scramble
 
@@ -177,7 +177,7 @@ def test_mobilenet_v2_computes_the_same_folded() -> None:
 @pytest.mark.parametrize("spec", [backbone_spec("efficientnet_lite0"), backbone_spec("mobilenet_v2", 0.35)])
 def test_what_was_frozen_is_frozen_after_folding(spec: BackboneSpec) -> None:
     model = attach_head(build_backbone(spec, height=32, width=32, weights=None), 3, 0.2)
-    freeze(model, 2)
+    free(model, 2, spec.name)
     folded = fold_model(model)
     with_kernel = [layer for layer in folded.layers if layer.weights]
     assert {layer.name: layer.trainable for layer in with_kernel} == {
