@@ -11,7 +11,7 @@ from edgecnn.core.card import DatasetRecord
 from edgecnn.core.dataset import TEST, scan_dataset, with_all_splits
 from edgecnn.core.errors import DataError, InputError, UnknownName
 from edgecnn.core.preprocess import PreprocessSpec
-from edgecnn.core.run_folder import RunFolder, RunRecord, write_run
+from edgecnn.core.run_folder import ExecutionRecord, RunFolder, RunRecord, write_run
 from edgecnn.core.settings import TrainSettings
 from tests.colours import COLOURS, write_colour, write_colour_photos
 
@@ -44,6 +44,7 @@ def model_of_a_run(folder: Path, photos: Path) -> Path:
         data=photos.resolve(),
         dataset=DatasetRecord(fingerprint=dataset.fingerprint, counts=dataset.counts),
         class_counts={split: dataset.class_counts(split) for split in dataset.splits},
+        execution=ExecutionRecord(device="CPU", replicas=1, workers=1, mixed_precision=False, xla=False),
     )
     write_run(run, record)
     run.export.mkdir()
@@ -114,8 +115,8 @@ def test_a_model_outside_a_run_needs_photos(tmp_path: Path) -> None:
 def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     model = model_of_a_run(tmp_path / "run", write_colour_photos(tmp_path / "data", 5))
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    (tmp_path / "run" / "run.json").write_text(json.dumps(record | {"format_version": 2}))
-    with pytest.raises(InputError, match="is a run folder of version 2"):
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record | {"format_version": 1}))
+    with pytest.raises(InputError, match="is a run folder of version 1"):
         photos_to_measure(model, None, None)
 
 
