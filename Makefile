@@ -27,7 +27,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
 	EDGECNN_BASE_VENV=$(abspath $(BASE_VENV)) EDGECNN_MEDIAPIPE_VENV=$(abspath $(MEDIAPIPE_VENV)) \
-	$(VENV)/bin/python -m pytest --numprocesses 2 --dist loadgroup
+	$(VENV)/bin/python -m pytest --numprocesses 2
 
 # Tests that drive one of these are skipped where it is missing: a browser, a broker, an RTSP camera, a screen, a C
 # compiler for a delegate, what emulates a Raspberry Pi.

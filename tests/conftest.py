@@ -15,15 +15,6 @@ settings.load_profile("no deadline")
 
 pytest_plugins = ["tests.trained"]
 
-WORKSTATION = {"bench", "core", "data", "install", "train"}
-"""Folders of tests that one process runs while another runs the rest: about as long, and they share no device."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker(pytest.mark.xdist_group("workstation" if folder in WORKSTATION else "device"))
-
 
 @pytest.fixture(scope="session")
 def data() -> Path:

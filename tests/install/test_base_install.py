@@ -125,7 +125,7 @@ def test_run_goes_through_a_folder(exported: dict[Precision, Path], photos: Path
 def test_what_can_be_trained_and_the_recipes_are_listed(device: Path) -> None:
     assert {line["name"] for line in lines_of(device, "models")} >= {"efficientnet_lite0", "mobilenet_v2"}
     recipes = {line["name"]: Path(line["path"]) for line in lines_of(device, "pipeline", "list")}
-    assert set(recipes) == {"clothing", "quickstart"}
+    assert set(recipes) == {"clothing", "mnist", "pneumonia", "quickstart"}
     assert VENV and all(path.is_file() and path.is_relative_to(VENV) for path in recipes.values())
 
 
