@@ -15,8 +15,9 @@ from edgecnn.core.errors import DeviceError, InputError, Interrupted, UnknownNam
 from edgecnn.deploy.layout import DEFAULT_NAME, START_S
 
 if TYPE_CHECKING:
+    from edgecnn.core.progress import Tell
     from edgecnn.deploy.fleet import Outcome, Work
-    from edgecnn.deploy.ssh import Connection, Tell
+    from edgecnn.deploy.ssh import Connection
     from edgecnn.deploy.target import Target
 
 _MODEL = "MODEL"

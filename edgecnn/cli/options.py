@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -39,6 +39,12 @@ Augment = Annotated[
         help="Random changes to training photos, such as flip=false,crop=0.3; none switches them off.",
     ),
 ]
+Height = Annotated[int | None, typer.Option(help="Input height; the backbone's own if not given.")]
+Width = Annotated[int | None, typer.Option(help="Input width; the backbone's own if not given.")]
+Resize = Annotated[
+    Literal["center_crop", "squash", "letterbox"], typer.Option(help="How photos are brought to that size.")
+]
+CropFraction = Annotated[float, typer.Option(help="Share of the largest centred region that center_crop keeps.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split, calibration and, on a CPU, model.", min=0)]
 
 

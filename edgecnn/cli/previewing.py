@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_fields, print_json, say
-from edgecnn.cli.options import Augment, Json, settings_from
+from edgecnn.cli.options import Augment, CropFraction, Height, Json, Resize, Width, settings_from
 from edgecnn.core.augment_settings import augment_words, parse_augment
 from edgecnn.core.settings import TrainSettings
 
@@ -23,14 +23,10 @@ def preview(
     out: Annotated[Path, typer.Option(help="The picture to make, a PNG.")],
     augment: Augment = None,
     model: Annotated[str, typer.Option(help="The backbone to prepare for.")] = TrainSettings.default("model"),
-    height: Annotated[int | None, typer.Option(help="Input height; the backbone's own if not given.")] = None,
-    width: Annotated[int | None, typer.Option(help="Input width; the backbone's own if not given.")] = None,
-    resize: Annotated[
-        Literal["center_crop", "squash", "letterbox"], typer.Option(help="How photos are brought to that size.")
-    ] = TrainSettings.default("resize"),
-    crop_fraction: Annotated[
-        float, typer.Option(help="Share of the largest centred region that center_crop keeps.")
-    ] = TrainSettings.default("crop_fraction"),
+    height: Height = TrainSettings.default("height"),
+    width: Width = TrainSettings.default("width"),
+    resize: Resize = TrainSettings.default("resize"),
+    crop_fraction: CropFraction = TrainSettings.default("crop_fraction"),
     seed: Annotated[
         int, typer.Option(help="Another seed shows other photos, changed otherwise.", min=0)
     ] = TrainSettings.default("seed"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_table, say
-from edgecnn.cli.options import Augment, Json, Seed, settings_from
+from edgecnn.cli.options import Augment, CropFraction, Height, Json, Resize, Seed, Width, settings_from
 from edgecnn.core.augment_settings import parse_augment
 from edgecnn.core.settings import QatSettings, TrainSettings
 
@@ -41,14 +41,10 @@ def train(
     weights: Annotated[
         str, typer.Option(help="imagenet, none, a file, or auto: ImageNet's where there are any.")
     ] = TrainSettings.default("weights"),
-    height: Annotated[int | None, typer.Option(help="Input height; the backbone's own if not given.")] = None,
-    width: Annotated[int | None, typer.Option(help="Input width; the backbone's own if not given.")] = None,
-    resize: Annotated[
-        Literal["center_crop", "squash", "letterbox"], typer.Option(help="How photos are brought to that size.")
-    ] = TrainSettings.default("resize"),
-    crop_fraction: Annotated[
-        float, typer.Option(help="Share of the largest centred region that center_crop keeps.")
-    ] = TrainSettings.default("crop_fraction"),
+    height: Height = TrainSettings.default("height"),
+    width: Width = TrainSettings.default("width"),
+    resize: Resize = TrainSettings.default("resize"),
+    crop_fraction: CropFraction = TrainSettings.default("crop_fraction"),
     epochs: Annotated[
         int, typer.Option(help="At most, for the head, or for a network without pretrained weights.")
     ] = TrainSettings.default("epochs"),

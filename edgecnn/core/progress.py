@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+Tell = Callable[[str], None]
+"""Takes a line that is worth saying before something takes long."""
 
 
 class Progress(Protocol):

@@ -14,9 +14,9 @@ from edgecnn.bench.measure import INTERRUPTED
 from edgecnn.bench.photo_sample import PhotoSample, photos_record
 from edgecnn.bench.saved_benchmark import parse_benchmark
 from edgecnn.core.errors import DeviceError, InputError, Interrupted
+from edgecnn.core.progress import Tell
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.remote import run_there
-from edgecnn.deploy.ssh import Tell
 
 _USAGE = 2
 """What a command leaves with that was told what it does not know."""

@@ -12,13 +12,14 @@ from typing import Any
 
 from edgecnn.core.errors import DeviceError
 from edgecnn.core.model_file import read_model_file, sha256_of
+from edgecnn.core.progress import Tell
 from edgecnn.deploy.archive import CHECKSUMS, Files, checksums, pieces_of, write_archive
 from edgecnn.deploy.examining import Facts, examine, profile_for
 from edgecnn.deploy.layout import DEFAULT_NAME, START_S, checked_name, install_script, unit_file
 from edgecnn.deploy.package import Package
 from edgecnn.deploy.script import run_script
 from edgecnn.deploy.service_options import options_line, profile_options
-from edgecnn.deploy.ssh import Connection, Tell
+from edgecnn.deploy.ssh import Connection
 from edgecnn.deploy.target import Target
 
 RECORD_VERSION = 1

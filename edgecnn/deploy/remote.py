@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgecnn.core.errors import DeviceError, InputError
+from edgecnn.core.progress import Tell
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.archive import pieces_of, write_archive
 from edgecnn.deploy.layout import EDGECNN
 from edgecnn.deploy.masking import printable
-from edgecnn.deploy.ssh import Connection, Tell
+from edgecnn.deploy.ssh import Connection
 
 _NOT_INSTALLED = 127
 

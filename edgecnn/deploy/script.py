@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from itertools import chain
 
 from edgecnn.core.errors import DeviceError
+from edgecnn.core.progress import Tell
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.layout import device_script
 from edgecnn.deploy.masking import printable
-from edgecnn.deploy.ssh import Connection, Finished, Tell
+from edgecnn.deploy.ssh import Connection, Finished
 
 _ERROR = "error: "
 

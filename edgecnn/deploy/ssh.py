@@ -7,18 +7,16 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from edgecnn.core.errors import DeviceError, InputError, MissingDependency
+from edgecnn.core.progress import Tell
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.ssh_failure import explain_failure
 from edgecnn.runtime.closing import Closing
-
-Tell = Callable[[str], None]
-"""Is given a line of talk."""
 
 CONNECT_S = 10
 _FAILED = 255

@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from edgecnn.core.progress import Tell
 from edgecnn.deploy.layout import checked_name
 from edgecnn.deploy.masking import masked, printable
 from edgecnn.deploy.script import run_script
 from edgecnn.deploy.service_options import options_from_line
-from edgecnn.deploy.ssh import Connection, Tell
+from edgecnn.deploy.ssh import Connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,11 @@ from edgecnn.train.keras import keras, tf
 
 def normalize(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.float32]:
     """`(byte - mean) / std` of `[..., channels]` uint8 pixels, as the float network takes them."""
-    real: NDArray[np.float64] = (pixels - np.array(spec.mean)) / np.array(spec.std)
-    return real.astype(np.float32)
+    # One float64 division for each of 256 bytes in place of each pixel: the same bits in a fraction of the time.
+    levels = np.arange(256, dtype=np.float64)[:, None]
+    table = ((levels - np.array(spec.mean)) / np.array(spec.std)).astype(np.float32)
+    real: NDArray[np.float32] = table[pixels, np.arange(len(spec.mean))]
+    return real
 
 
 def convert(model: keras.Model, precision: Precision, spec: PreprocessSpec, calibration: Sequence[Image] = ()) -> bytes:

@@ -33,7 +33,7 @@ from edgecnn.train.model import load_float_model
 from edgecnn.train.pack import add_metadata
 from edgecnn.train.qat import load_quantization_aware_model
 from edgecnn.train.threshold import check_min_recall, pick_threshold
-from edgecnn.train.training import VERSIONED_PACKAGES
+from edgecnn.train.trained_run import VERSIONED_PACKAGES
 from edgecnn.train.weights import starting_weights
 from edgecnn.train.zoo import backbone_spec
 
@@ -130,7 +130,7 @@ def export_pretrained(
     )
     source = _Source(
         name=out.stem.removesuffix(f"-{precision}"),
-        backbone=name if backbone.alpha is None else f"{name}_{backbone.alpha:g}",
+        backbone=backbone.title,
         model=build_imagenet_classifier(backbone, weights=starting_weights(weights, backbone)),
         quantized_model=None,
         spec=spec,

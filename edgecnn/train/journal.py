@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgecnn.core.atomic import write_text
+from edgecnn.core.base_settings import Settings
 from edgecnn.core.errors import InputError, WriteError
 from edgecnn.core.run_folder import EpochRecord, Phase
 from edgecnn.train.keras import keras, tf
@@ -122,6 +123,11 @@ class Journal:
             number = path.name.partition(".")[0]
             if number.isdigit() and outdated(int(number)):
                 path.unlink()
+
+
+def task_of(settings: Settings, **others: str) -> dict[str, str]:
+    """What is trained, for a `Journal`: the settings by the names of their options, and what else must be the same."""
+    return {name.replace("_", "-"): str(value) for name, value in settings.model_dump(mode="json").items()} | others
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +12,14 @@ from edgecnn.core.errors import Interrupted
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.model_file import sha256_of
 from edgecnn.core.preprocess import Image, PreprocessSpec
-from edgecnn.core.progress import Progress, silent
+from edgecnn.core.progress import Progress, Tell, silent
 from edgecnn.core.run_dataset import dataset_of_run
 from edgecnn.core.run_folder import EpochRecord, QatRecord, RunFolder, RunRecord, read_run, write_run
 from edgecnn.core.settings import QatSettings
 from edgecnn.train.calibration import calibrate_with
 from edgecnn.train.convert import normalize
 from edgecnn.train.fold import fold_model
-from edgecnn.train.journal import Journal, is_unfinished
+from edgecnn.train.journal import Journal, is_unfinished, task_of
 from edgecnn.train.keras import keras
 from edgecnn.train.loop import Plan, fit, make_repeatable, probabilities_of
 from edgecnn.train.model import load_float_model
@@ -37,8 +37,6 @@ from edgecnn.train.photos import (
 from edgecnn.train.plots import plot_history
 from edgecnn.train.quantization import observe_ranges, quantize_aware
 from edgecnn.train.weights import save_weights
-
-Tell = Callable[[str], None]
 
 _CALIBRATION_BATCH = 10
 
@@ -58,13 +56,6 @@ def train_quantization_aware(
     epoch. Raises `InputError` for what is not a run folder.
     """
     folder, record = read_run(run)
-    journal = _journal(folder, settings)
-    if resume and is_unfinished(folder.unfinished_qat):
-        journal.take_up()
-    else:
-        if resume:
-            tell(f"nothing to go on from in {run}: starting at the beginning")
-        journal.begin()
     make_repeatable(settings.seed)
     dataset = dataset_of_run(record, progress)
     spec = record.preprocess
@@ -76,6 +67,7 @@ def train_quantization_aware(
     # Less than one more right decision is no improvement: Keras gives accuracies in float32.
     to_beat = start + 0.5 / len(decisions)
 
+    journal = _journal(folder, settings, resume=resume, tell=tell)
     interrupted = False
     try:
         if settings.epochs:
@@ -84,12 +76,14 @@ def train_quantization_aware(
     except KeyboardInterrupt:
         interrupted = True
     record = _finish(model, folder, record, settings, start, to_beat, journal.history)
-    if interrupted:
+    if interrupted and journal.epochs:
         raise Interrupted(
             f"interrupted after {journal.epochs} epochs; {run} holds the best so far and can be exported, "
             "or gone on with by --resume"
         )
     journal.remove()
+    if interrupted:
+        raise Interrupted(f"interrupted after 0 epochs; {run} holds the calibrated start and can be exported")
     return record
 
 
@@ -107,9 +101,17 @@ def load_quantization_aware_model(folder: RunFolder, record: RunRecord) -> keras
     return model
 
 
-def _journal(folder: RunFolder, settings: QatSettings) -> Journal:
-    task = {name.replace("_", "-"): str(value) for name, value in settings.model_dump(mode="json").items()}
-    return Journal(folder.unfinished_qat, task | {"float weights": sha256_of(folder.float_weights)})
+def _journal(folder: RunFolder, settings: QatSettings, *, resume: bool, tell: Tell) -> Journal:
+    """The journal of this training, taken up where it stopped or begun."""
+    weights = {"float weights": sha256_of(folder.float_weights)}
+    journal = Journal(folder.unfinished_qat, task_of(settings, **weights))
+    if resume and is_unfinished(folder.unfinished_qat):
+        journal.take_up()
+        return journal
+    if resume:
+        tell(f"nothing to go on from in {folder.path}: starting at the beginning")
+    journal.begin()
+    return journal
 
 
 def _fit(

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 from edgecnn.core.advice import advice_on
-from edgecnn.core.card import DatasetRecord
 from edgecnn.core.dataset import Dataset, require_trainable, scan_dataset, with_all_splits
-from edgecnn.core.errors import InputError, Interrupted
-from edgecnn.core.progress import Progress, silent
-from edgecnn.core.run_folder import RunFolder, RunRecord, read_run, write_run
+from edgecnn.core.errors import EdgecnnError, InputError, Interrupted
+from edgecnn.core.progress import Progress, Tell, silent
+from edgecnn.core.run_folder import RunFolder, RunRecord, read_run
 from edgecnn.core.settings import TrainSettings
-from edgecnn.core.versions import versions_of
 from edgecnn.data.check import check_scanned
 from edgecnn.data.finding import by_kind
 from edgecnn.train.backbones import build_backbone
@@ -28,29 +23,16 @@ from edgecnn.train.distribution import (
     least_of_all,
     telling_of_lost_workers,
 )
-from edgecnn.train.journal import Journal, is_unfinished
+from edgecnn.train.journal import Journal, is_unfinished, task_of
 from edgecnn.train.keras import keras
 from edgecnn.train.loop import make_repeatable
 from edgecnn.train.model import attach_head, freed_layers, freeze, head_dropout, is_pretrained, preprocess_spec
 from edgecnn.train.monitor import parse_monitor
 from edgecnn.train.phases import Training, fine_tune, fit_from_scratch, fit_head
-from edgecnn.train.pictures import draw
-from edgecnn.train.results import Measured, measure, run_metrics
-from edgecnn.train.weights import save_weights, starting_weights
+from edgecnn.train.results import measure
+from edgecnn.train.trained_run import Status, write_trained
+from edgecnn.train.weights import starting_weights
 from edgecnn.train.zoo import backbone_spec
-
-VERSIONED_PACKAGES = (
-    "edgecnn",
-    "tensorflow",
-    "tf-keras",
-    "tensorflow-model-optimization",
-    "numpy",
-    "opencv-python",
-    "ai-edge-litert",
-)
-
-_Status = Literal["complete", "interrupted"]
-Tell = Callable[[str], None]
 
 
 def train(
@@ -95,8 +77,11 @@ def train(
         status = _fit(model, backbone, training, found)
         shipped = _as_it_ships(model, training, tell)
         measured = measure(shipped, None if _is_trained(settings) else backbone, training)
-        record = _finish(shipped, measured, training, status, outdated_logs)
+        record = write_trained(shipped, measured, training, status, outdated_logs)
         least_of_all(execution, 0)  # Nobody leaves before the others are done: that would look like a loss.
+    if not execution.is_chief:
+        with suppress(OSError):  # It had its journal here; on a shared disk the run is here too, and stays.
+            folder.path.rmdir()
     if status == "interrupted":
         raise Interrupted(
             f"interrupted after {journal.epochs} epochs; {run} holds the best of them and can be exported, "
@@ -175,7 +160,7 @@ def _build(settings: TrainSettings, classes: int, execution: Execution) -> tuple
 
 
 def _journal_folder(folder: RunFolder, execution: Execution) -> Path:
-    return folder.unfinished if execution.is_chief else folder.unfinished / f"worker-{execution.rank}"
+    return folder.unfinished if execution.is_chief else folder.path / f".unfinished-{execution.rank}"
 
 
 def _journal(
@@ -189,8 +174,7 @@ def _journal(
     tell: Tell,
 ) -> Journal:
     """The journal of this training, taken up where it stopped or begun; all workers from the same epoch."""
-    task = {name.replace("_", "-"): str(value) for name, value in settings.model_dump(mode="json").items()}
-    journal = Journal(_journal_folder(folder, execution), task | {"photos": dataset.fingerprint})
+    journal = Journal(_journal_folder(folder, execution), task_of(settings, photos=dataset.fingerprint))
     if resume:
         try:
             if is_unfinished(_journal_folder(folder, execution)):
@@ -211,7 +195,7 @@ def _journal(
 # ---- the phases
 
 
-def _fit(model: keras.Model, backbone: keras.Model, training: Training, found: frozenset[Path]) -> _Status:
+def _fit(model: keras.Model, backbone: keras.Model, training: Training, found: frozenset[Path]) -> Status:
     try:
         if not is_pretrained(training.settings):
             fit_from_scratch(model, training)
@@ -219,10 +203,11 @@ def _fit(model: keras.Model, backbone: keras.Model, training: Training, found: f
             fit_head(model, backbone, training)
             if training.settings.fine_tune_epochs:
                 fine_tune(model, training)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EdgecnnError) as error:
         if not training.journal.epochs:
             training.journal.remove()
             _take_back(training.folder, found)
+        if isinstance(error, EdgecnnError) or not training.journal.epochs:
             raise
         return "interrupted"
     return "complete"
@@ -267,51 +252,3 @@ def _as_it_ships(model: keras.Model, training: Training, tell: Tell) -> keras.Mo
     single = attach_head(body, len(training.dataset.labels), training.dropout)
     single.set_weights(weights)
     return single
-
-
-def _finish(
-    model: keras.Model,
-    measured: tuple[Measured, ...],
-    training: Training,
-    status: _Status,
-    outdated_logs: frozenset[Path],
-) -> RunRecord:
-    """Writes the run, if this is the worker to do so; what an earlier run left goes then."""
-    folder, dataset, settings, journal = training.folder, training.dataset, training.settings, training.journal
-    backbone = backbone_spec(settings.model, settings.alpha)
-    record = RunRecord(
-        name=folder.path.resolve().name,
-        created=datetime.now(UTC),
-        status=status,
-        backbone=backbone.name if backbone.alpha is None else f"{backbone.name}_{backbone.alpha:g}",
-        settings=settings,
-        preprocess=training.spec,
-        labels=dataset.labels.names,
-        data=dataset.root.resolve(),
-        dataset=DatasetRecord(fingerprint=dataset.fingerprint, counts=dataset.counts),
-        class_counts={split: dataset.class_counts(split) for split in dataset.splits},
-        unreadable=tuple(str(path) for path in dataset.unreadable),
-        history=tuple(journal.history),
-        metrics=run_metrics(measured),
-        execution=training.execution.record,
-        versions=versions_of(VERSIONED_PACKAGES),
-    )
-    if training.execution.is_chief:
-        save_weights(model, folder.float_weights)
-        write_run(folder, record)
-        draw(measured[-1], training)
-        _remove_outdated(folder, outdated_logs)
-    if status == "complete":
-        journal.remove()
-    return record
-
-
-def _remove_outdated(folder: RunFolder, logs: frozenset[Path]) -> None:
-    """Removes what was made of an earlier run's weights, and its logs."""
-    folder.qat_weights.unlink(missing_ok=True)
-    folder.report.unlink(missing_ok=True)
-    for outdated in (folder.export, folder.results):
-        shutil.rmtree(outdated, ignore_errors=True)
-    for log in logs:
-        if log.is_file():
-            log.unlink()

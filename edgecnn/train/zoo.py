@@ -44,6 +44,11 @@ class BackboneSpec:
     """Whether ImageNet weights were published for it, in a form that can be loaded."""
 
     @property
+    def title(self) -> str:
+        """The name, with the width where there are several."""
+        return self.name if self.alpha is None else f"{self.name}_{self.alpha:g}"
+
+    @property
     def channels(self) -> int:
         """3 for RGB, 1 for gray."""
         return len(self.mean)

@@ -94,7 +94,7 @@ def test_two_workers_end_with_equal_weights_and_the_accuracy_of_one_process(few_
     assert record.metrics["validation_accuracy"] == pytest.approx(expected.metrics["validation_accuracy"], abs=0.06)
     for one, other in zip(record.history, expected.history, strict=True):
         assert one.loss == pytest.approx(other.loss, rel=1e-2)
-    assert not RunFolder(runs[1]).record_file.exists()
+    assert not runs[1].exists()
     one, other = digests(left)
     assert one == other
 
@@ -102,7 +102,7 @@ def test_two_workers_end_with_equal_weights_and_the_accuracy_of_one_process(few_
 def test_a_worker_that_dies_is_reported_and_the_training_goes_on_with_resume(few_digits: Path, tmp_path: Path) -> None:
     runs = [tmp_path / "chief", tmp_path / "second"]
     chief, second = start_workers(few_digits, runs, *SCRATCH_OPTIONS)
-    state = RunFolder(runs[1]).unfinished / "worker-1"
+    state = runs[1] / ".unfinished-1"
     while not (state / "1.json").exists():
         assert second.poll() is None, second.communicate()
         time.sleep(0.01)
