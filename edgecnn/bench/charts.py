@@ -40,8 +40,11 @@ class _Axes(NamedTuple):
         return _TOP + (self.high - value) / (self.high - self.low) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def line_chart(title: str, epochs: Sequence[int], curves: Sequence[Curve]) -> Markup:
-    """A chart of `curves` over `epochs`, all of one length; values that are None, NaN or beyond drawing leave a gap."""
+def line_chart(title: str, epochs: Sequence[int], curves: Sequence[Curve], marked: int | None = None) -> Markup:
+    """A chart of `curves` over `epochs`, all of one length; values that are None, NaN or beyond drawing leave a gap.
+
+    `marked` is an epoch that a line goes through.
+    """
     drawable = [value for curve in curves for value in curve.values if _is_drawable(value)]
     if not drawable:
         return element("p", f"{title}: no values.", class_="empty")
@@ -51,6 +54,7 @@ def line_chart(title: str, epochs: Sequence[int], curves: Sequence[Curve]) -> Ma
         "svg",
         *(_grid_line(axes, tick) for tick in ticks),
         *(_epoch_label(axes, epoch) for epoch in _epoch_ticks(axes.first, axes.last)),
+        *([_mark(axes, marked)] if marked is not None else []),
         *(_curve(axes, epochs, curve) for curve in curves),
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
         role="img",
@@ -121,6 +125,11 @@ def _grid_line(axes: _Axes, tick: float) -> Markup:
 
 def _epoch_label(axes: _Axes, epoch: int) -> Markup:
     return element("text", str(epoch), x=axes.x(epoch), y=_HEIGHT - _BOTTOM + 18, text_anchor="middle")
+
+
+def _mark(axes: _Axes, epoch: int) -> Markup:
+    x = axes.x(epoch)
+    return element("line", x1=x, x2=x, y1=_TOP, y2=_HEIGHT - _BOTTOM, class_="mark")
 
 
 def _ticks(low: float, high: float) -> list[float]:

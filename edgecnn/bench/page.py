@@ -83,7 +83,7 @@ svg path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: r
 svg circle { fill: currentColor; }
 .square { max-width: 340px; }
 svg .axis { font-size: 12px; }
-svg .diagonal { stroke: var(--dim); stroke-dasharray: 4 4; }
+svg .diagonal, svg .mark { stroke: var(--dim); stroke-dasharray: 4 4; }
 svg g.others { color: var(--dim); } svg g.others path { stroke-width: 1; opacity: .45; }
 .key.others { color: var(--dim); }
 svg .bubble { fill: var(--training); fill-opacity: .55; }

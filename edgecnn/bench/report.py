@@ -11,6 +11,7 @@ from edgecnn.bench.charts import Curve, line_chart
 from edgecnn.bench.markup import Markup, element, join
 from edgecnn.bench.page import NONE, STYLE, details, fields, percent, table
 from edgecnn.core.atomic import write_text
+from edgecnn.core.best_epoch import best_epochs
 from edgecnn.core.run_folder import read_results, read_run
 
 Record = Mapping[str, Any]
@@ -28,6 +29,8 @@ class RunSection(TypedDict):
     versions: Mapping[str, str]
     history: Sequence[Record]
     """One object an epoch: `phase`, `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`."""
+    best_epochs: Mapping[str, int]
+    """The number of the best epoch of each phase."""
     metrics: Mapping[str, Any]
 
 
@@ -38,7 +41,7 @@ def render_report(run: RunSection, evaluations: Sequence[tuple[str, Record]], be
     """
     sections = [
         _section("Models", _comparison(evaluations, benchmarks)),
-        _section("Training", _training(run["history"])),
+        _section("Training", _training(run["history"], run["best_epochs"])),
         _section("Dataset", _dataset(run["dataset"])),
         _section("Accuracy by class", *(accuracy_details(*each, opened=i == 0) for i, each in enumerate(evaluations))),
         _section("Latency", *map(_latency, benchmarks)),
@@ -69,6 +72,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
         dataset={"fingerprint": record.dataset.fingerprint, "counts": record.class_counts},
         versions=record.versions,
         history=values["history"],
+        best_epochs={phase: best.epoch for phase, best in best_epochs(record.history, record.settings.monitor).items()},
         metrics=record.metrics,
     )
     benchmarks = [measured for _, measured in read_results(folder, "benchmark")]
@@ -152,12 +156,14 @@ def _measurement(identity: Record, stages: Record, speedup: float | None, valid:
     return _Measured(identity["precision"], identity["size_bytes"], stages["total"]["p50_ms"], speedup, valid)
 
 
-def _training(history: Sequence[Record]) -> Markup:
+def _training(history: Sequence[Record], best: Mapping[str, int]) -> Markup:
     phases = dict.fromkeys(str(entry["phase"]) for entry in history)
-    return join(*(_phase(phase, [entry for entry in history if str(entry["phase"]) == phase]) for phase in phases))
+    return join(
+        *(_phase(name, [entry for entry in history if str(entry["phase"]) == name], best.get(name)) for name in phases)
+    )
 
 
-def _phase(name: str, entries: Sequence[Record]) -> Markup:
+def _phase(name: str, entries: Sequence[Record], best: int | None) -> Markup:
     epochs = [int(entry["epoch"]) for entry in entries]
     charts = [
         line_chart(
@@ -167,11 +173,13 @@ def _phase(name: str, entries: Sequence[Record]) -> Markup:
                 Curve("training", "training", [entry.get(quantity) for entry in entries]),
                 Curve("validation", "validation", [entry.get(f"val_{quantity}") for entry in entries]),
             ),
+            best,
         )
         for quantity in ("loss", "accuracy")
     ]
     count = f"{len(entries)} epoch{'s' if len(entries) != 1 else ''}"
-    return join(element("h3", f"{name}, {count}"), element("div", *charts, class_="charts"))
+    kept = "" if best is None else f"; best: epoch {best}"
+    return join(element("h3", f"{name}, {count}{kept}"), element("div", *charts, class_="charts"))
 
 
 def _dataset(dataset: Record) -> Markup:

@@ -7,12 +7,11 @@ of one of them: `val_recall:pneumonia`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
+from edgecnn.core.best_epoch import lowest_is_best
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.run_folder import EpochRecord
 from edgecnn.train.keras import keras, tf
 
 _Rate = Literal["precision", "recall", "f1"]
@@ -37,12 +36,6 @@ class Monitor(NamedTuple):
 VAL_ACCURACY = Monitor("val_accuracy", "max")
 
 
-def cost_by(monitor: Monitor) -> Callable[[EpochRecord], float]:
-    """What the best epoch of a phase has the least of. Quantisation-aware training goes by accuracy."""
-    sign = 1 if monitor.mode == "min" else -1
-    return lambda epoch: -epoch.val_accuracy if epoch.phase == "qat" else sign * epoch.monitored
-
-
 def parse_monitor(text: str, labels: LabelMap) -> Monitor:
     """The `Monitor` of a name. Raises `UnknownName` for a figure or a class that there is not."""
     name, colon, label = text.partition(":")
@@ -52,7 +45,7 @@ def parse_monitor(text: str, labels: LabelMap) -> Monitor:
         raise InputError(f"--monitor {name} is one figure for all classes, got {text!r}; leave {':' + label!r} out")
     if colon and label not in labels.names:
         raise UnknownName("class in --monitor", label, labels.names)
-    return Monitor(text, "min" if name == "val_loss" else "max")
+    return Monitor(text, "min" if lowest_is_best(name) else "max")
 
 
 def metrics_for(monitor: Monitor, labels: LabelMap) -> list[keras.metrics.Metric]:

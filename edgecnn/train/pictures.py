@@ -10,7 +10,6 @@ from edgecnn.core.dataset import TRAIN
 from edgecnn.train.augment_sheet import photos_to_show, write_augment_sheet
 from edgecnn.train.cache import cached_pixels
 from edgecnn.train.mistakes import plot_mistakes
-from edgecnn.train.monitor import cost_by
 from edgecnn.train.phases import Training
 from edgecnn.train.photos import classes_of
 from edgecnn.train.plots import plot_confusion, plot_history
@@ -20,7 +19,7 @@ from edgecnn.train.results import Measured
 def draw(measured: Measured, training: Training) -> None:
     """Learning curves, confusions and most confident mistakes of a split, and how photos were varied, if they were."""
     folder = training.folder.path
-    plot_history(training.journal.history, folder / "learning_curves.png", cost=cost_by(training.monitor))
+    plot_history(training.journal.history, training.monitor.name, folder / "learning_curves.png")
     plot_confusion(
         measured.truth, measured.probabilities.argmax(axis=1), training.dataset.labels, folder / "confusion_matrix.png"
     )

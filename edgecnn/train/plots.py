@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from edgecnn.core.best_epoch import best_epochs
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.run_folder import EpochRecord
 from edgecnn.train.figure import new_figure, save_figure, shortened
@@ -28,22 +29,12 @@ _NAME_CHARACTERS = 32
 # ---- learning curves
 
 
-def kept_by_loss(epoch: EpochRecord) -> float:
-    """What the best epoch of a phase has least of: validation loss, and in quantisation-aware training errors."""
-    return -epoch.val_accuracy if epoch.phase == "qat" else epoch.val_loss
-
-
-def plot_history(
-    history: Sequence[EpochRecord], path: Path, *, cost: Callable[[EpochRecord], float] = kept_by_loss
-) -> None:
-    """Loss, accuracy and learning rate by epoch, the phases one after the other.
-
-    Marked is the best epoch of each phase, the first of those with the least `cost`.
-    """
+def plot_history(history: Sequence[EpochRecord], monitor: str, path: Path) -> None:
+    """Loss, accuracy and learning rate by epoch, the phases one after the other; the best of each phase is marked."""
     figure = new_figure(10, 8)
     loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.4))
     phases = _phases(history)
-    best = [epoch for phase in phases if (epoch := _best(history, phase, cost)) is not None]
+    best = [history.index(epoch) for epoch in best_epochs(history, monitor).values()]
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         for field, label, colour in ((name, "training", "C0"), (f"val_{name}", "validation", "C1")):
             _curve(axes, history, phases, field, color=colour, label=label)
@@ -84,11 +75,6 @@ def _mark(axes: Any, epochs: Sequence[int], values: Sequence[float], *, above: b
         if math.isfinite(value):
             offset = (0, 9 if above else -16)
             axes.annotate(f"{value:.3f}", (number, value), offset, textcoords="offset points", ha="center", fontsize=8)
-
-
-def _best(history: Sequence[EpochRecord], phase: tuple[int, int], cost: Callable[[EpochRecord], float]) -> int | None:
-    measured = [index for index in range(*phase) if not math.isnan(cost(history[index]))]
-    return min(measured, key=lambda index: cost(history[index]), default=None)
 
 
 def _phases(history: Sequence[EpochRecord]) -> list[tuple[int, int]]:

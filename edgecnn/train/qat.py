@@ -23,7 +23,7 @@ from edgecnn.train.journal import Journal, is_unfinished, task_of
 from edgecnn.train.keras import keras
 from edgecnn.train.loop import Plan, fit, make_repeatable, probabilities_of
 from edgecnn.train.model import load_float_model
-from edgecnn.train.monitor import VAL_ACCURACY, cost_by, parse_monitor
+from edgecnn.train.monitor import VAL_ACCURACY
 from edgecnn.train.objective import class_weights, compile_classifier, one_hot
 from edgecnn.train.photos import (
     Labelled,
@@ -174,7 +174,6 @@ def _finish(
         }
     )
     save_weights(model, folder.qat_weights)
-    cost = cost_by(parse_monitor(record.settings.monitor, LabelMap(record.labels)))
-    plot_history(record.history, folder.path / "learning_curves.png", cost=cost)
+    plot_history(record.history, record.settings.monitor, folder.path / "learning_curves.png")
     write_run(folder, record)
     return record

@@ -58,6 +58,7 @@ def _run(**changes: Any) -> RunSection:
         },
         "versions": {"edgecnn": "0.1.0"},
         "history": [_epoch("head", 1), _epoch("head", 2), _epoch("fine-tune", 3)],
+        "best_epochs": {"head": 2},
         "metrics": {"validation_top1": 0.9},
     }
     return {**run, **changes}  # type: ignore[typeddict-item]
@@ -116,8 +117,10 @@ def test_an_empty_page_says_which_command_fills_it() -> None:
 def test_there_is_a_pair_of_charts_for_every_phase() -> None:
     page = render_report(_run(), [], [])
     assert page.count("<svg") == 4
-    assert "head, 2 epochs" in _text(page)
+    assert "head, 2 epochs; best: epoch 2" in _text(page)
     assert "fine-tune, 1 epoch" in _text(page)
+    # Both charts of the phase that has a best epoch.
+    assert page.count('class="mark"') == 2
 
 
 def test_photos_are_counted_by_class_and_split() -> None:

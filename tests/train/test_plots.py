@@ -45,28 +45,22 @@ def picture(path: Path) -> np.ndarray:
     ids=["one epoch", "three phases", "diverged"],
 )
 def test_learning_curves_are_a_picture(history: list[EpochRecord], tmp_path: Path) -> None:
-    plot_history(history, tmp_path / "curves.png")
+    plot_history(history, "val_loss", tmp_path / "curves.png")
     assert picture(tmp_path / "curves.png").shape[1] > 800
 
 
-def test_the_mark_stands_at_the_epoch_with_the_least_loss_and_for_qat_the_most_accuracy(tmp_path: Path) -> None:
-    rising = [epoch(number).model_copy(update={"val_loss": abs(number - 2.0)}) for number in (1, 2, 3)]
-    qat = [epoch(number, "qat").model_copy(update={"val_loss": float(number)}) for number in (1, 2)]
-
-    def second_and_last(record: EpochRecord) -> float:
-        return 0.0 if (record.phase, record.epoch) in (("head", 2), ("qat", 2)) else 1.0
-
-    plot_history([*rising, *qat], tmp_path / "by_itself.png")
-    plot_history([*rising, *qat], tmp_path / "told.png", cost=second_and_last)
-    plot_history([*rising, *qat], tmp_path / "other.png", cost=lambda record: record.epoch)
-    by_itself, told, other = ((tmp_path / f"{name}.png").read_bytes() for name in ("by_itself", "told", "other"))
-    assert by_itself == told != other
+def test_the_mark_stands_at_the_best_epoch_by_what_is_monitored(tmp_path: Path) -> None:
+    history = [epoch(1), epoch(2), epoch(3)]
+    for monitor in ("val_loss", "val_accuracy", "val_auc"):
+        plot_history(history, monitor, tmp_path / f"{monitor}.png")
+    by_loss, by_accuracy, by_auc = ((tmp_path / f"val_{name}.png").read_bytes() for name in ("loss", "accuracy", "auc"))
+    assert by_accuracy == by_auc != by_loss
 
 
 def test_a_learning_rate_that_ends_at_nothing_is_drawn(tmp_path: Path) -> None:
     rates = (1e-3, 1e-5, 0.0)
     history = [epoch(n).model_copy(update={"learning_rate": rate}) for n, rate in enumerate(rates, start=1)]
-    plot_history(history, tmp_path / "curves.png")
+    plot_history(history, "val_loss", tmp_path / "curves.png")
     picture(tmp_path / "curves.png")
 
 
@@ -116,10 +110,10 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     target = tmp_path / "curves.png"
-    plot_history([epoch(1)], target)
+    plot_history([epoch(1)], "val_loss", target)
     before = target.read_bytes()
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", full_disk)
     with pytest.raises(WriteError, match="No space left"):
-        plot_history([epoch(1), epoch(2)], target)
+        plot_history([epoch(1), epoch(2)], "val_loss", target)
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]
