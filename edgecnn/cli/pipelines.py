@@ -35,7 +35,7 @@ def run(
 
     chosen = read_recipe(find_recipe(recipe)).replaced(data=data, run=out)
     with ProgressBars() as progress:
-        results = run_recipe(chosen, force=force, progress=progress, on_stage=_tell)
+        results = run_recipe(chosen, force=force, progress=progress, on_stage=_say_done, tell=say)
     record = _outcome(chosen, results)
     if json:
         print_json(record)
@@ -58,7 +58,7 @@ def list_recipes(json: Json = False) -> None:
         print_table("recipes", ("name", "model", "file"), rows, texts=("model", "file"))
 
 
-def _tell(result: StageResult) -> None:
+def _say_done(result: StageResult) -> None:
     say(f"{result.name}: {'unchanged, skipped' if result.skipped else f'done in {result.seconds:.1f} s'}")
 
 

@@ -209,6 +209,7 @@ def qat(
         "calibration_images"
     ),
     seed: Seed = QatSettings.default("seed"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the quantisation-aware weights of the run.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch.")] = False,
     json: Json = False,
 ) -> None:
@@ -224,7 +225,7 @@ def qat(
     from edgecnn.train.qat import train_quantization_aware
 
     with ProgressBars() as progress:
-        record = train_quantization_aware(run, settings, resume=resume, progress=progress, tell=say)
+        record = train_quantization_aware(run, settings, force=force, resume=resume, progress=progress, tell=say)
     if json:
         print_json(record.model_dump(mode="json"))
         return

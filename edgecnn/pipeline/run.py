@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgecnn.core.atomic import write_json
-from edgecnn.core.progress import Progress, silent
+from edgecnn.core.progress import Progress, Tell, silent
 from edgecnn.core.recipe import Recipe
 from edgecnn.pipeline.stages import Stage, stages_of
 
@@ -30,15 +30,16 @@ def run_recipe(
     force: bool = False,
     progress: Progress = silent,
     on_stage: Callable[[StageResult], None] = lambda result: None,
+    tell: Tell = lambda line: None,
 ) -> tuple[StageResult, ...]:
     """Does the stages of a recipe that are not up to date, all of them with `force`, and tells of each as it ends.
 
-    What was finished is remembered in `RUN/pipeline.json`, so an interrupted recipe goes on where it was. Raises what
-    the stages raise.
+    What was finished is remembered in `RUN/pipeline.json`, so an interrupted recipe goes on where it was. `tell` gets
+    what a stage says is worth knowing before it takes long. Raises what the stages raise.
     """
     state = recipe.run / STATE_FILE
     results = []
-    for stage in stages_of(recipe, progress):
+    for stage in stages_of(recipe, progress, tell):
         result = _do(stage, state, force)
         results.append(result)
         on_stage(result)

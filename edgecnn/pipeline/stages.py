@@ -12,7 +12,7 @@ from edgecnn.core.atomic import write_text
 from edgecnn.core.dataset import scan_dataset
 from edgecnn.core.errors import InputError
 from edgecnn.core.model_file import sha256_of
-from edgecnn.core.progress import Progress
+from edgecnn.core.progress import Progress, Tell
 from edgecnn.core.recipe import Recipe
 from edgecnn.core.run_folder import RunFolder
 from edgecnn.data.note import NOTE_FILE
@@ -28,17 +28,17 @@ class Stage(NamedTuple):
     do: Callable[[], None]
 
 
-def stages_of(recipe: Recipe, progress: Progress) -> Iterator[Stage]:
-    """The recipe's stages in order. Paths are relative to the working folder."""
+def stages_of(recipe: Recipe, progress: Progress, tell: Tell = lambda line: None) -> Iterator[Stage]:
+    """The recipe's stages in order. Paths are relative to the working folder. `tell` gets what training says."""
     folder = RunFolder(recipe.run)
     data = _data_folder(recipe)
     if recipe.data.prepare:
         yield _prepare_stage(data)
     if recipe.data.source:
         yield _import_stage(recipe.data.source, data, progress)
-    yield _train_stage(recipe, data, folder, progress)
+    yield _train_stage(recipe, data, folder, progress, tell)
     if recipe.qat:
-        yield _qat_stage(recipe, folder, progress)
+        yield _qat_stage(recipe, folder, progress, tell)
     if recipe.export:
         yield _export_stage(recipe, folder, progress)
     if recipe.evaluate:
@@ -95,7 +95,7 @@ def _import_stage(source: str, data: Path, progress: Progress) -> Stage:
     return Stage("import", lambda: hash_of([source, Path(source), place]), (data / NOTE_FILE,), do)
 
 
-def _train_stage(recipe: Recipe, data: Path, folder: RunFolder, progress: Progress) -> Stage:
+def _train_stage(recipe: Recipe, data: Path, folder: RunFolder, progress: Progress, tell: Tell) -> Stage:
     def inputs() -> str:
         # A run's name is in the names of its files: one that has moved is another run.
         places = [folder.path.resolve().name, str(data.resolve())]
@@ -104,19 +104,19 @@ def _train_stage(recipe: Recipe, data: Path, folder: RunFolder, progress: Progre
     def do() -> None:
         from edgecnn.train.training import train
 
-        train(data, folder.path, recipe.train, force=True, resume=True, progress=progress)
+        train(data, folder.path, recipe.train, force=True, resume=True, progress=progress, tell=tell)
 
     return Stage("train", inputs, (folder.record_file, folder.float_weights), do)
 
 
-def _qat_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stage:
+def _qat_stage(recipe: Recipe, folder: RunFolder, progress: Progress, tell: Tell) -> Stage:
     settings = recipe.qat
     assert settings is not None
 
     def do() -> None:
         from edgecnn.train.qat import train_quantization_aware
 
-        train_quantization_aware(folder.path, settings, resume=True, progress=progress)
+        train_quantization_aware(folder.path, settings, force=True, resume=True, progress=progress, tell=tell)
 
     return Stage("qat", lambda: hash_of([settings.model_dump_json(), folder.float_weights]), (folder.qat_weights,), do)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecnn.core.dataset import TRAIN, VALIDATION
-from edgecnn.core.errors import Interrupted
+from edgecnn.core.errors import InputError, Interrupted
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.model_file import sha256_of
 from edgecnn.core.preprocess import Image, PreprocessSpec
@@ -45,6 +45,7 @@ def train_quantization_aware(
     run: Path,
     settings: QatSettings,
     *,
+    force: bool = False,
     resume: bool = False,
     progress: Progress = silent,
     tell: Tell = lambda line: None,
@@ -53,9 +54,15 @@ def train_quantization_aware(
 
     The calibrated start counts as epoch 0, so the result is never worse than it. Layers that were frozen stay frozen.
     Ctrl-C keeps the best so far and raises `Interrupted`; with `resume` the training goes on after its last finished
-    epoch. Raises `InputError` for what is not a run folder.
+    epoch. Earlier weights of this kind are replaced only with `force`; with both, what can be gone on from is, and else
+    everything starts anew. Raises `InputError` for what is not a run folder.
     """
     folder, record = read_run(run)
+    if not force:
+        if resume and _is_complete(folder, record, settings):
+            tell(f"{folder.path} has its quantisation-aware weights already")
+            return record
+        _check_nothing_is_lost(folder, record, resume=resume)
     make_repeatable(settings.seed)
     dataset = dataset_of_run(record, progress)
     spec = record.preprocess
@@ -67,7 +74,7 @@ def train_quantization_aware(
     # Less than one more right decision is no improvement: Keras gives accuracies in float32.
     to_beat = start + 0.5 / len(decisions)
 
-    journal = _journal(folder, settings, resume=resume, tell=tell)
+    journal = _journal(folder, settings, force=force, resume=resume, tell=tell)
     interrupted = False
     try:
         if settings.epochs:
@@ -101,14 +108,37 @@ def load_quantization_aware_model(folder: RunFolder, record: RunRecord) -> keras
     return model
 
 
-def _journal(folder: RunFolder, settings: QatSettings, *, resume: bool, tell: Tell) -> Journal:
+def _is_complete(folder: RunFolder, record: RunRecord, settings: QatSettings | None = None) -> bool:
+    """Whether a run has weights of all the epochs that were asked for, if they were asked for with these settings."""
+    if record.qat is None or not folder.qat_weights.exists() or is_unfinished(folder.unfinished_qat):
+        return False
+    # Ctrl-C before the first epoch leaves the calibrated start.
+    trained = record.qat.settings.epochs == 0 or any(epoch.phase == "qat" for epoch in record.history)
+    return trained and settings in (None, record.qat.settings)
+
+
+def _check_nothing_is_lost(folder: RunFolder, record: RunRecord, *, resume: bool) -> None:
+    if is_unfinished(folder.unfinished_qat) and not resume:
+        raise InputError(
+            f"{folder.path} holds an unfinished quantisation-aware training; go on with --resume, or add --force to "
+            "start anew"
+        )
+    if _is_complete(folder, record):
+        raise InputError(f"{folder.path} has quantisation-aware weights already; add --force to replace them")
+
+
+def _journal(folder: RunFolder, settings: QatSettings, *, force: bool, resume: bool, tell: Tell) -> Journal:
     """The journal of this training, taken up where it stopped or begun."""
     weights = {"float weights": sha256_of(folder.float_weights)}
     journal = Journal(folder.unfinished_qat, task_of(settings, **weights))
     if resume and is_unfinished(folder.unfinished_qat):
-        journal.take_up()
-        return journal
-    if resume:
+        try:
+            journal.take_up()
+            return journal
+        except InputError:
+            if not force:
+                raise
+    elif resume and not force:
         tell(f"nothing to go on from in {folder.path}: starting at the beginning")
     journal.begin()
     return journal

@@ -184,7 +184,7 @@ def _journal(
                 raise
     agreed = least_of_all(execution, journal.epochs)
     if agreed == 0:
-        if resume:
+        if resume and not force:
             tell(f"nothing to go on from in {folder.path}: starting at the beginning")
         journal.begin()
     elif agreed != journal.epochs:

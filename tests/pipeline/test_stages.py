@@ -48,6 +48,16 @@ def test_a_recipe_has_the_stages_whose_tables_it_has(folder: Path) -> None:
     assert [stage.name for stage in stages_of(every, silent)] == names
 
 
+def test_what_training_has_to_say_is_passed_on(tmp_path: Path) -> None:
+    write_colour_photos(tmp_path / "photos", 8)
+    hasty = recipe(tmp_path, train=TrainSettings(model="mnist_cnn", epochs=1, learning_rate=0.1))
+    told: list[str] = []
+    next(stages_of(hasty, silent, told.append)).do()
+    assert any(line.startswith("a learning rate of 0.1 seldom converges") for line in told)
+    # A recipe begins anew by itself; that there was nothing to go on from is no news.
+    assert not any("nothing to go on from" in line for line in told)
+
+
 def test_training_depends_on_its_settings_and_on_the_photos(folder: Path) -> None:
     before = train_stage(recipe(folder)).inputs()
     assert train_stage(recipe(folder)).inputs() == before

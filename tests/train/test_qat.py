@@ -67,9 +67,20 @@ def test_the_float_model_of_the_run_is_left_alone(hardly_trained: Path, improved
     assert after.history[: len(before.history)] == before.history
 
 
-def test_a_second_time_replaces_the_first_and_no_epochs_is_the_calibrated_start(improved: Path, tmp_path: Path) -> None:
+def test_what_was_trained_is_replaced_by_force_alone(improved: Path, tmp_path: Path) -> None:
     run = shutil.copytree(improved, tmp_path / "run")
-    record = train_quantization_aware(run, QUICK.model_copy(update={"epochs": 0}))
+    other = QUICK.model_copy(update={"epochs": 0})
+    for resume in (False, True):
+        with pytest.raises(InputError, match="quantisation-aware weights already; add --force to replace them"):
+            train_quantization_aware(run, other, resume=resume)
+    told: list[str] = []
+    assert train_quantization_aware(run, QUICK, resume=True, tell=told.append) == read_run(improved)[1]
+    assert told == [f"{run} has its quantisation-aware weights already"]
+
+
+def test_no_epochs_is_the_calibrated_start(improved: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(improved, tmp_path / "run")
+    record = train_quantization_aware(run, QUICK.model_copy(update={"epochs": 0}), force=True)
     assert record.qat is not None
     assert record.qat.best_epoch == 0
     assert record.qat.val_accuracy == record.qat.start_val_accuracy
@@ -89,6 +100,8 @@ def test_an_interrupt_keeps_the_calibrated_start(hardly_trained: Path, tmp_path:
     assert record.qat is not None
     assert record.qat.best_epoch == 0
     load_quantization_aware_model(folder, record)
+    # It is no training that anybody would have to be asked about.
+    assert train_quantization_aware(run, QUICK.model_copy(update={"epochs": 0})).qat != record.qat
 
 
 def test_the_result_is_never_worse_than_its_start(qat_run: Path) -> None:

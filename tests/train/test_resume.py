@@ -121,6 +121,14 @@ def test_killed_quantisation_aware_training_ends_as_if_nothing_had_happened(from
     whole, run = (shutil.copytree(from_scratch, tmp_path / name) for name in ("whole", "run"))
     expected = train_quantization_aware(whole, QAT)
     kill_after(1, RunFolder(run).unfinished_qat, TRAIN_AWARE, run, QAT.model_dump_json())
+    with pytest.raises(InputError, match="unfinished quantisation-aware training; go on with --resume, or add --force"):
+        train_quantization_aware(run, QAT)
+    other = QAT.model_copy(update={"learning_rate": 1e-5})
+    with pytest.raises(InputError, match="was begun with learning-rate"):
+        train_quantization_aware(run, other, resume=True)
+    changed = shutil.copytree(run, tmp_path / "changed")
+    record = train_quantization_aware(changed, other, force=True, resume=True)
+    assert record.qat is not None and record.qat.settings == other
     record = train_quantization_aware(run, QAT, resume=True)
     assert record.qat == expected.qat
     assert record.history == expected.history
