@@ -4,11 +4,11 @@
     python benchmarks/training.py --data photos/ --per-class 20 --epochs 2      # a look within a minute or two
 
 The peer (`peers/keras_transfer.py`) trains a new head over the same frozen backbone with the same weights, input size
-and photos, for ten epochs, with `image_dataset_from_directory` and `fit`. `edgecnn train` runs with its own defaults:
-once with an empty cache and once again. It also measures the test photos, draws its pictures and writes a run that can
-be exported, which the peer does not. Where `--peer-rounds` is less than `--rounds`, the peer takes part in the first
-rounds only. Programs and photos have been read once before the first round, so that all find them in the system's
-cache.
+and photos, for ten epochs, with `image_dataset_from_directory` and `fit`. `edgecnn train` does at most as many epochs,
+with its own defaults for the rest: once with an empty cache and once again. It also measures the test photos, draws its
+pictures and writes a run that can be exported, which the peer does not. Where `--peer-rounds` is less than `--rounds`,
+the peer takes part in the first rounds only. Programs and photos have been read once before the first round, so that
+all find them in the system's cache.
 
 The accuracy is that on the validation photos: of edgecnn's run as it was saved, and of the peer's last epoch. The
 memory is the most that the process occupied (RSS) until it ended. The result, with the machine and every raw sample,
@@ -78,7 +78,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--per-class", type=int, help="take so many photos of each class and split; all by default")
     parser.add_argument("--model", default="efficientnet_lite0", help="backbone")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the peer")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of both")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of edgecnn, each with a cache of its own")
     parser.add_argument("--peer-rounds", type=int, default=PEER_ROUNDS, help="of the peer")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "training.json")
@@ -125,7 +125,8 @@ def measure(
             histories.append(history)
         for name in ("edgecnn", "edgecnn again"):
             out = folder / f"{name.replace(' ', '-')}-{number}"
-            command = ["-m", "edgecnn", "train", data, "--out", out, "--model", arguments.model, "--json"]
+            command = ["-m", "edgecnn", "train", data, "--out", out, "--model", arguments.model]
+            command += ["--epochs", arguments.epochs, "--json"]
             cache = folder / f"cache-{number}"
             samples[name].append(finished(command, cache, lambda told: told["metrics"]["validation_accuracy"])[0])
     return samples, histories
@@ -168,7 +169,7 @@ def described(
         "protocol": {
             "model": arguments.model,
             "photos": photos,
-            "peer_epochs": arguments.epochs,
+            "epochs": arguments.epochs,
             "rounds": arguments.rounds,
             "peer_rounds": arguments.peer_rounds,
         },

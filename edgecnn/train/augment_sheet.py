@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from edgecnn.core.atomic import atomic_path
 from edgecnn.core.augment_settings import AugmentSettings, augment_words
 from edgecnn.train.augment import augment
+from edgecnn.train.figure import new_figure, save_figure
 from edgecnn.train.keras import tf
 
 SHEET_ROWS: Final = 6
@@ -48,8 +46,7 @@ def write_augment_sheet(
     height, width = sheet.shape[:2]
     # In inches: a photo is as wide as a cell, and the titles are above and to the left of the mosaic.
     inches = _CELL_INCHES / pixels.shape[2]
-    figure = Figure(figsize=(width * inches + 1.2, height * inches + 1.0), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(width * inches + 1.2, height * inches + 1.0)
     axes = figure.subplots()
     axes.imshow(sheet)
     axes.set_xticks(
@@ -59,8 +56,7 @@ def write_augment_sheet(
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     figure.suptitle(_caption(settings, characters=int(16 * width * inches)), fontsize=9)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    save_figure(figure, path)
 
 
 def _mosaic(

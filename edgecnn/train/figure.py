@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 
 from edgecnn.core.atomic import atomic_path
 
+_COMPRESSION = 3
+"""Of 9. Photos become a tenth larger than at the usual 6, in less than half the time."""
+
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
     """A figure that is drawn without a screen."""
@@ -22,7 +25,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     """Writes a PNG, atomically. What no font here can write becomes a box. Raises `WriteError`."""
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
-        figure.savefig(temporary, dpi=110, format="png")
+        figure.savefig(temporary, dpi=110, format="png", pil_kwargs={"compress_level": _COMPRESSION})
 
 
 def shortened(text: str, characters: int) -> str:

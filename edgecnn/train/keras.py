@@ -6,13 +6,32 @@ by an environment variable that the package sets.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from edgecnn.core.errors import EdgecnnError, MissingDependency
 from edgecnn.runtime.quiet import native_output_hidden
 
 __all__ = ["keras", "tf"]
 
+
+@contextmanager
+def _never_garbage() -> Iterator[None]:
+    """What is made in here stays until the end: looking through it for garbage takes Python as long as half of it."""
+    gc.collect()
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if collects:
+            gc.enable()
+
+
 try:
-    with native_output_hidden():
+    with native_output_hidden(), _never_garbage():
         import tensorflow as tf
         import tf_keras as keras
 except ImportError as error:

@@ -15,6 +15,7 @@ from edgecnn.train.row_store import Rows
 
 _SHOWN = 24
 _COLUMNS = 6
+_CELL_INCHES, _ROW_INCHES, _PHOTO_INCHES, _TITLE_INCHES = 1.9, 2.45, 1.78, 0.4
 
 
 class Mistake(NamedTuple):
@@ -54,12 +55,25 @@ def plot_mistakes(
     mistakes = most_confident_mistakes(probabilities, truth)
     count = int((probabilities.argmax(axis=1) != truth).sum())
     rows, columns = -(-len(mistakes) // _COLUMNS), min(_COLUMNS, max(4, len(mistakes)))
-    figure = new_figure(1.9 * columns, 0.5 + 2.5 * rows)
-    figure.suptitle(_title(len(mistakes), count, len(truth)), fontsize=11)
-    for place, mistake in enumerate(mistakes, start=1):
-        axes = figure.add_subplot(rows, columns, place)
-        _show(axes, pixels[mistake.photo], mistake, labels, names[mistake.photo])
-    save_figure(figure, path)
+    axes = _sheet(columns * _CELL_INCHES, _TITLE_INCHES + rows * _ROW_INCHES)
+    title = _title(len(mistakes), count, len(truth))
+    axes.text(columns * _CELL_INCHES / 2, 0.2, title, ha="center", va="center", fontsize=11)
+    for place, mistake in enumerate(mistakes):
+        row, column = divmod(place, _COLUMNS)
+        middle, top = (column + 0.5) * _CELL_INCHES, _TITLE_INCHES + row * _ROW_INCHES
+        _show(axes, middle, top, pixels[mistake.photo], mistake, labels, names[mistake.photo])
+    save_figure(axes.figure, path)
+
+
+def _sheet(width_inches: float, height_inches: float) -> Any:
+    """Axes over a whole figure, in inches from its upper left corner; one for each photo would be slow to draw."""
+    figure = new_figure(width_inches, height_inches)
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_autoscale_on(False)
+    axes.set(xlim=(0, width_inches), ylim=(height_inches, 0))
+    return axes
 
 
 def _title(shown: int, mistakes: int, photos: int) -> str:
@@ -69,12 +83,23 @@ def _title(shown: int, mistakes: int, photos: int) -> str:
     return f"{which} mistakes on {photos} photos: truth → decision (score)"
 
 
-def _show(axes: Any, image: NDArray[np.uint8], mistake: Mistake, labels: LabelMap, name: str) -> None:
-    axes.set_axis_off()
-    axes.imshow(image.squeeze(axis=2) if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
+def _show(
+    axes: Any, middle: float, top: float, image: NDArray[np.uint8], mistake: Mistake, labels: LabelMap, name: str
+) -> None:
+    """A photo under its classes and over its name, from `top` on."""
     truth, decision = shortened(labels[mistake.truth], 28), shortened(labels[mistake.decision], 22)
     # A name may hold dollar signs, and is not to be typeset as a formula.
-    axes.set_title(f"{truth}\n→ {decision} ({mistake.score:.2f})", fontsize=8, parse_math=False)
-    axes.text(
-        0.5, -0.03, shortened(name, 30), transform=axes.transAxes, ha="center", va="top", fontsize=6, parse_math=False
+    style = {"ha": "center", "va": "center", "parse_math": False}
+    axes.text(middle, top + 0.18, f"{truth}\n→ {decision} ({mistake.score:.2f})", fontsize=8, **style)
+    scale = _PHOTO_INCHES / max(image.shape[:2])
+    high, wide = (side * scale for side in image.shape[:2])
+    upper, left = top + 0.36, middle - wide / 2
+    axes.imshow(
+        image.squeeze(axis=2) if image.shape[2] == 1 else image,
+        cmap="gray",
+        vmin=0,
+        vmax=255,
+        aspect="auto",
+        extent=(left, left + wide, upper + high, upper),
     )
+    axes.text(middle, upper + high + 0.09, shortened(name, 30), fontsize=6, **style)
