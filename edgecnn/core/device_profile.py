@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from edgecnn.core.base_settings import Settings
+from edgecnn.core.card import first_problem
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.precision import Precision
+from edgecnn.core.toml_file import read_toml
 
 _PACKAGED = Path(__file__).parent.parent / "_devices"
 """Where the wheel puts them."""
@@ -89,18 +90,11 @@ def profile_of_board(board: str) -> DeviceProfile | None:
 
 def read_profile(path: Path) -> DeviceProfile:
     """Reads a profile. Raises `InputError`; an unknown key is one, with the nearest name."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no such device profile: {path}; edgecnn devices lists those that edgecnn brings") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path} is not a device profile in TOML: {error}") from None
+    document = read_toml(path, "device profile", hint="; edgecnn devices lists those that edgecnn brings")
     for key in document:
         if key not in DeviceProfile.model_fields:
             raise UnknownName(f"key in {path.name}", key, DeviceProfile.model_fields)
     try:
         return DeviceProfile.model_validate(document)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {place}: {first['msg']}, got {first['input']!r:.80}") from None
+        raise InputError(f"{path}: {first_problem(error)}") from None

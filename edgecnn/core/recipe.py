@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -20,6 +19,7 @@ from edgecnn.core.settings import (
     RunSettings,
     TrainSettings,
 )
+from edgecnn.core.toml_file import read_toml
 
 
 class DataSettings(Settings):
@@ -77,12 +77,7 @@ class Recipe(Settings):
 
 def read_recipe(path: Path) -> Recipe:
     """Reads a recipe. Raises `InputError`; an unknown key is one, with the nearest name."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no such recipe: {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path} is not a recipe in TOML: {error}") from None
+    document = read_toml(path, "recipe")
     _check_keys(document, Recipe, path.name)
     try:
         recipe = Recipe.model_validate(document)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 from edgecnn.core.base_settings import Settings
 from edgecnn.core.device_profile import DeviceProfile, find_profile
 from edgecnn.core.errors import InputError, UnknownName
+from edgecnn.core.toml_file import read_toml
 from edgecnn.deploy.address import Address, parse_address
 from edgecnn.deploy.service_options import checked_options
 
@@ -61,12 +61,7 @@ def targets_from(
 
 def read_inventory(path: Path) -> Inventory:
     """Reads an inventory. Raises `InputError`, which repeats no value: there may be a password in it."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"no such inventory: {path}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path} is not an inventory in TOML: {error}") from None
+    document = read_toml(path, "inventory")
     try:
         return Inventory.model_validate(document)
     except ValidationError as error:
