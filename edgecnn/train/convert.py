@@ -13,6 +13,8 @@ from edgecnn.core.preprocess import Image, PreprocessSpec
 from edgecnn.runtime.quiet import native_output_hidden
 from edgecnn.train.keras import keras, tf
 
+_BATCH = 10
+
 
 def normalize(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.float32]:
     """`(byte - mean) / std` of `[..., channels]` uint8 pixels, as the float network takes them."""
@@ -21,6 +23,12 @@ def normalize(pixels: NDArray[np.uint8], spec: PreprocessSpec) -> NDArray[np.flo
     table = ((levels - np.array(spec.mean)) / np.array(spec.std)).astype(np.float32)
     real: NDArray[np.float32] = table[pixels, np.arange(len(spec.mean))]
     return real
+
+
+def normalized_batches(images: Sequence[Image], spec: PreprocessSpec) -> Iterator[NDArray[np.float32]]:
+    """Prepared images as the float network takes them, a few at a time, `[n, height, width, channels]`."""
+    for start in range(0, len(images), _BATCH):
+        yield normalize(np.stack(images[start : start + _BATCH]), spec)
 
 
 def convert(model: keras.Model, precision: Precision, spec: PreprocessSpec, calibration: Sequence[Image] = ()) -> bytes:

@@ -16,7 +16,7 @@ from edgecnn.core.errors import InputError
 from edgecnn.core.min_recall import MinRecall
 from edgecnn.core.model_file import append_associated_files, sha256_of
 from edgecnn.core.precision import Precision
-from edgecnn.core.preprocess import PreprocessSpec
+from edgecnn.core.preprocess import Image, PreprocessSpec
 from edgecnn.core.progress import Progress, silent
 from edgecnn.core.run_dataset import dataset_of_run
 from edgecnn.core.run_folder import RunFolder, RunRecord, read_run
@@ -24,9 +24,11 @@ from edgecnn.core.settings import ExportSettings, TrainSettings
 from edgecnn.core.versions import versions_of
 from edgecnn.runtime.threshold import decided, threshold_of
 from edgecnn.train.backbones import build_imagenet_classifier, imagenet_labels
+from edgecnn.train.bias_correction import correct_biases
 from edgecnn.train.calibration import Calibration, calibrate_with, calibrate_with_folder
 from edgecnn.train.check import check_model_file, file_probabilities
-from edgecnn.train.convert import convert
+from edgecnn.train.convert import convert, normalized_batches
+from edgecnn.train.fold import fold_model
 from edgecnn.train.golden import golden_vectors
 from edgecnn.train.keras import keras
 from edgecnn.train.model import load_float_model
@@ -159,7 +161,8 @@ def _write(source: _Source, precision: Precision, target: Path, parent_sha256: s
     progress(f"exporting {target.name}", 0, 1)
     aware = source.quantized_model if precision == "int8" else None
     images = source.calibration.images if precision in _QUANTIZED and aware is None else ()
-    flatbuffer = convert(aware or source.model, precision, source.spec, images)
+    network = aware or (_with_corrected_biases(source.model, source.spec, images) if images else source.model)
+    flatbuffer = convert(network, precision, source.spec, images)
     card = ModelCard(
         name=source.name,
         backbone=source.backbone,
@@ -184,6 +187,13 @@ def _write(source: _Source, precision: Precision, target: Path, parent_sha256: s
             temporary.write_bytes(append_associated_files(model, card))
         temporary.write_bytes(append_associated_files(model, card, golden_vectors(temporary)))
     progress(f"exporting {target.name}", 1, 1)
+
+
+def _with_corrected_biases(model: keras.Model, spec: PreprocessSpec, images: Sequence[Image]) -> keras.Model:
+    folded = fold_model(model)
+    # The converter gives every output of a Dense layer a scale of its own.
+    correct_biases(folded, normalized_batches(images, spec), dense_per_channel=True)
+    return folded
 
 
 def _measured(file: Path, card: ModelCard, source: _Source, progress: Progress) -> ModelCard:

@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow_model_optimization as tfmot
 from numpy.typing import NDArray
 
 from edgecnn.train.keras import keras, tf
+
+# isort: split
+# It imports TensorFlow, and only the module above hides what that says of itself.
+import tensorflow_model_optimization as tfmot
 
 _tfmot = tfmot.quantization.keras
 

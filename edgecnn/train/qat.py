@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from edgecnn.core.dataset import TRAIN, VALIDATION
 from edgecnn.core.errors import InputError, Interrupted
 from edgecnn.core.labels import LabelMap
@@ -16,8 +14,9 @@ from edgecnn.core.progress import Progress, Tell, silent
 from edgecnn.core.run_dataset import dataset_of_run
 from edgecnn.core.run_folder import EpochRecord, QatRecord, RunFolder, RunRecord, read_run, write_run
 from edgecnn.core.settings import QatSettings
+from edgecnn.train.bias_correction import correct_biases
 from edgecnn.train.calibration import calibrate_with
-from edgecnn.train.convert import normalize
+from edgecnn.train.convert import normalized_batches
 from edgecnn.train.fold import fold_model
 from edgecnn.train.journal import Journal, is_unfinished, task_of
 from edgecnn.train.keras import keras
@@ -37,8 +36,6 @@ from edgecnn.train.photos import (
 from edgecnn.train.plots import plot_history
 from edgecnn.train.quantization import observe_ranges, quantize_aware
 from edgecnn.train.weights import save_weights
-
-_CALIBRATION_BATCH = 10
 
 
 def train_quantization_aware(
@@ -95,10 +92,11 @@ def train_quantization_aware(
 
 
 def calibrated_model(model: keras.Model, spec: PreprocessSpec, images: Sequence[Image]) -> keras.Model:
-    """A quantisation-aware model of a float one, with ranges from prepared images and no training yet."""
+    """A quantisation-aware model of a float one, with ranges and biases by prepared images and no training yet."""
     folded = fold_model(model)
-    groups = (images[start : start + _CALIBRATION_BATCH] for start in range(0, len(images), _CALIBRATION_BATCH))
-    return quantize_aware(folded, spec, observe_ranges(folded, (normalize(np.stack(g), spec) for g in groups)))
+    ranges = observe_ranges(folded, normalized_batches(images, spec))
+    correct_biases(folded, normalized_batches(images, spec))
+    return quantize_aware(folded, spec, ranges)
 
 
 def load_quantization_aware_model(folder: RunFolder, record: RunRecord) -> keras.Model:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,11 @@ def test_an_input_byte_is_its_own_quantised_value(
 def test_a_normalisation_that_bytes_cannot_carry_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="int8 needs one whole mean and one std for all channels, got"):
         input_quantization(SPEC.model_copy(update=change))
+
+
+def test_nothing_is_said_when_it_is_imported_first() -> None:
+    command = [sys.executable, "-c", "import edgecnn.train.fake_quantization"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""
 
 
 # ---- small networks
