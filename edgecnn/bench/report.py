@@ -12,7 +12,7 @@ from edgecnn.bench.markup import Markup, element, join
 from edgecnn.bench.page import NONE, STYLE, details, fields, percent, table
 from edgecnn.core.atomic import write_text
 from edgecnn.core.best_epoch import best_epochs
-from edgecnn.core.run_folder import read_results, read_run
+from edgecnn.core.run_folder import RunRecord, read_results, read_run
 
 Record = Mapping[str, Any]
 """An object as it was read from JSON."""
@@ -30,7 +30,7 @@ class RunSection(TypedDict):
     history: Sequence[Record]
     """One object an epoch: `phase`, `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`."""
     best_epochs: Mapping[str, int]
-    """The number of the best epoch of each phase."""
+    """The number of the best epoch of each phase; 0 of `qat` is its calibrated start."""
     metrics: Mapping[str, Any]
 
 
@@ -72,13 +72,18 @@ def write_report(run: Path, out: Path | None = None) -> Path:
         dataset={"fingerprint": record.dataset.fingerprint, "counts": record.class_counts},
         versions=record.versions,
         history=values["history"],
-        best_epochs={phase: best.epoch for phase, best in best_epochs(record.history, record.settings.monitor).items()},
+        best_epochs=_best_epochs(record),
         metrics=record.metrics,
     )
     benchmarks = [measured for _, measured in read_results(folder, "benchmark")]
     page = render_report(section, read_results(folder, "evaluation"), benchmarks)
     write_text(out or folder.report, page)
     return out or folder.report
+
+
+def _best_epochs(record: RunRecord) -> dict[str, int]:
+    best = {str(phase): epoch.epoch for phase, epoch in best_epochs(record.history, record.settings.monitor).items()}
+    return best | ({"qat": record.qat.best_epoch} if record.qat else {})
 
 
 # ---- sections
@@ -173,13 +178,13 @@ def _phase(name: str, entries: Sequence[Record], best: int | None) -> Markup:
                 Curve("training", "training", [entry.get(quantity) for entry in entries]),
                 Curve("validation", "validation", [entry.get(f"val_{quantity}") for entry in entries]),
             ),
-            best,
+            best or None,
         )
         for quantity in ("loss", "accuracy")
     ]
     count = f"{len(entries)} epoch{'s' if len(entries) != 1 else ''}"
-    kept = "" if best is None else f"; best: epoch {best}"
-    return join(element("h3", f"{name}, {count}{kept}"), element("div", *charts, class_="charts"))
+    said = "" if best is None else f"; best: epoch {best}" if best else "; best: the calibrated start"
+    return join(element("h3", f"{name}, {count}{said}"), element("div", *charts, class_="charts"))
 
 
 def _dataset(dataset: Record) -> Markup:

@@ -123,6 +123,12 @@ def test_there_is_a_pair_of_charts_for_every_phase() -> None:
     assert page.count('class="mark"') == 2
 
 
+def test_a_calibrated_start_that_no_epoch_beat_is_named_and_no_epoch_is_marked() -> None:
+    page = render_report(_run(history=[_epoch("qat", 1)], best_epochs={"qat": 0}), [], [])
+    assert "qat, 1 epoch; best: the calibrated start" in _text(page)
+    assert 'class="mark"' not in page
+
+
 def test_photos_are_counted_by_class_and_split() -> None:
     page = render_report(_run(), [], [])
     assert '<th scope="row">shirt</th><td>30</td><td>6</td>' in page
