@@ -10,8 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgecnn.bench.benchmark_record import BENCHMARK_VERSION
-from edgecnn.core.card import first_problem
-from edgecnn.core.errors import InputError
+from edgecnn.core.errors import InputError, first_problem
 
 
 class _Part(BaseModel):

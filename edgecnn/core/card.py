@@ -8,7 +8,7 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgecnn.core.decision_settings import DecisionSettings
-from edgecnn.core.errors import ModelFileError
+from edgecnn.core.errors import ModelFileError, first_problem
 from edgecnn.core.precision import Precision
 from edgecnn.core.preprocess import PreprocessSpec
 
@@ -88,11 +88,3 @@ def card_from_json(content: bytes, where: str) -> ModelCard:
         return ModelCard.model_validate_json(content)
     except ValidationError as error:
         raise ModelFileError(f"{where}: the model card does not hold: {first_problem(error)}") from None
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first finding of a pydantic error in one line: where, what, what came."""
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the document"
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place}: {first['msg']}, got {first['input']!r:.80}{more}"

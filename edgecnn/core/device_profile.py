@@ -7,8 +7,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from edgecnn.core.base_settings import Settings
-from edgecnn.core.card import first_problem
-from edgecnn.core.errors import InputError, UnknownName
+from edgecnn.core.errors import InputError, UnknownName, first_problem
 from edgecnn.core.precision import Precision
 from edgecnn.core.toml_file import read_toml
 

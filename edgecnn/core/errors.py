@@ -24,7 +24,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class EdgecnnError(Exception):
@@ -105,6 +108,14 @@ class GateUndecided(EdgecnnError):
     """The images are too few to tell whether the gate holds."""
 
     exit_status = 4
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first finding of a pydantic error in one line: where, what, what came."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the document"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place}: {first['msg']}, got {first['input']!r:.80}{more}"
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str | None:

@@ -31,8 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edgecnn.core.card import first_problem
-from edgecnn.core.errors import ModelFileError
+from edgecnn.core.errors import ModelFileError, first_problem
 from edgecnn.core.preprocess import Image
 
 GOLDEN_FILE = "golden.json"

@@ -8,8 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import ValidationError, model_validator
 
 from edgecnn.core.base_settings import Settings
-from edgecnn.core.card import first_problem
-from edgecnn.core.errors import InputError, UnknownName
+from edgecnn.core.errors import InputError, UnknownName, first_problem
 from edgecnn.core.import_source import is_import_source
 from edgecnn.core.settings import (
     BenchmarkSettings,

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgecnn.core.atomic import write_json, write_text
-from edgecnn.core.card import DatasetRecord, first_problem
-from edgecnn.core.errors import InputError
+from edgecnn.core.card import DatasetRecord
+from edgecnn.core.errors import InputError, first_problem
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.settings import QatSettings, TrainSettings
 

@@ -7,8 +7,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from edgecnn.core.card import first_problem
-from edgecnn.core.errors import InputError, UnknownName
+from edgecnn.core.errors import InputError, UnknownName, first_problem
 from edgecnn.core.model_file import ModelFile
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.runtime.tensors import TensorSpec, normalization_of

@@ -153,13 +153,15 @@ def test_one_byte_of_the_network_is_found_without_running_it(exported: dict[Prec
     assert verified(path).vectors == ()
 
 
-def with_inverted_weights(flatbuffer: bytes) -> bytes:
-    """The same network, its largest tensor of weights negated: what kernels that are wrong would compute."""
+def with_inverted_weights(flatbuffer: bytes, classes: int) -> bytes:
+    """The same network, the weights of its last layer negated: what kernels that are wrong would compute."""
     model = schema.Model.GetRootAs(flatbuffer, 0)
-    buffers = [model.Buffers(index) for index in range(model.BuffersLength())]
-    largest = max(buffers, key=lambda buffer: int(buffer.DataLength()))
-    start = largest._tab.Vector(largest._tab.Offset(4))
-    weights = np.frombuffer(flatbuffer, np.int8, largest.DataLength(), start)
+    graph = model.Subgraphs(0)
+    tensors = [graph.Tensors(index) for index in range(graph.TensorsLength())]
+    (last,) = (tensor for tensor in tensors if tensor.ShapeLength() == 2 and tensor.Shape(0) == classes)
+    buffer = model.Buffers(last.Buffer())
+    start = buffer._tab.Vector(buffer._tab.Offset(4))
+    weights = np.frombuffer(flatbuffer, np.int8, buffer.DataLength(), start)
     return flatbuffer[:start] + (-weights).tobytes() + flatbuffer[start + weights.nbytes :]
 
 
@@ -168,7 +170,7 @@ def test_a_network_that_computes_otherwise_differs_at_its_output(
     kernels: dict[str, str], exported: dict[Precision, Path], tmp_path: Path
 ) -> None:
     wrong, path = tmp_path / "wrong.tflite", tmp_path / "m.tflite"
-    with_golden(exported["int8"], wrong, None, with_inverted_weights(flatbuffer_of(exported["int8"])))
+    with_golden(exported["int8"], wrong, None, with_inverted_weights(flatbuffer_of(exported["int8"]), classes=10))
     expected = golden_of(exported["int8"]).model_dump()
     stamped = {"network_sha256": golden_vectors(wrong).network_sha256, "kernels": kernels}
     with_golden(wrong, path, Golden.model_validate(expected | stamped))

@@ -7,9 +7,9 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from edgecnn.core.card import ModelCard, first_problem
+from edgecnn.core.card import ModelCard
 from edgecnn.core.decision_settings import DecisionSettings, Smoothing
-from edgecnn.core.errors import InputError, UnknownName
+from edgecnn.core.errors import InputError, UnknownName, first_problem
 from edgecnn.core.labels import LabelMap
 from edgecnn.runtime.decision.rule import DecisionRule, decision_rule
 from edgecnn.runtime.threshold import threshold_of
