@@ -12,7 +12,7 @@ from edgecnn.bench.markup import Markup, element, join
 from edgecnn.bench.page import NONE, STYLE, details, fields, percent, table
 from edgecnn.core.atomic import write_text
 from edgecnn.core.best_epoch import best_epochs
-from edgecnn.core.run_folder import RunRecord, read_results, read_run
+from edgecnn.core.run_folder import Phase, read_results, read_run
 
 Record = Mapping[str, Any]
 """An object as it was read from JSON."""
@@ -29,7 +29,7 @@ class RunSection(TypedDict):
     versions: Mapping[str, str]
     history: Sequence[Record]
     """One object an epoch: `phase`, `epoch`, `loss`, `accuracy`, `val_loss`, `val_accuracy`, `learning_rate`."""
-    best_epochs: Mapping[str, int]
+    best_epochs: Mapping[Phase, int]
     """The number of the best epoch of each phase; 0 of `qat` is its calibrated start."""
     metrics: Mapping[str, Any]
 
@@ -72,18 +72,13 @@ def write_report(run: Path, out: Path | None = None) -> Path:
         dataset={"fingerprint": record.dataset.fingerprint, "counts": record.class_counts},
         versions=record.versions,
         history=values["history"],
-        best_epochs=_best_epochs(record),
+        best_epochs=best_epochs(record.history, record.settings.monitor, record.qat),
         metrics=record.metrics,
     )
     benchmarks = [measured for _, measured in read_results(folder, "benchmark")]
     page = render_report(section, read_results(folder, "evaluation"), benchmarks)
     write_text(out or folder.report, page)
     return out or folder.report
-
-
-def _best_epochs(record: RunRecord) -> dict[str, int]:
-    best = {str(phase): epoch.epoch for phase, epoch in best_epochs(record.history, record.settings.monitor).items()}
-    return best | ({"qat": record.qat.best_epoch} if record.qat else {})
 
 
 # ---- sections
@@ -161,10 +156,10 @@ def _measurement(identity: Record, stages: Record, speedup: float | None, valid:
     return _Measured(identity["precision"], identity["size_bytes"], stages["total"]["p50_ms"], speedup, valid)
 
 
-def _training(history: Sequence[Record], best: Mapping[str, int]) -> Markup:
-    phases = dict.fromkeys(str(entry["phase"]) for entry in history)
+def _training(history: Sequence[Record], best: Mapping[Phase, int]) -> Markup:
+    phases: dict[Phase, None] = dict.fromkeys(entry["phase"] for entry in history)
     return join(
-        *(_phase(name, [entry for entry in history if str(entry["phase"]) == name], best.get(name)) for name in phases)
+        *(_phase(name, [entry for entry in history if entry["phase"] == name], best.get(name)) for name in phases)
     )
 
 

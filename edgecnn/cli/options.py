@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 from pydantic import ValidationError
 
+from edgecnn.core.augment_settings import AugmentSettings, parse_augment
 from edgecnn.core.base_settings import Settings
 from edgecnn.core.errors import InputError
+from edgecnn.core.settings import TrainSettings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -46,6 +48,12 @@ Resize = Annotated[
 ]
 CropFraction = Annotated[float, typer.Option(help="Share of the largest centred region that center_crop keeps.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split, calibration and, on a CPU, model.", min=0)]
+
+
+def augment_from(option: str | None) -> AugmentSettings:
+    """What `--augment` says, or training's own where it is not given. Raises `InputError`."""
+    settings: AugmentSettings = TrainSettings.default("augment") if option is None else parse_augment(option)
+    return settings
 
 
 def settings_from(kind: type[AnySettings], **options: Any) -> AnySettings:

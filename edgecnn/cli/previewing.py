@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_fields, print_json, say
-from edgecnn.cli.options import Augment, CropFraction, Height, Json, Resize, Width, settings_from
-from edgecnn.core.augment_settings import augment_words, parse_augment
+from edgecnn.cli.options import Augment, CropFraction, Height, Json, Resize, Width, augment_from, settings_from
+from edgecnn.core.augment_settings import augment_words
 from edgecnn.core.settings import TrainSettings
 
 
@@ -35,7 +35,7 @@ def preview(
     """Draw some photos as training will see them: prepared, and changed at random."""
     settings = settings_from(
         TrainSettings,
-        augment=TrainSettings.default("augment") if augment is None else parse_augment(augment),
+        augment=augment_from(augment),
         model=model,
         height=height,
         width=width,

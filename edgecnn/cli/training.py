@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_table, say
-from edgecnn.cli.options import Augment, CropFraction, Height, Json, Resize, Seed, Width, settings_from
-from edgecnn.core.augment_settings import parse_augment
+from edgecnn.cli.options import Augment, CropFraction, Height, Json, Resize, Seed, Width, augment_from, settings_from
 from edgecnn.core.settings import QatSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ def train(
         balance=balance,
         monitor=monitor,
         patience=patience,
-        augment=TrainSettings.default("augment") if augment is None else parse_augment(augment),
+        augment=augment_from(augment),
         validation_fraction=validation_fraction,
         test_fraction=test_fraction,
         mixed_precision=mixed_precision,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from edgecnn.core.run_folder import EpochRecord, Phase
+from edgecnn.core.run_folder import EpochRecord, Phase, QatRecord
 
 
 def lowest_is_best(monitor: str) -> bool:
@@ -13,21 +13,22 @@ def lowest_is_best(monitor: str) -> bool:
     return monitor == "val_loss"
 
 
-def best_epochs(history: Sequence[EpochRecord], monitor: str) -> dict[Phase, EpochRecord]:
-    """The best epoch of each phase by what it monitored, the first of equals.
+def best_epochs(history: Sequence[EpochRecord], monitor: str, qat: QatRecord | None = None) -> dict[Phase, int]:
+    """The number of the best epoch of each phase by what it monitored, the first of equals.
 
-    Quantisation-aware training goes by accuracy, the other phases by `monitor`. A phase of which no epoch could be
+    Of quantisation-aware training it is what `qat` says, 0 for the calibrated start. A phase of which no epoch could be
     measured has none.
     """
     best: dict[Phase, EpochRecord] = {}
     for epoch in history:
+        if epoch.phase == "qat" or math.isnan(epoch.monitored):
+            continue
         before = best.get(epoch.phase)
-        if not math.isnan(epoch.monitored) and (before is None or _is_better(epoch, before, monitor)):
+        if before is None or _is_better(epoch.monitored, before.monitored, monitor):
             best[epoch.phase] = epoch
-    return best
+    numbers = {phase: epoch.epoch for phase, epoch in best.items()}
+    return numbers | ({"qat": qat.best_epoch} if qat else {})
 
 
-def _is_better(epoch: EpochRecord, before: EpochRecord, monitor: str) -> bool:
-    if lowest_is_best(monitor) and epoch.phase != "qat":
-        return epoch.monitored < before.monitored
-    return epoch.monitored > before.monitored
+def _is_better(value: float, before: float, monitor: str) -> bool:
+    return value < before if lowest_is_best(monitor) else value > before

@@ -18,7 +18,7 @@ __all__ = ["keras", "tf"]
 
 @contextmanager
 def _never_garbage() -> Iterator[None]:
-    """What is made in here stays until the end: looking through it for garbage takes Python as long as half of it."""
+    """What is made in here stays until the end, so that Python need not look through it for garbage again and again."""
     gc.collect()
     collects = gc.isenabled()
     gc.disable()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgecnn.core.best_epoch import best_epochs
 from edgecnn.core.dataset import TRAIN
 from edgecnn.train.augment_sheet import photos_to_show, write_augment_sheet
 from edgecnn.train.cache import cached_pixels
@@ -19,12 +20,13 @@ from edgecnn.train.results import Measured
 def draw(measured: Measured, training: Training) -> None:
     """Learning curves, confusions and most confident mistakes of a split, and how photos were varied, if they were."""
     folder = training.folder.path
-    plot_history(training.journal.history, training.monitor.name, folder / "learning_curves.png")
+    history = training.journal.history
+    plot_history(history, best_epochs(history, training.monitor.name), folder / "learning_curves.png")
     plot_confusion(
         measured.truth, measured.probabilities.argmax(axis=1), training.dataset.labels, folder / "confusion_matrix.png"
     )
     _draw_mistakes(measured, training, folder / "mistakes.png")
-    if any(epoch.phase != "head" for epoch in training.journal.history):
+    if any(epoch.phase != "head" for epoch in history):
         _draw_variants(training, folder / "augmentation.png")
 
 

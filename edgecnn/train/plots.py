@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from edgecnn.core.best_epoch import best_epochs
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.run_folder import EpochRecord
+from edgecnn.core.run_folder import EpochRecord, Phase
 from edgecnn.train.figure import new_figure, save_figure, shortened
 
 _CELL_INCHES = 0.42
@@ -29,12 +28,12 @@ _NAME_CHARACTERS = 32
 # ---- learning curves
 
 
-def plot_history(history: Sequence[EpochRecord], monitor: str, path: Path) -> None:
-    """Loss, accuracy and learning rate by epoch, the phases one after the other; the best of each phase is marked."""
+def plot_history(history: Sequence[EpochRecord], best_epochs: Mapping[Phase, int], path: Path) -> None:
+    """Loss, accuracy and learning rate by epoch, the phases one after the other; `best_epochs` are marked, if not 0."""
     figure = new_figure(10, 8)
     loss, accuracy, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 3, 1.4))
     phases = _phases(history)
-    best = [history.index(epoch) for epoch in best_epochs(history, monitor).values()]
+    best = [index for index, epoch in enumerate(history) if epoch.epoch == best_epochs.get(epoch.phase)]
     for axes, name in ((loss, "loss"), (accuracy, "accuracy")):
         for field, label, colour in ((name, "training", "C0"), (f"val_{name}", "validation", "C1")):
             _curve(axes, history, phases, field, color=colour, label=label)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgecnn.core.best_epoch import best_epochs
 from edgecnn.core.dataset import TRAIN, VALIDATION
 from edgecnn.core.errors import InputError, Interrupted
 from edgecnn.core.labels import LabelMap
@@ -78,6 +79,9 @@ def train_quantization_aware(
             photos = labelled_pixels(dataset.splits[TRAIN], spec, progress)
             _fit(model, photos, validation, folder, record, settings, to_beat, journal, progress)
     except KeyboardInterrupt:
+        if not journal.epochs and _is_complete(folder, record):
+            journal.remove()
+            raise Interrupted(f"interrupted after 0 epochs; {run} holds the weights that it had") from None
         interrupted = True
     record = _finish(model, folder, record, settings, start, to_beat, journal.history)
     if interrupted and journal.epochs:
@@ -202,6 +206,7 @@ def _finish(
         }
     )
     save_weights(model, folder.qat_weights)
-    plot_history(record.history, record.settings.monitor, folder.path / "learning_curves.png")
+    marked = best_epochs(record.history, record.settings.monitor, record.qat)
+    plot_history(record.history, marked, folder.path / "learning_curves.png")
     write_run(folder, record)
     return record

@@ -15,6 +15,7 @@ from edgecnn.train.loop import probabilities_of
 from edgecnn.train.model import HEAD, head_model
 from edgecnn.train.phases import Training, split_features
 from edgecnn.train.photos import classes_of
+from edgecnn.train.row_store import Rows
 
 
 class Measured(NamedTuple):
@@ -30,8 +31,9 @@ class Measured(NamedTuple):
 
 def measure(model: keras.Model, backbone: keras.Model | None, training: Training) -> tuple[Measured, ...]:
     """Validation and, where there are any, test photos. `backbone` is given where it is as it was pretrained."""
+    features = split_features(backbone, training) if backbone else {}
     return tuple(
-        _measured(split, _probabilities(split, model, backbone, training), training)
+        _measured(split, _probabilities(split, model, features.get(split), training), training)
         for split in (VALIDATION, TEST)
         if training.dataset.splits.get(split)
     )
@@ -58,13 +60,10 @@ def _measured(split: str, probabilities: NDArray[np.float32], training: Training
     return Measured(split, probabilities, truth, accuracy_metrics(probabilities, truth, training.dataset.labels))
 
 
-def _probabilities(
-    split: str, model: keras.Model, backbone: keras.Model | None, training: Training
-) -> NDArray[np.float32]:
-    if backbone is None:
+def _probabilities(split: str, model: keras.Model, features: Rows | None, training: Training) -> NDArray[np.float32]:
+    if features is None:
         pixels = cached_pixels(training.dataset.splits[split], training.spec, training.progress)
         return probabilities_of(model, pixels, training.spec, split, training.progress)
-    features = split_features(backbone, training)[split]
     head = head_model(features.shape[-1], len(training.dataset.labels), training.dropout)
     head.get_layer(HEAD).set_weights(model.get_layer(HEAD).get_weights())
     return np.asarray(head.predict(np.asarray(features), batch_size=256, verbose=0), np.float32)

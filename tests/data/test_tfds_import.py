@@ -30,10 +30,10 @@ def prepare(tfds: Any, data_dir: Path, dataset: str, label: Any, examples: dict[
             )
 
         def _split_generators(self, _: Any) -> Any:
-            return {split: enumerate(those) for split, those in examples.items()}
+            return {split: self._generate_examples(those) for split, those in examples.items()}
 
-        def _generate_examples(self) -> None:
-            raise NotImplementedError
+        def _generate_examples(self, those: list[dict[str, Any]]) -> Any:
+            return enumerate(those)
 
     Builder(data_dir=data_dir).download_and_prepare()
 

@@ -45,22 +45,29 @@ def picture(path: Path) -> np.ndarray:
     ids=["one epoch", "three phases", "diverged"],
 )
 def test_learning_curves_are_a_picture(history: list[EpochRecord], tmp_path: Path) -> None:
-    plot_history(history, "val_loss", tmp_path / "curves.png")
+    plot_history(history, {"head": 1}, tmp_path / "curves.png")
     assert picture(tmp_path / "curves.png").shape[1] > 800
 
 
-def test_the_mark_stands_at_the_best_epoch_by_what_is_monitored(tmp_path: Path) -> None:
-    history = [epoch(1), epoch(2), epoch(3)]
-    for monitor in ("val_loss", "val_accuracy", "val_auc"):
-        plot_history(history, monitor, tmp_path / f"{monitor}.png")
-    by_loss, by_accuracy, by_auc = ((tmp_path / f"val_{name}.png").read_bytes() for name in ("loss", "accuracy", "auc"))
-    assert by_accuracy == by_auc != by_loss
+def test_the_marks_stand_at_the_best_epochs_and_the_calibrated_start_has_none(tmp_path: Path) -> None:
+    history = [epoch(1), epoch(2), epoch(1, "qat")]
+    marks: dict[str, dict[Phase, int]] = {
+        "first": {"head": 1},
+        "second": {"head": 2},
+        "start": {"head": 2, "qat": 0},
+        "both": {"head": 2, "qat": 1},
+    }
+    for name, best in marks.items():
+        plot_history(history, best, tmp_path / f"{name}.png")
+    first, second, start, both = ((tmp_path / f"{name}.png").read_bytes() for name in marks)
+    assert second == start
+    assert len({first, second, both}) == 3
 
 
 def test_a_learning_rate_that_ends_at_nothing_is_drawn(tmp_path: Path) -> None:
     rates = (1e-3, 1e-5, 0.0)
     history = [epoch(n).model_copy(update={"learning_rate": rate}) for n, rate in enumerate(rates, start=1)]
-    plot_history(history, "val_loss", tmp_path / "curves.png")
+    plot_history(history, {"head": 1}, tmp_path / "curves.png")
     picture(tmp_path / "curves.png")
 
 
@@ -110,10 +117,10 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     target = tmp_path / "curves.png"
-    plot_history([epoch(1)], "val_loss", target)
+    plot_history([epoch(1)], {"head": 1}, target)
     before = target.read_bytes()
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", full_disk)
     with pytest.raises(WriteError, match="No space left"):
-        plot_history([epoch(1), epoch(2)], "val_loss", target)
+        plot_history([epoch(1), epoch(2)], {"head": 2}, target)
     assert target.read_bytes() == before
     assert list(tmp_path.iterdir()) == [target]

@@ -95,11 +95,22 @@ def test_no_epochs_is_the_calibrated_start(improved: Path, tmp_path: Path) -> No
     assert read_run(run)[1] == record
 
 
-def test_an_interrupt_keeps_the_calibrated_start(hardly_trained: Path, tmp_path: Path) -> None:
-    def interrupt(task: str, done: int, total: int, detail: str = "") -> None:
-        if task == "quantisation-aware training":
-            raise KeyboardInterrupt
+def interrupt(task: str, done: int, total: int, detail: str = "") -> None:
+    """Ctrl-C when the first epoch begins."""
+    if task == "quantisation-aware training":
+        raise KeyboardInterrupt
 
+
+def test_an_interrupt_before_an_epoch_leaves_the_weights_that_were_trained(improved: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(improved, tmp_path / "run")
+    with pytest.raises(Interrupted, match="holds the weights that it had"):
+        train_quantization_aware(run, QUICK, force=True, progress=interrupt)
+    for name in ("run.json", "qat.h5"):
+        assert (run / name).read_bytes() == (improved / name).read_bytes()
+    assert not list(run.glob(".*"))
+
+
+def test_an_interrupt_keeps_the_calibrated_start(hardly_trained: Path, tmp_path: Path) -> None:
     run = shutil.copytree(hardly_trained, tmp_path / "run")
     with pytest.raises(Interrupted, match=r"after 0 epochs; .* can be exported"):
         train_quantization_aware(run, QUICK, progress=interrupt)
