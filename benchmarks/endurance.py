@@ -37,9 +37,9 @@ from peers.process import Peer
 
 from edgecnn.bench.environment import describe_environment, environment_record
 from edgecnn.core.atomic import write_json
-from edgecnn.core.model_file import sha256_of
-from edgecnn.runtime.classifier import Classifier, load_model
-from edgecnn.runtime.loop import LoopSettings, run_loop
+from edgecnn.core.model_file.model_file import sha256_of
+from edgecnn.runtime.inference.classifier import Classifier, load_model
+from edgecnn.runtime.live.loop import LoopSettings, run_loop
 from edgecnn.runtime.sinks import JsonLines, Result
 from edgecnn.runtime.sources import Backoff, SourceOptions, SurvivingSource, open_source, open_surviving
 from edgecnn.runtime.sources.surviving import SourceStatus
@@ -95,11 +95,11 @@ def in_own_process(make: Callable[[Path], Path], folder: Path) -> Path:
 def train_small_model(folder: Path) -> Path:
     """An int8 EfficientNet-Lite0 of 64x64 pixels in `folder`."""
     os.environ["EDGECNN_CACHE"] = str(folder / "cache")
-    from edgecnn.core.augment_settings import AugmentSettings
-    from edgecnn.core.settings import ExportSettings, TrainSettings
+    from edgecnn.core.settings.augment import AugmentSettings
+    from edgecnn.core.settings.command_settings import ExportSettings, TrainSettings
     from edgecnn.pipeline.digits import write_digits
-    from edgecnn.train.export import export_run
-    from edgecnn.train.training import train
+    from edgecnn.training.export import export_run
+    from edgecnn.training.train import train
 
     write_digits(folder / "digits")
     settings = TrainSettings(height=64, epochs=2, augment=AugmentSettings(flip=False))

@@ -25,11 +25,11 @@ from typing import Any
 from edgecnn.bench.environment import describe_environment, environment_record
 from edgecnn.bench.frames import synthetic_frames
 from edgecnn.core.atomic import write_json
-from edgecnn.core.model_file import sha256_of
-from edgecnn.core.settings import ExportSettings, TrainSettings
-from edgecnn.core.stats import latency_stats
-from edgecnn.runtime.classifier import Classifier, load_model
-from edgecnn.runtime.interpreter import open_interpreter
+from edgecnn.core.metrics.latency import latency_stats
+from edgecnn.core.model_file.model_file import sha256_of
+from edgecnn.core.settings.command_settings import ExportSettings, TrainSettings
+from edgecnn.runtime.inference.classifier import Classifier, load_model
+from edgecnn.runtime.inference.interpreter import open_interpreter
 
 BLOCK, ROUNDS, WARM_UP = 20, 25, 50
 TARGET = 1.10
@@ -58,7 +58,7 @@ def export_imagenet_model(folder: Path) -> Path:
     """The pretrained int8 classifier, calibrated with scikit-image's sample photos."""
     import skimage.data
 
-    from edgecnn.train.export import export_pretrained
+    from edgecnn.training.export import export_pretrained
 
     photos = folder / "photos"
     photos.mkdir()

@@ -38,14 +38,14 @@ from peers.process import Peer, PeerFailed
 
 from edgecnn.bench.environment import describe_environment, environment_record
 from edgecnn.core.atomic import write_json
-from edgecnn.core.model_file import sha256_of
-from edgecnn.core.stats import latency_stats
-from edgecnn.runtime.classifier import Classifier, load_model
-from edgecnn.runtime.loop import run_loop
+from edgecnn.core.metrics.latency import latency_stats
+from edgecnn.core.model_file.model_file import sha256_of
+from edgecnn.runtime.inference.classifier import Classifier, load_model
+from edgecnn.runtime.live.loop import run_loop
+from edgecnn.runtime.live.tally import RunSummary
 from edgecnn.runtime.sinks import Result
 from edgecnn.runtime.sources import open_surviving
 from edgecnn.runtime.sources.pattern import pattern_number
-from edgecnn.runtime.tally import RunSummary
 
 HERE = Path(__file__).parent
 FPS, SECONDS, CONSUMER_S = 30.0, 60.0, 0.1

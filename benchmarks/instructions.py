@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 from frame_cost import export_imagenet_model
 
 from edgecnn.core.atomic import write_json
-from edgecnn.core.model_file import sha256_of
-from edgecnn.core.settings import ExportSettings, TrainSettings
+from edgecnn.core.model_file.model_file import sha256_of
+from edgecnn.core.settings.command_settings import ExportSettings, TrainSettings
 from tests.emulated_pi.boards import BOARDS, Board, write_board
 from tests.emulated_pi.device import LOCK
 from tests.emulated_pi.failure import run_or_raise
@@ -84,7 +84,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def export_float_model(folder: Path) -> Path:
     """The pretrained float classifier."""
-    from edgecnn.train.export import export_pretrained
+    from edgecnn.training.export import export_pretrained
 
     return export_pretrained(
         "efficientnet_lite0",

@@ -30,9 +30,9 @@ from peers.process import Peer, PeerFailed
 from edgecnn.bench.environment import describe_environment, environment_record
 from edgecnn.bench.frames import synthetic_frames
 from edgecnn.core.atomic import write_json
-from edgecnn.core.model_file import sha256_of
-from edgecnn.core.settings import TrainSettings
-from edgecnn.core.stats import latency_stats
+from edgecnn.core.metrics.latency import latency_stats
+from edgecnn.core.model_file.model_file import sha256_of
+from edgecnn.core.settings.command_settings import TrainSettings
 
 HERE = Path(__file__).parent
 FRAMES, BLOCK, ROUNDS, WARM_UP = 16, 100, 25, 50
@@ -106,7 +106,7 @@ def chosen_models(arguments: argparse.Namespace, folder: Path) -> Models:
     """Those that were given, or the pretrained classifier."""
     if arguments.model is not None:
         return Models(arguments.model, arguments.float_model)
-    from edgecnn.train.export import export_pretrained
+    from edgecnn.training.export import export_pretrained
 
     int8 = export_imagenet_model(folder)
     float32 = export_pretrained(

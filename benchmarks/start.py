@@ -139,7 +139,7 @@ def described(python: Path, model: Path, rounds: int, samples: dict[str, list[St
     """What the starts come to."""
     from statistics import median
 
-    from edgecnn.core.model_file import sha256_of
+    from edgecnn.core.model_file.model_file import sha256_of
 
     programs = {
         name: {

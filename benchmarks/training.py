@@ -37,7 +37,7 @@ FASTER_FIRST, FASTER_SECOND = 8, 30
 """How many times less wall time than the peer edgecnn is to take, with an empty cache and with a full one."""
 MOST_POINTS_LOST = 0.5
 
-WARM_UP = "import edgecnn.train.keras, edgecnn.cli.app, matplotlib.pyplot, sklearn.metrics"
+WARM_UP = "import edgecnn.training.keras, edgecnn.cli.app, matplotlib.pyplot, sklearn.metrics"
 
 
 class Run(NamedTuple):

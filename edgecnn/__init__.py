@@ -1,4 +1,4 @@
-"""From a folder of labelled photos to a live classifier on a small device, in one `.tflite` file.
+"""From a folder of labeled photos to a live classifier on a small device, in one `.tflite` file.
 
 The device side, for programs of one's own:
 
@@ -14,28 +14,28 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgecnn.core.dataset import read_image
     from edgecnn.core.errors import EdgecnnError
     from edgecnn.core.frame import Frame, Prediction, Score
-    from edgecnn.core.model_file import read_model_file
+    from edgecnn.core.images import read_image
+    from edgecnn.core.model_file.model_file import read_model_file
     from edgecnn.core.preprocess import PreprocessSpec, preprocess
-    from edgecnn.runtime.classifier import Classifier, load_model
-    from edgecnn.runtime.loop import run_loop
+    from edgecnn.runtime.inference.classifier import Classifier, load_model
+    from edgecnn.runtime.live.loop import run_loop
     from edgecnn.runtime.sources import open_source
 
 _HOMES = {
-    "Classifier": "edgecnn.runtime.classifier",
+    "Classifier": "edgecnn.runtime.inference.classifier",
     "EdgecnnError": "edgecnn.core.errors",
     "Frame": "edgecnn.core.frame",
     "Prediction": "edgecnn.core.frame",
     "PreprocessSpec": "edgecnn.core.preprocess",
     "Score": "edgecnn.core.frame",
-    "load_model": "edgecnn.runtime.classifier",
+    "load_model": "edgecnn.runtime.inference.classifier",
     "open_source": "edgecnn.runtime.sources",
     "preprocess": "edgecnn.core.preprocess",
-    "read_image": "edgecnn.core.dataset",
-    "read_model_file": "edgecnn.core.model_file",
-    "run_loop": "edgecnn.runtime.loop",
+    "read_image": "edgecnn.core.images",
+    "read_model_file": "edgecnn.core.model_file.model_file",
+    "run_loop": "edgecnn.runtime.live.loop",
 }
 
 __all__ = [

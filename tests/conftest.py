@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from edgecnn.core.model_file import ModelFile
-from edgecnn.runtime.classifier import load_model
+from edgecnn.core.model_file.model_file import ModelFile
+from edgecnn.runtime.inference.classifier import load_model
 
 # A machine that is busy with something else is no failure.
 settings.register_profile("no deadline", deadline=None)

@@ -9,13 +9,13 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgecnn.core.card import ClassThreshold, ModelCard
-from edgecnn.core.model_file import append_associated_files
+from edgecnn.core.model_file.card import ClassThreshold, ModelCard
+from edgecnn.core.model_file.model_file import append_associated_files
+from edgecnn.core.model_file.tflite_metadata import METADATA_NAME, build_metadata
 from edgecnn.core.preprocess import PreprocessSpec
-from edgecnn.core.tflite_metadata import METADATA_NAME, build_metadata
 
 SCALE, ZERO_POINT = 1 / 64, 128
-"""Of the quantised ones: a byte is (byte - 128) / 64."""
+"""Of the quantized ones: a byte is (byte - 128) / 64."""
 
 _TYPES = {
     "float32": schema.TensorType.FLOAT32,
@@ -78,12 +78,12 @@ def pixel_card(height: int, width: int, labels: tuple[str, ...] | None = None, *
     )
 
 
-def with_threshold(card: ModelCard, label: str, least: float) -> ModelCard:
+def with_threshold(card: ModelCard, label: str, minimum: float) -> ModelCard:
     """The card of a model that decides on `label` from a score of `least` on."""
     threshold = ClassThreshold(
         label=label,
         min_recall=0.9,
-        threshold=least,
+        threshold=minimum,
         recall=0.95,
         precision=0.5,
         recall_before=0.7,

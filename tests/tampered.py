@@ -6,8 +6,8 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from edgecnn.core.golden import Golden, GoldenVector, golden_from_json
-from edgecnn.core.model_file import append_associated_files, read_model_file
+from edgecnn.core.model_file.golden import Golden, GoldenVector, golden_from_json
+from edgecnn.core.model_file.model_file import append_associated_files, read_model_file
 
 
 def flatbuffer_of(path: Path) -> bytes:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.core.augment_settings import AugmentSettings
 from edgecnn.core.precision import PRECISIONS, Precision
-from edgecnn.core.settings import ExportSettings, QatSettings, TrainSettings
+from edgecnn.core.settings.augment import AugmentSettings
+from edgecnn.core.settings.command_settings import ExportSettings, QatSettings, TrainSettings
 
 # TensorFlow takes seconds to import, so only the fixtures that need it do.
 
@@ -55,8 +55,8 @@ def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_run(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run named "digits": EfficientNet-Lite0 at 64x64 pixels under a new head, good enough to be quantised."""
-    from edgecnn.train.training import train
+    """A run named "digits": EfficientNet-Lite0 at 64x64 pixels under a new head, good enough to be quantized."""
+    from edgecnn.training.train import train
 
     run = tmp_path_factory.mktemp("runs") / "digits"
     train(digits, run, TrainSettings(height=64, epochs=12, learning_rate=3e-3, batch_size=64, augment=UNMIRRORED))
@@ -66,7 +66,7 @@ def trained_run(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Precision, Path]:
     """`trained_run` as a model file of each precision, in the export folder of a copy of the run."""
-    from edgecnn.train.export import export_run
+    from edgecnn.training.export import export_run
 
     run = shutil.copytree(trained_run, tmp_path_factory.mktemp("exported") / "digits")
     return dict(zip(PRECISIONS, export_run(run, ExportSettings(precisions=PRECISIONS)), strict=True))
@@ -74,8 +74,8 @@ def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 @pytest.fixture(scope="session")
 def qat_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of `trained_run` with one epoch of quantisation-aware training."""
-    from edgecnn.train.qat import train_quantization_aware
+    """A copy of `trained_run` with one epoch of quantization-aware training."""
+    from edgecnn.training.qat import train_quantization_aware
 
     run = shutil.copytree(trained_run, tmp_path_factory.mktemp("qat") / "digits")
     train_quantization_aware(run, QatSettings(epochs=1, learning_rate=1e-3, batch_size=64))
@@ -85,7 +85,7 @@ def qat_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="session")
 def qat_exported(qat_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The int8 file of `qat_run`, in the export folder of a copy of the run, beside its float32 parent."""
-    from edgecnn.train.export import export_run
+    from edgecnn.training.export import export_run
 
     run = shutil.copytree(qat_run, tmp_path_factory.mktemp("qat_exported") / "digits")
     return export_run(run, ExportSettings(precisions=("int8",)))[-1]

@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 
 from edgecnn.bench.frames import synthetic_frames
-from edgecnn.runtime.classifier import Classifier, load_model
+from edgecnn.runtime.inference.classifier import Classifier, load_model
 
 EMPTY, BOUNDARIES = 8, 7
 WARM_UP = 2

@@ -11,9 +11,9 @@ from serving import Block, Run, serve
 
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.classifier import Classifier, load_model
-from edgecnn.runtime.closing import Closing
-from edgecnn.runtime.loop import LoopSettings, run_loop
+from edgecnn.runtime.closeable import Closeable
+from edgecnn.runtime.inference.classifier import Classifier, load_model
+from edgecnn.runtime.live.loop import LoopSettings, run_loop
 from edgecnn.runtime.sinks import Result
 from edgecnn.runtime.sources.capture import rgb_of
 
@@ -21,7 +21,7 @@ TOP_K = 3
 """As `edgecnn run` has it."""
 
 
-class FramesInMemory(Closing):
+class FramesInMemory(Closeable):
     """A source without pause and without end, whose frames cost what OpenCV's do once they are decoded."""
 
     name = "frames in memory"

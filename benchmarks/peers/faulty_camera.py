@@ -16,7 +16,7 @@ PER_SECOND = 100.0
 
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from tests.runtime.loopback_camera import Fault, LoopbackCamera
+    from tests.runtime.sources.loopback_camera import Fault, LoopbackCamera
 
     faults = cast("list[Fault]", sys.argv[1:])
     # After a fault that the connection survives, it is closed: every one costs a reconnection.

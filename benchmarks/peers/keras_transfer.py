@@ -10,9 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-from edgecnn.train.backbones import build_backbone
-from edgecnn.train.keras import keras, tf
-from edgecnn.train.zoo import BackboneSpec, backbone_spec
+from edgecnn.training.keras import keras, tf
+from edgecnn.training.networks.build import build_backbone
+from edgecnn.training.networks.catalog import BackboneSpec, backbone_spec
 
 BATCH_SIZE, DROPOUT, SEED = 32, 0.2, 0
 
@@ -34,7 +34,7 @@ def main(data: Path, name: str, epochs: int) -> None:
 
 
 def photos(folder: Path, spec: BackboneSpec, *, shuffle: bool) -> tuple[tf.data.Dataset, int]:
-    """Batches of normalised photos and class indices, and the number of classes."""
+    """Batches of normalized photos and class indices, and the number of classes."""
     found = keras.utils.image_dataset_from_directory(
         folder, image_size=(spec.height, spec.width), batch_size=BATCH_SIZE, shuffle=shuffle, seed=SEED
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from serving import Frame, Run, one_by_one, serve
 
 MEAN, STD = 127.0, 128.0
-"""EfficientNet-Lite's normalisation, which OpenCV does not read from the file."""
+"""EfficientNet-Lite's normalization, which OpenCV does not read from the file."""
 
 
 def open_contender(model: str, frames: NDArray[np.uint8]) -> Run:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 
 _END_S = 10.0
 
@@ -19,7 +19,7 @@ class PeerFailed(Exception):
     """A peer could not be installed or started, or did not answer; the message says why in a line."""
 
 
-class Peer(Closing):
+class Peer(Closeable):
     """Owns the process; both ways go lines, and every line of the peer's is a JSON object.
 
     It ends when its stdin does, so that none is left behind when a benchmark is broken off.

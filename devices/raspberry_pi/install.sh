@@ -232,7 +232,7 @@ works() {
 # That the command starts, and that what is written in C++ finds its libraries; whatever lies in the working folder.
 check() {
     "$1/bin/edgecnn" --version > /dev/null &&
-        "$1/bin/python" -I -c 'import cv2; from edgecnn.runtime.interpreter import find_runtime; find_runtime()'
+        "$1/bin/python" -I -c 'import cv2; from edgecnn.runtime.inference.interpreter import find_runtime; find_runtime()'
 }
 
 build() {

@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.bench.gate import Gate, check_max_drop, gate_record, judge
+from edgecnn.bench.gate import Gate, check_max_drop, classify_observation, gate_record
 from edgecnn.bench.paired import Paired, compare, paired_record
-from edgecnn.core.card import ClassThreshold
-from edgecnn.core.dataset import Example, read_image
+from edgecnn.core.dataset import Example
 from edgecnn.core.errors import DataError, InputError, ModelFileError
+from edgecnn.core.images import read_image
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.metrics import AccuracyMetrics, accuracy_metrics, metrics_record
-from edgecnn.runtime.classifier import Classifier
-from edgecnn.runtime.threshold import decided
+from edgecnn.core.metrics.accuracy import AccuracyMetrics, accuracy_metrics, metrics_record
+from edgecnn.core.model_file.card import ClassThreshold
+from edgecnn.runtime.inference.classifier import Classifier
+from edgecnn.runtime.inference.threshold import decided
 
 
 class Decision(NamedTuple):
@@ -93,7 +94,7 @@ def evaluate(
         candidate=results[0],
         baseline=results[1] if baseline else None,
         paired=paired,
-        gate=judge(paired, max_drop) if paired and max_drop is not None else None,
+        gate=classify_observation(paired, max_drop) if paired and max_drop is not None else None,
     )
 
 

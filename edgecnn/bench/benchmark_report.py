@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from edgecnn.bench.alone import Alone
 from edgecnn.bench.conditions import Conditions
 from edgecnn.bench.environment import Environment
+from edgecnn.bench.isolated_process import Alone
 from edgecnn.bench.photo_sample import PhotoAccuracy
 from edgecnn.bench.power import Energy
 from edgecnn.bench.protocol import Protocol
 from edgecnn.core.frame import StageLatency
+from edgecnn.core.metrics.latency import LatencyStats, latency_stats
 from edgecnn.core.precision import Precision
-from edgecnn.core.stats import LatencyStats, latency_stats
 
 STAGES = ("preprocess", "invoke", "postprocess", "total")
 

@@ -53,5 +53,5 @@ def _turns(series: Series) -> NDArray[np.float64]:
 
 def _medians(turns: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
     """`[_RESAMPLES]` medians, each of as many turns as there are, drawn with replacement."""
-    drawn = random.integers(len(turns), size=(_RESAMPLES, len(turns)))
-    return np.array([np.median(turns[each]) for each in drawn])
+    draw_uniform = random.integers(len(turns), size=(_RESAMPLES, len(turns)))
+    return np.array([np.median(turns[each]) for each in draw_uniform])

@@ -18,9 +18,9 @@ from edgecnn.bench.environment import (
     read_machine_state,
     was_throttled,
 )
-from edgecnn.core.device_profile import profile_of_board
-from edgecnn.runtime import board
-from edgecnn.runtime.board import ROOT, THROTTLED_NOW
+from edgecnn.core import board
+from edgecnn.core.board import ROOT, THROTTLED_NOW
+from edgecnn.core.settings.device_profile import profile_of_board
 
 MAX_OTHERS_SHARE = 0.5
 """Share of the cores that other processes may keep busy."""

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from edgecnn.core import board
+from edgecnn.core.board import ROOT, SINCE_BOOT_SHIFT, THROTTLED_NOW, peak_rss_bytes
 from edgecnn.core.errors import MissingDependency
 from edgecnn.core.processors import usable_cores
-from edgecnn.runtime import board
-from edgecnn.runtime.board import ROOT, SINCE_BOOT_SHIFT, THROTTLED_NOW, peak_rss_bytes
-from edgecnn.runtime.interpreter import find_runtime
+from edgecnn.runtime.inference.interpreter import find_runtime
 
 __all__ = [
     "Environment",

@@ -23,7 +23,7 @@ class Gate:
     """The verdict in one line, with its figures."""
 
 
-def judge(paired: Paired, max_drop_points: float) -> Gate:
+def classify_observation(paired: Paired, max_drop_points: float) -> Gate:
     """A test of non-inferiority on the 95 % interval of the difference in top-1.
 
     Passed when the whole interval is above the limit, failed when all of it is below, undecided when it straddles it:

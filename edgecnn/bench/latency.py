@@ -12,17 +12,17 @@ from statistics import fmean
 
 import numpy as np
 
-from edgecnn.bench.alone import Alone, measure_alone
 from edgecnn.bench.benchmark_report import BenchmarkReport, ModelIdentity, ModelLatency
 from edgecnn.bench.conditions import Watch, machine_reasons
 from edgecnn.bench.environment import describe_environment
+from edgecnn.bench.interleaving import Lane, take_turns
+from edgecnn.bench.isolated_process import Alone, measure_alone
 from edgecnn.bench.power import PowerMeter, energy_of
 from edgecnn.bench.protocol import Protocol
-from edgecnn.bench.turns import Lane, take_turns
 from edgecnn.core.errors import InputError
-from edgecnn.core.model_file import ModelFile, sha256_of
+from edgecnn.core.metrics.latency import latency_stats
+from edgecnn.core.model_file.model_file import ModelFile, sha256_of
 from edgecnn.core.preprocess import Image
-from edgecnn.core.stats import latency_stats
 
 MAX_SPREAD = 3.0
 """p99 over p50 of the total above which the tail is not the model's."""

@@ -11,9 +11,9 @@ from edgecnn.bench.latency import benchmark
 from edgecnn.bench.photo_sample import PhotoSample, decide
 from edgecnn.bench.protocol import protocol_for
 from edgecnn.core.errors import InputError, Interrupted
-from edgecnn.core.model_file import ModelFile
+from edgecnn.core.model_file.model_file import ModelFile
 from edgecnn.core.progress import Progress, silent
-from edgecnn.core.settings import BenchmarkSettings
+from edgecnn.core.settings.command_settings import BenchmarkSettings
 
 INTERRUPTED = "interrupted before the measurement was complete; nothing was written"
 """What is said of a measurement that Ctrl-C ended."""

@@ -90,8 +90,8 @@ def mcnemar_exact(candidate_only: int, baseline_only: int) -> float:
     """
     discordant = candidate_only + baseline_only
     term = tail = 1
-    for drawn in range(min(candidate_only, baseline_only)):
+    for draw_uniform in range(min(candidate_only, baseline_only)):
         # The next binomial coefficient from this one; the division leaves no remainder.
-        term = term * (discordant - drawn) // (drawn + 1)
+        term = term * (discordant - draw_uniform) // (draw_uniform + 1)
         tail += term
     return min(1.0, 2 * tail / (1 << discordant))

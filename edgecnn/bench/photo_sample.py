@@ -14,9 +14,9 @@ from edgecnn.bench.photos import photos_to_measure
 from edgecnn.core.dataset import Example
 from edgecnn.core.errors import InputError
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.model_file import ModelFile
+from edgecnn.core.model_file.model_file import ModelFile
 from edgecnn.core.progress import Progress, silent
-from edgecnn.runtime.classifier import Classifier
+from edgecnn.runtime.inference.classifier import Classifier
 
 
 class PhotoSample(NamedTuple):

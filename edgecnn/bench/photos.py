@@ -9,8 +9,8 @@ from edgecnn.core.dataset import TEST, Dataset, Example, all_examples, scan_data
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.progress import Progress, silent
-from edgecnn.core.run_dataset import dataset_of_run
-from edgecnn.core.run_folder import read_run, run_of
+from edgecnn.core.run.run_dataset import dataset_of_run
+from edgecnn.core.run.run_folder import read_run, run_of
 
 
 class Photos(NamedTuple):

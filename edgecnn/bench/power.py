@@ -14,7 +14,7 @@ from statistics import fmean
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from edgecnn.runtime.board import firmware_answer
+from edgecnn.core.board import firmware_answer
 
 _CHANNEL = re.compile(
     r"^\s*(?P<rail>\S+)_(?P<quantity>[AV])\s+(?:current|volt)\(\d+\)=(?P<value>\d+\.\d+)(?P=quantity)\s*$"

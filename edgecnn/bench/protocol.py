@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from edgecnn.core.errors import InputError
-from edgecnn.core.settings import BenchmarkSettings
+from edgecnn.core.settings.command_settings import BenchmarkSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Protocol:
             raise InputError("expected at least 1 query, a block of 1, a frame of 1x1 pixels and no negative warm-up")
         if not 0 <= self.min_seconds <= self.max_seconds or not self.max_seconds:
             least, most = self.min_seconds, self.max_seconds
-            raise InputError(f"expected a least duration of 0 s or more within the most, got {least:g} and {most:g} s")
+            raise InputError(f"expected a minimum duration between 0 s and the maximum, got {least:g} and {most:g} s")
         if self.watch_seconds <= 0:
             raise InputError(f"expected a pause above 0 s between two looks, got {self.watch_seconds:g} s")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.bench.accuracy import Evaluation, evaluation_record
-from edgecnn.core.run_folder import save_result
+from edgecnn.core.run.run_folder import save_result
 
 
 def save_evaluation(evaluation: Evaluation) -> tuple[Path, ...]:

@@ -38,7 +38,7 @@ def judge_speed(base: str, ratios: Sequence[tuple[str, Ratio]], fail_above_perce
     name, ratio = max(deciding, key=lambda each: each[1].value)
     word = {True: "passed", False: "failed", None: "undecided"}[passed]
     advice = "; measure longer" if passed is None else ""
-    message = f"{word}: {name} takes {_told(ratio, base)}; up to {limit:.1%} is allowed{advice}"
+    message = f"{word}: {name} takes {_describe_ratio(ratio, base)}; up to {limit:.1%} is allowed{advice}"
     return SpeedGate(fail_above_percent, passed, message)
 
 
@@ -72,7 +72,7 @@ def _verdict(ratio: Ratio, limit: float) -> bool | None:
     return False if low > limit else None
 
 
-def _told(ratio: Ratio, base: str) -> str:
+def _describe_ratio(ratio: Ratio, base: str) -> str:
     found = f"{ratio.value:.1%} of the time of {base}"
     if ratio.ci95 is None:
         return f"{found}, with too few samples for an interval"

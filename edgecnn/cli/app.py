@@ -10,19 +10,22 @@ import typer
 from typer.core import TyperGroup
 
 from edgecnn.cli import (
+    benchmark,
+    classify,
     data,
-    deploying,
-    devices,
-    exporting,
-    live,
-    measuring,
-    pipelines,
-    previewing,
-    running,
+    deploy,
+    doctor,
+    evaluate,
+    export,
+    models,
+    pipeline,
+    preview,
+    report,
+    run,
     runs,
     summary,
-    training,
-    verifying,
+    train,
+    verify,
 )
 from edgecnn.cli.console import say
 from edgecnn.core.errors import EdgecnnError, Interrupted
@@ -66,7 +69,7 @@ def _missing(error: ImportError) -> str:
 app = typer.Typer(
     cls=_Commands,
     name="edgecnn",
-    help="From a folder of labelled photos to a live classifier on a small device, in one .tflite file.",
+    help="From a folder of labeled photos to a live classifier on a small device, in one .tflite file.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
@@ -87,25 +90,28 @@ def _options(
         bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """From a folder of labelled photos to a live classifier on a small device, in one .tflite file."""
+    """From a folder of labeled photos to a live classifier on a small device, in one .tflite file."""
 
 
-for _family in (
-    previewing,
-    training,
+for _command in (
+    preview,
+    train,
     runs,
+    models,
     summary,
-    exporting,
-    measuring,
-    running,
-    live,
-    verifying,
-    deploying,
-    devices,
+    export,
+    evaluate,
+    benchmark,
+    report,
+    classify,
+    run,
+    verify,
+    deploy,
+    doctor,
 ):
-    _family.register(app)
+    _command.register(app)
 app.add_typer(data.app, name="data")
-app.add_typer(pipelines.app, name="pipeline")
+app.add_typer(pipeline.app, name="pipeline")
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ class ProgressBars:
 
     def __call__(self, task: str, done: int, total: int, detail: str = "") -> None:
         if not stderr.is_terminal:
-            self._tell_when_finished(task, done, total, detail)
+            self._report_when_finished(task, done, total, detail)
             return
         if task not in self._tasks:
             self._tasks[task] = self._bars.add_task(task, total=total, detail=detail)
@@ -89,7 +89,7 @@ class ProgressBars:
         if detail:
             self._bars.update(self._tasks[task], detail=detail)
 
-    def _tell_when_finished(self, task: str, done: int, total: int, detail: str) -> None:
+    def _report_when_finished(self, task: str, done: int, total: int, detail: str) -> None:
         if done < total:
             self._finished.discard(task)
         elif task not in self._finished:

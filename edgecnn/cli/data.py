@@ -10,7 +10,7 @@ import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_table, say
 from edgecnn.cli.options import Json
-from edgecnn.data.columns import Columns
+from edgecnn.data.csv_columns import Columns
 from edgecnn.data.shape import MIN_SIDE_PX
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ def import_data(
     split_column: Annotated[
         str | None, typer.Option(help="The column with train, validation or test; 'split' if there is one.")
     ] = None,
-    licence: Annotated[str | None, typer.Option(help="The terms of use, to be kept with the photos.")] = None,
+    license: Annotated[str | None, typer.Option(help="Terms of use, stored with the photos.")] = None,
+    licence: Annotated[str | None, typer.Option("--licence", hidden=True)] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace what was imported to --out before.")] = False,
     json: Json = False,
 ) -> None:
@@ -78,12 +79,12 @@ def import_data(
         columns=Columns(path_column, label_column, split_column),
     )
     with ProgressBars() as progress:
-        note = import_dataset(opened, out, licence=licence, replace=force, progress=progress)
+        note = import_dataset(opened, out, license=license or licence, replace=force, progress=progress)
     if json:
         print_json({"out": str(out), **note.model_dump(mode="json")})
     else:
         _print_counts(out, note)
-    say(f"licence: {note.licence or 'not known; find out on what terms you may use these photos'}")
+    say(f"license: {note.license or 'not known; find out on what terms you may use these photos'}")
     say(f"{out} is ready: edgecnn data check {out}")
 
 

@@ -8,15 +8,16 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 from pydantic import ValidationError
 
-from edgecnn.core.augment_settings import AugmentSettings, parse_augment
-from edgecnn.core.base_settings import Settings
 from edgecnn.core.errors import InputError
-from edgecnn.core.settings import TrainSettings
+from edgecnn.core.settings.augment import AugmentSettings, parse_augment
+from edgecnn.core.settings.base import Settings
+from edgecnn.core.settings.command_settings import TrainSettings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 Model = Annotated[Path, typer.Argument(help="A .tflite file.")]
 TopK = Annotated[int, typer.Option(help="How many classes to tell.", min=1)]
+Baseline = Annotated[Path | None, typer.Option(help="A model file to compare with, the float32 one as a rule.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else there.")]
 Threads = Annotated[int, typer.Option(help="Threads of the interpreter.", min=1)]
 Delegate = Annotated[
@@ -46,7 +47,7 @@ Width = Annotated[int | None, typer.Option(help="Input width; the backbone's own
 Resize = Annotated[
     Literal["center_crop", "squash", "letterbox"], typer.Option(help="How photos are brought to that size.")
 ]
-CropFraction = Annotated[float, typer.Option(help="Share of the largest centred region that center_crop keeps.")]
+CropFraction = Annotated[float, typer.Option(help="Share of the largest centerd region that center_crop keeps.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split, calibration and, on a CPU, model.", min=0)]
 
 

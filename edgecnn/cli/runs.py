@@ -12,7 +12,7 @@ from edgecnn.cli.console import print_json_lines, print_table, say
 from edgecnn.cli.options import Json
 
 if TYPE_CHECKING:
-    from edgecnn.core.run_list import ListedRun
+    from edgecnn.core.run.run_list import ListedRun
 
 _NONE = "-"
 
@@ -33,7 +33,7 @@ def runs(
     json: Json = False,
 ) -> None:
     """Set the runs below a folder side by side: what was trained, on which photos, how well, and what was exported."""
-    from edgecnn.core.run_list import best_first, list_runs, run_summary_record
+    from edgecnn.core.run.run_list import best_first, list_runs, run_summary_record
 
     found, problems = list_runs(folder)
     ordered = found if sort is None else best_first(found, sort)
@@ -48,7 +48,7 @@ def runs(
 
 
 def _print_runs(folder: Path, ordered: Sequence[ListedRun]) -> None:
-    from edgecnn.core.run_list import metric_names
+    from edgecnn.core.run.run_list import metric_names
 
     columns = ("run", "backbone", "data", "input", "epochs", "QAT", "status", "created", "exported")
     texts = ("backbone", "data", "epochs", "status", "created", "exported")
@@ -63,7 +63,7 @@ def _print_runs(folder: Path, ordered: Sequence[ListedRun]) -> None:
 
 
 def _what_was_trained(run: ListedRun) -> tuple[str, ...]:
-    from edgecnn.core.run_list import epochs_by_phase
+    from edgecnn.core.run.run_list import epochs_by_phase
 
     record = run.record
     return (

@@ -12,8 +12,8 @@ from edgecnn.cli.options import Json
 from edgecnn.core.errors import InputError
 
 if TYPE_CHECKING:
-    from edgecnn.core.arithmetic import Pair
-    from edgecnn.train.summary_rows import LayerRow, ModelSummary
+    from edgecnn.training.summary.formulas import Pair
+    from edgecnn.training.summary.rows import LayerRow, ModelSummary
 
 _SHORT = {
     "BatchNormalization": "BatchNorm",
@@ -36,7 +36,7 @@ def summary(
         int | None, typer.Option(help="Under a head for so many classes; the published one if not given.", min=2)
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="A row for every layer, batch normalisation and activations too.")
+        bool, typer.Option("--all", help="A row for every layer, batch normalization and activations too.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -46,7 +46,7 @@ def summary(
     """
     summarized = _summarize(model, alpha, height, width, classes)
     if json:
-        from edgecnn.train.summary_rows import summary_record
+        from edgecnn.training.summary.rows import summary_record
 
         print_json(summary_record(summarized))
     else:
@@ -58,7 +58,7 @@ def summary(
 def _summarize(
     model: str, alpha: float | None, height: int | None, width: int | None, classes: int | None
 ) -> ModelSummary:
-    from edgecnn.train.zoo import backbone_spec, zoo
+    from edgecnn.training.networks.catalog import backbone_spec, zoo
 
     path = Path(model)
     if path.suffix == ".tflite":
@@ -67,17 +67,17 @@ def _summarize(
     if is_path and model not in {spec.name for spec in zoo()}:
         if any(option is not None for option in (alpha, height, width, classes)):
             raise InputError("--alpha, --height, --width and --classes belong to a backbone; a run knows its own")
-        from edgecnn.train.summary import summarize_run
+        from edgecnn.training.summary.summary import summarize_run
 
         return summarize_run(path)
-    spec = backbone_spec(model, alpha)  # A misspelt name should not have to wait for TensorFlow.
-    from edgecnn.train.summary import summarize_backbone
+    spec = backbone_spec(model, alpha)  # A misspelled name should not have to wait for TensorFlow.
+    from edgecnn.training.summary.summary import summarize_backbone
 
     return summarize_backbone(spec, height=height, width=width, classes=classes)
 
 
 def _print_summary(summarized: ModelSummary, every: bool) -> None:
-    from edgecnn.train.summary_rows import grouped, shares
+    from edgecnn.training.summary.rows import grouped, shares
 
     layers = summarized.layers if every else grouped(summarized.layers)
     rows = [_row(layer, summarized.macs) for layer in layers]

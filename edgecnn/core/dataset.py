@@ -1,4 +1,4 @@
-"""Folders of labelled photos: DATA has a folder for each class, or train/, validation/ (or val/) and test/ of them."""
+"""Folders of labeled photos: DATA has a folder for each class, or train/, validation/ (or val/) and test/ of them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgecnn.core.errors import DataError
+from edgecnn.core.images import IMAGE_SUFFIXES, decode_content, read_content
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.preprocess import Image, decode_image
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".avif", ".jp2"})
+from edgecnn.core.photo_digests import photo_digests
+from edgecnn.core.preprocess import Image
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _SPLIT_FOLDERS = {"train": TRAIN, "validation": VALIDATION, "val": VALIDATION, "test": TEST}
@@ -57,17 +57,12 @@ class Dataset:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def read_image(path: Path | str) -> Image:
-    """Decodes a photo: uint8 HWC RGB, upright by its EXIF orientation. Raises `DataError`."""
-    return _decoded(_content(path), path)
-
-
 def read_example(example: Example) -> Image:
     """The same for a photo of a data set, which has to be the one that was found. Raises `DataError`."""
-    content = _content(example.path)
+    content = read_content(example.path)
     if hashlib.sha256(content).hexdigest() != example.sha256:
         raise DataError(f"{example.path} is not the photo that it was a moment ago; leave the photos alone, try again")
-    return _decoded(content, example.path)
+    return decode_content(content, example.path)
 
 
 def scan_dataset(
@@ -95,9 +90,6 @@ def scan_dataset(
     ]
     if not found:
         raise DataError(f"{root} has no photos in its class folders; expected files such as {root}/<class>/photo.jpg")
-
-    # A device that classifies reads images by this module too, and needs neither threads nor a database for it.
-    from edgecnn.core.photo_digests import photo_digests  # noqa: PLC0415
 
     splits: dict[str, list[Example]] = {split: [] for split in folders}
     unreadable: list[Path] = []
@@ -166,22 +158,6 @@ def with_all_splits(dataset: Dataset, *, validation_fraction: float, test_fracti
 def all_examples(dataset: Dataset) -> tuple[Example, ...]:
     """Every example of a dataset, split by split."""
     return tuple(example for examples in dataset.splits.values() for example in examples)
-
-
-def _content(path: Path | str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"no such image: {path}") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; expected an image file") from None
-
-
-def _decoded(content: bytes, path: Path | str) -> Image:
-    image = decode_image(content)
-    if image is None:
-        raise DataError(f"cannot decode {path}: it is not an image, or damaged; remove or replace it")
-    return image
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

@@ -26,7 +26,7 @@ class Frame:
     """Time spent on reading and decoding it."""
 
 
-class Prepared(NamedTuple):
+class PreparedFrame(NamedTuple):
     """What `Preprocessor` makes of a frame, be it in another thread."""
 
     pixels: Image

@@ -34,7 +34,7 @@ def photo_digests(
     `paths` lie below `root`. `progress(done, total)` is called for every file. The result is the same whatever is
     remembered; what is learnt is remembered also when this is interrupted.
     """
-    tell = progress or (lambda done, total: None)
+    log = progress or (lambda done, total: None)
     now_ns = time.time_ns()
     by_key = {path_key(path): path for path in paths}
     remembered = recall(root)
@@ -42,7 +42,7 @@ def photo_digests(
     for key, path in by_key.items():
         if key in remembered and remembered[key].state == _settled_state(path, now_ns):
             digests[key] = remembered[key].digest
-            tell(len(digests), len(paths))
+            log(len(digests), len(paths))
 
     learnt: dict[bytes, Remembered] = {}
     unknown = [key for key in by_key if key not in digests]
@@ -52,7 +52,7 @@ def photo_digests(
             digests[key] = reading.digest
             if reading.state is not None:
                 learnt[key] = Remembered(reading.state, reading.digest)
-            tell(len(digests), len(paths))
+            log(len(digests), len(paths))
     finally:
         gone = [key for key in remembered.keys() - by_key.keys() if not os.path.lexists(key)]
         remember(learnt, forget=gone)
@@ -77,7 +77,7 @@ def _read(path: Path, now_ns: int) -> _Reading:
 
 
 def _settled_state(path: Path, now_ns: int) -> str | None:
-    """By what a file is recognised as unchanged; None where it is gone, or its times are too young to tell."""
+    """By what a file is recognized as unchanged; None where it is gone, or its times are too young to tell."""
     try:
         found = path.stat()
     except OSError:

@@ -32,7 +32,7 @@ CHANNELS = (1, 3)
 class PreprocessSpec(BaseModel):
     """How an image becomes a `[height, width, channels]` uint8 array, and what its bytes mean to the network.
 
-    `resize`: `center_crop` takes the largest centred region of the target's shape, shrunk by `crop_fraction`, and
+    `resize`: `center_crop` takes the largest centerd region of the target's shape, shrunk by `crop_fraction`, and
     scales it; `squash` scales the whole image, ignoring its shape; `letterbox` scales the whole image and fills the
     rest with `mean`. `interpolation`: `box_linear` averages over the largest whole factor and scales the rest linearly
     (bit-exact everywhere; free of aliasing from half the size down, linear between half and full size); `area` and
@@ -98,7 +98,7 @@ def _rounded(value: float) -> int:
     return math.floor(value + 0.5)
 
 
-def _centred(whole: int, part: int) -> int:
+def _centerd(whole: int, part: int) -> int:
     return (whole - part) // 2
 
 
@@ -131,14 +131,14 @@ def plan_resize(spec: PreprocessSpec, height: int, width: int) -> ResizePlan:
         crop_width -= crop_width % factor_x
 
     return ResizePlan(
-        top=_centred(height, crop_height),
-        left=_centred(width, crop_width),
+        top=_centerd(height, crop_height),
+        left=_centerd(width, crop_width),
         crop_height=crop_height,
         crop_width=crop_width,
         box_height=crop_height // factor_y,
         box_width=crop_width // factor_x,
-        out_top=_centred(spec.height, out_height),
-        out_left=_centred(spec.width, out_width),
+        out_top=_centerd(spec.height, out_height),
+        out_left=_centerd(spec.width, out_width),
         out_height=out_height,
         out_width=out_width,
     )
@@ -153,7 +153,7 @@ class Preprocessor:
     def __init__(self, spec: PreprocessSpec) -> None:
         self.spec = spec
         self._box: Image = np.empty((0, 0, 3), np.uint8)
-        self._colour: Image = np.empty((0, 0, 3), np.uint8)
+        self._color: Image = np.empty((0, 0, 3), np.uint8)
         self._fill = np.array([min(255, max(0, _rounded(value))) for value in spec.mean], np.uint8)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
@@ -179,11 +179,11 @@ class Preprocessor:
         return out
 
     def _gray_into(self, region: Image, out: Image) -> None:
-        """Resizes in colour, then takes the luma: the order in which a network for RGB would see the same picture."""
-        if self._colour.shape[:2] != out.shape[:2]:
-            self._colour = np.empty((*out.shape[:2], 3), np.uint8)
-        _resize_into(region, self._colour, _INTERPOLATION[self.spec.interpolation])
-        cv2.cvtColor(self._colour, cv2.COLOR_RGB2GRAY, dst=out)
+        """Resizes in color, then takes the luma: the order in which a network for RGB would see the same picture."""
+        if self._color.shape[:2] != out.shape[:2]:
+            self._color = np.empty((*out.shape[:2], 3), np.uint8)
+        _resize_into(region, self._color, _INTERPOLATION[self.spec.interpolation])
+        cv2.cvtColor(self._color, cv2.COLOR_RGB2GRAY, dst=out)
 
     def _averaged(self, region: Image, plan: ResizePlan) -> Image:
         if self._box.shape[:2] != (plan.box_height, plan.box_width):

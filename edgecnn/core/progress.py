@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 T = TypeVar("T")
 
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 """Takes a line that is worth saying before something takes long."""
 
 
@@ -22,7 +22,7 @@ def silent(task: str, done: int, total: int, detail: str = "") -> None:
     """A `Progress` that shows nothing."""
 
 
-def told(items: Iterable[T], progress: Progress, task: str, total: int, detail: str = "") -> Iterator[T]:
+def track(items: Iterable[T], progress: Progress, task: str, total: int, detail: str = "") -> Iterator[T]:
     """The items, each of which is told of as it passes."""
     for done, item in enumerate(items, start=1):
         progress(task, done, total, detail)

@@ -13,11 +13,11 @@ from edgecnn.core.dataset import Dataset, scan_dataset
 from edgecnn.core.errors import GateFailed
 from edgecnn.core.progress import Progress, silent
 from edgecnn.data.balance import find_imbalance
-from edgecnn.data.copies import find_duplicates
+from edgecnn.data.duplicates import find_duplicates
 from edgecnn.data.files import find_passed_over, find_unreadable, truncated, wrong_extension
 from edgecnn.data.finding import Finding, FoundPhoto, Severity, by_kind
-from edgecnn.data.look import Look, look_at
-from edgecnn.data.lookalikes import find_near_duplicates
+from edgecnn.data.inspect_photo import Look, look_at
+from edgecnn.data.near_duplicates import find_near_duplicates
 from edgecnn.data.shape import MIN_SIDE_PX, unusual_shape
 
 

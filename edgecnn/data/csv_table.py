@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from edgecnn.core.dataset import IMAGE_SUFFIXES, TRAIN
+from edgecnn.core.dataset import TRAIN
 from edgecnn.core.errors import InputError, UnknownName
+from edgecnn.core.images import IMAGE_SUFFIXES
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.model_file import sha256_of
-from edgecnn.data.columns import SPLIT_COLUMN, Columns
+from edgecnn.core.model_file.model_file import sha256_of
+from edgecnn.data.csv_columns import SPLIT_COLUMN, Columns
 from edgecnn.data.source import Photo, Source, class_folders, number_names, split_named
 
 
@@ -36,7 +37,7 @@ def read_csv(path: Path, labels: LabelMap | None = None, columns: Columns | None
         for row in rows:
             yield Photo(row.split, names[row.label], f"{row.line:06}-{row.path.name}", _content(row, path))
 
-    return Source(path.stem, path.name, sha256_of(path), licence=None, citation=None, count=len(rows), photos=photos)
+    return Source(path.stem, path.name, sha256_of(path), license=None, citation=None, count=len(rows), photos=photos)
 
 
 def _rows(path: Path, columns: Columns) -> list[_Row]:

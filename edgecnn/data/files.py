@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from edgecnn.core.dataset import IMAGE_SUFFIXES, Dataset, all_examples
+from edgecnn.core.dataset import Dataset, all_examples
+from edgecnn.core.images import IMAGE_SUFFIXES
 from edgecnn.data.finding import Finding, FoundPhoto, found
 from edgecnn.data.image_format import HEAD_BYTES, SUFFIXES, image_format, is_cut
 

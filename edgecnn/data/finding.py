@@ -51,7 +51,7 @@ MEANINGS: dict[Kind, _Meaning] = {
     "few_photos": _Meaning("warning", "add photos of the class"),
     "imbalance": _Meaning("warning", "add photos of the rare classes, and look at recall by class, not at accuracy"),
     "tiny": _Meaning("warning", "replace them, or train with a smaller input"),
-    "extreme_aspect": _Meaning("warning", "crop them to the subject: of a long strip a centre crop keeps little"),
+    "extreme_aspect": _Meaning("warning", "crop them to the subject: of a long strip a center crop keeps little"),
 }
 """How severe each kind is and what to do about it, the most pressing first."""
 

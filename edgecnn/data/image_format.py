@@ -54,7 +54,7 @@ def image_format(content: bytes) -> str | None:
 def is_cut(content: bytes) -> bool:
     """Whether a JPEG, PNG, WebP or BMP file ends before its picture does; False for what is none of them.
 
-    A decoder may fill what is missing with grey and say nothing. What comes after the end, as phones append, is no cut.
+    A decoder may fill what is missing with gray and say nothing. What comes after the end, as phones append, is no cut.
     """
     match image_format(content):
         case "JPEG":

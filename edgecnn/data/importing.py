@@ -12,7 +12,7 @@ from edgecnn.core.errors import DataError, InputError
 from edgecnn.core.import_source import SOURCE_SUFFIXES, TFDS_PREFIX
 from edgecnn.core.labels import LabelMap, read_labels
 from edgecnn.core.progress import Progress, silent
-from edgecnn.data.columns import Columns
+from edgecnn.data.csv_columns import Columns
 from edgecnn.data.csv_table import read_csv
 from edgecnn.data.note import NOTE_FILE, DatasetNote, read_note
 from edgecnn.data.npz import read_npz
@@ -51,11 +51,11 @@ def parse_label_names(text: str) -> LabelMap:
 
 
 def import_dataset(
-    source: Source, out: Path, *, licence: str | None = None, replace: bool = False, progress: Progress = silent
+    source: Source, out: Path, *, license: str | None = None, replace: bool = False, progress: Progress = silent
 ) -> DatasetNote:
     """Writes a data set to `out/{train,validation,test}/<class>/` and `out/dataset.json`, wholly or not at all.
 
-    `licence` goes before what the source says. An `out` that holds something is refused; with `replace`, one that was
+    `license` goes before what the source says. An `out` that holds something is refused; with `replace`, one that was
     imported makes way. Raises `InputError`, `DataError` and `WriteError`.
     """
     _check_place(out, replace)
@@ -74,7 +74,7 @@ def import_dataset(
             name=source.name,
             source=source.origin,
             source_sha256=source.sha256,
-            licence=licence or source.licence,
+            license=license or source.license,
             citation=source.citation,
             counts={
                 split: dict(sorted(counts[split].items())) for split in (TRAIN, VALIDATION, TEST) if split in counts

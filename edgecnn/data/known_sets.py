@@ -24,7 +24,7 @@ class KnownSet(NamedTuple):
     """A published data set."""
 
     labels: tuple[str, ...]
-    licence: str
+    license: str
     citation: str
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 NOTE_FILE = "dataset.json"
 NOTE_VERSION: Final = 1
@@ -21,7 +21,8 @@ class DatasetNote(BaseModel):
     name: str
     source: str
     source_sha256: str | None
-    licence: str | None
+    license: str | None = Field(validation_alias=AliasChoices("license", "licence"))
+    """Terms of use. Folders imported before edgecnn 0.2 spell the key `licence`, which is still read."""
     citation: str | None
     counts: dict[str, dict[str, int]]
     created: datetime

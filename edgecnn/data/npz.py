@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgecnn.core.dataset import TEST, TRAIN, VALIDATION
 from edgecnn.core.errors import InputError
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.model_file import sha256_of
+from edgecnn.core.model_file.model_file import sha256_of
 from edgecnn.core.preprocess import Image
 from edgecnn.data.known_sets import known_set
 from edgecnn.data.source import Photo, Source, number_names
@@ -59,7 +59,7 @@ def read_npz(path: Path, labels: LabelMap | None = None) -> Source:
         name,
         origin=path.name,
         sha256=sha256_of(path),
-        licence=known.licence if known else None,
+        license=known.license if known else None,
         citation=known.citation if known else None,
         count=sum(len(each) for each in numbers.values()),
         photos=photos,
@@ -92,8 +92,8 @@ def _class_numbers(path: Path, key: str) -> NDArray[np.integer[Any]]:
 
 def _images(path: Path, key: str) -> Image:
     images = _array(path, key)
-    gray, colour = images.ndim == 3, images.ndim == 4 and images.shape[3] in (1, 3)
-    if images.dtype != np.uint8 or not (gray or colour) or 0 in images.shape[1:]:
+    gray, color = images.ndim == 3, images.ndim == 4 and images.shape[3] in (1, 3)
+    if images.dtype != np.uint8 or not (gray or color) or 0 in images.shape[1:]:
         raise InputError(
             f"{path}: expected {key} as uint8 (n, height, width) or (n, height, width, 1 or 3), "
             f"got {images.dtype} {images.shape}"

@@ -9,7 +9,7 @@ from edgecnn.data.finding import Finding, FoundPhoto, found
 MIN_SIDE_PX = 32
 """A photo with a shorter side is tiny."""
 MAX_ASPECT = 4.0
-"""A longer strip is extreme: a centre crop of it shows less than a quarter."""
+"""A longer strip is extreme: a center crop of it shows less than a quarter."""
 
 
 def unusual_shape(photo: FoundPhoto, height: int, width: int, *, min_side_px: int = MIN_SIDE_PX) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ class Source:
     """The name of the file, or of the data set where it is published."""
     sha256: str | None
     """Hex digest of that file."""
-    licence: str | None
+    license: str | None
     """None where it is not known."""
     citation: str | None
     count: int

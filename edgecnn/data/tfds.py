@@ -42,7 +42,7 @@ def read_tfds(name: str, data_dir: Path | None = None) -> Source:
         info.name,
         origin=TFDS_PREFIX + info.full_name,
         sha256=None,
-        licence=_licence(info),
+        license=_license(info),
         citation=info.citation.strip() or None,
         count=sum(split.num_examples for split in info.splits.values()),
         photos=photos,
@@ -89,8 +89,8 @@ def _image_and_label(tfds: Any, info: Any, name: str) -> tuple[str, str]:
     )
 
 
-def _licence(info: Any) -> str | None:
-    """The text of the licence, which TensorFlow Datasets keeps as `license: "..."`."""
+def _license(info: Any) -> str | None:
+    """The text of the license, which TensorFlow Datasets keeps as `license: "..."`."""
     return getattr(info.redistribution_info, "license", "").strip() or None
 
 

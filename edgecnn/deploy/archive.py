@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from edgecnn.core.model_file import sha256_of
+from edgecnn.core.model_file.model_file import sha256_of
 
 Files = Mapping[str, bytes | Path]
 """Content, or the file that has it, by the name that it is to have in the archive."""

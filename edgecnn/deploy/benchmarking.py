@@ -14,9 +14,9 @@ from edgecnn.bench.measure import INTERRUPTED
 from edgecnn.bench.photo_sample import PhotoSample, photos_record
 from edgecnn.bench.saved_benchmark import parse_benchmark
 from edgecnn.core.errors import DeviceError, InputError, Interrupted
-from edgecnn.core.progress import Tell
+from edgecnn.core.progress import Log
 from edgecnn.deploy.address import Address
-from edgecnn.deploy.remote import run_there
+from edgecnn.deploy.remote import run_remote
 
 _USAGE = 2
 """What a command leaves with that was told what it does not know."""
@@ -29,13 +29,13 @@ class RemoteBenchmark(NamedTuple):
     record: dict[str, Any] | None
 
 
-def benchmark_there(
+def benchmark_remote(
     address: Address,
     words: Sequence[str | Path],
     sample: PhotoSample | None = None,
     *,
     config: Path | None = None,
-    tell: Tell | None = None,
+    log: Log | None = None,
 ) -> RemoteBenchmark:
     """Runs `edgecnn benchmark WORDS` on a device, with accuracy on the photos of `sample` and on no others.
 
@@ -46,7 +46,7 @@ def benchmark_there(
     try:
         with _laid_out(sample) as photos:
             data: list[str | Path] = ["--data", photos] if photos else []
-            done = run_there(address, ["benchmark", *words, *data, "--json"], config=config, tell=tell)
+            done = run_remote(address, ["benchmark", *words, *data, "--json"], config=config, log=log)
     except KeyboardInterrupt:
         raise Interrupted(INTERRUPTED) from None
     if done.status == _USAGE:
@@ -55,8 +55,8 @@ def benchmark_there(
         return RemoteBenchmark(done.status, None)
     record = _record_in(done.stdout, address)
     there, here = record["environment"].get("edgecnn"), version("edgecnn")
-    if tell and there != here:
-        tell(f"measured by edgecnn {there}, this is {here}; {_what_to_do(address)}")
+    if log and there != here:
+        log(f"measured by edgecnn {there}, this is {here}; {_what_to_do(address)}")
     return RemoteBenchmark(0, record if sample is None else {**record, "photos": photos_record(sample)})
 
 

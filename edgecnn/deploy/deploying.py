@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.core.errors import DeviceError
-from edgecnn.core.model_file import read_model_file, sha256_of
-from edgecnn.core.progress import Tell
+from edgecnn.core.model_file.model_file import read_model_file, sha256_of
+from edgecnn.core.progress import Log
 from edgecnn.deploy.archive import CHECKSUMS, Files, checksums, pieces_of, write_archive
 from edgecnn.deploy.examining import Facts, examine, profile_for
 from edgecnn.deploy.layout import DEFAULT_NAME, START_S, checked_name, install_script, unit_file
@@ -47,7 +47,7 @@ def plan_deployment(model: Path, package: Package, name: str = DEFAULT_NAME, sta
     return Plan(model, sha256_of(model), package, checked_name(name), start_s)
 
 
-def deploy(target: Target, plan: Plan, connection: Connection, tell: Tell) -> dict[str, Any]:
+def deploy(target: Target, plan: Plan, connection: Connection, log: Log) -> dict[str, Any]:
     """Makes the service `plan.name` of a device run the plan's model, and returns the record of its new release.
 
     Either the service runs it when this returns, or what ran before runs still: a release that gives no result is
@@ -55,7 +55,7 @@ def deploy(target: Target, plan: Plan, connection: Connection, tell: Tell) -> di
     """
     facts = examine(connection)
     profile = profile_for(facts, target.profile, connection)
-    tell(f"{facts.board or facts.machine}, edgecnn {facts.edgecnn or 'not installed yet'}")
+    log(f"{facts.board or facts.machine}, edgecnn {facts.edgecnn or 'not installed yet'}")
     release = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{plan.sha256[:12]}"
     record = _record(release, plan, profile.name if profile else None)
     options = profile_options(profile) if target.options is None else target.options
@@ -80,8 +80,8 @@ def deploy(target: Target, plan: Plan, connection: Connection, tell: Tell) -> di
         *(size_bytes + _SPARE_BYTES, "keep" if target.options is None else "replace"),
         *([plan.package.version] if plan.package.version else []),
     )
-    tell(f"sending {size_bytes / 1e6:.1f} MB")
-    run_script(connection, words, pieces_of(archive), tell=tell)
+    log(f"sending {size_bytes / 1e6:.1f} MB")
+    run_script(connection, words, pieces_of(archive), log=log)
     return record
 
 

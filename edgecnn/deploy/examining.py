@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from edgecnn.core.device_profile import DeviceProfile, profile_of_board
 from edgecnn.core.errors import DeviceError
+from edgecnn.core.settings.device_profile import DeviceProfile, profile_of_board
 from edgecnn.deploy.script import run_script
 from edgecnn.deploy.ssh import Connection
 

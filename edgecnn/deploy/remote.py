@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgecnn.core.errors import DeviceError, InputError
-from edgecnn.core.progress import Tell
+from edgecnn.core.progress import Log
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.archive import pieces_of, write_archive
 from edgecnn.deploy.layout import EDGECNN
@@ -51,8 +51,8 @@ class RemoteRun(NamedTuple):
     stdout: str
 
 
-def run_there(
-    address: Address, words: Sequence[str | Path], *, config: Path | None = None, tell: Tell | None = None
+def run_remote(
+    address: Address, words: Sequence[str | Path], *, config: Path | None = None, log: Log | None = None
 ) -> RemoteRun:
     """Runs `edgecnn WORDS` on a device, where each `Path` among the words is a file or folder that is taken there.
 
@@ -68,9 +68,9 @@ def run_there(
         size_bytes = archive.tell()
         archive.seek(0)
         command = ["sh", "-c", _SCRIPT, "edgecnn", str(size_bytes), EDGECNN, *there]
-        pass_on = None if tell is None else lambda line: tell(printable(line))
+        pass_on = None if log is None else lambda line: log(printable(line))
         finished = connection.run(
-            command, pieces_of(archive), tell=pass_on, hold=True, when_cut="what ran there has ended; try again"
+            command, pieces_of(archive), log=pass_on, hold=True, when_cut="what ran there has ended; try again"
         )
     if finished.status == _NOT_INSTALLED and not finished.stderr:
         raise DeviceError(f"edgecnn is not installed on {address}: edgecnn deploy MODEL {address} installs it")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from edgecnn.core.errors import DeviceError
-from edgecnn.core.progress import Tell
+from edgecnn.core.progress import Log
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.layout import device_script
 from edgecnn.deploy.masking import printable
@@ -24,8 +24,8 @@ def run_script(
     words: Iterable[str | int],
     send: Iterable[bytes] = (),
     *,
-    tell: Tell | None = None,
-    show: Tell | None = None,
+    log: Log | None = None,
+    show: Log | None = None,
 ) -> str:
     """What device.sh prints, told to do `words`, with `send` on its stdin; `tell` gets what else it says, masked.
 
@@ -37,13 +37,13 @@ def run_script(
     command = ["sh", "-c", _AS_ROOT, "edgecnn", "sh", "-c", read_script, "edgecnn", *map(str, words)]
 
     def pass_on(line: str) -> None:
-        if tell and (text := printable(line)) and not line.startswith(_ERROR):
-            tell(text)
+        if log and (text := printable(line)) and not line.startswith(_ERROR):
+            log(text)
 
     finished = connection.run(
         command,
         chain([script], send),
-        tell=pass_on,
+        log=pass_on,
         show=show,
         when_cut="the device itself finishes or takes back what was begun; look with edgecnn deploy status"
         f" {connection.address}",

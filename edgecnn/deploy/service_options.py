@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 
-from edgecnn.core.device_profile import DeviceProfile
 from edgecnn.core.errors import InputError
+from edgecnn.core.settings.device_profile import DeviceProfile
 
 # What has a meaning between double quotes in systemd's files.
 _SPECIAL = re.compile(r"([\\\"`$])")

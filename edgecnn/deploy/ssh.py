@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO, NamedTuple, cast
 
 from edgecnn.core.errors import DeviceError, InputError, MissingDependency
-from edgecnn.core.progress import Tell
+from edgecnn.core.progress import Log
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.ssh_failure import explain_failure
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 
 CONNECT_S = 10
 _FAILED = 255
@@ -52,7 +52,7 @@ class Finished(NamedTuple):
     """Its lines."""
 
 
-class Connection(Closing):
+class Connection(Closeable):
     """Owns a connection to a device, which all commands share, and the private folder in which its socket is."""
 
     def __init__(self, address: Address, config: Path | None = None) -> None:
@@ -75,8 +75,8 @@ class Connection(Closing):
         words: Sequence[str],
         send: Iterable[bytes] = (),
         *,
-        tell: Tell | None = None,
-        show: Tell | None = None,
+        log: Log | None = None,
+        show: Log | None = None,
         hold: bool = False,
         when_cut: str = "try again",
     ) -> Finished:
@@ -92,7 +92,7 @@ class Connection(Closing):
         with _Process(command) as process:
             listeners = [
                 threading.Thread(target=_listen, args=arguments, daemon=True)
-                for arguments in ((process.stdout, out, show), (process.stderr, said, tell))
+                for arguments in ((process.stdout, out, show), (process.stderr, said, log))
             ]
             for listener in listeners:
                 listener.start()
@@ -166,9 +166,9 @@ def _feed(process: _Process, send: Iterable[bytes], *, hold: bool) -> None:
         process.input.close()
 
 
-def _listen(stream: IO[bytes], said: list[str], tell: Tell | None) -> None:
+def _listen(stream: IO[bytes], said: list[str], log: Log | None) -> None:
     for line in stream:
         text = line.decode(errors="replace").rstrip("\r\n")
         said.append(text)
-        if tell:
-            tell(text)
+        if log:
+            log(text)

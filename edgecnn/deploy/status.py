@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from edgecnn.core.progress import Tell
+from edgecnn.core.progress import Log
 from edgecnn.deploy.layout import checked_name
 from edgecnn.deploy.masking import masked, printable
 from edgecnn.deploy.script import run_script
@@ -67,7 +67,7 @@ def status_record(service: ServiceStatus) -> dict[str, Any]:
     return asdict(service)
 
 
-def follow_log(connection: Connection, name: str, show: Tell, *, lines: int, follow: bool) -> None:
+def follow_log(connection: Connection, name: str, show: Log, *, lines: int, follow: bool) -> None:
     """Gives `show` the last lines of a service's log, and with `follow` those to come. Raises `DeviceError`."""
     words = ["logs", checked_name(name), str(lines), *(["follow"] if follow else [])]
     run_script(connection, words, show=lambda line: show(masked(line)))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from edgecnn.core.base_settings import Settings
-from edgecnn.core.device_profile import DeviceProfile, find_profile
 from edgecnn.core.errors import InputError, UnknownName
+from edgecnn.core.settings.base import Settings
+from edgecnn.core.settings.device_profile import DeviceProfile, find_profile
 from edgecnn.core.toml_file import read_toml
 from edgecnn.deploy.address import Address, parse_address
 from edgecnn.deploy.service_options import checked_options
@@ -65,7 +65,7 @@ def read_inventory(path: Path) -> Inventory:
     try:
         return Inventory.model_validate(document)
     except ValidationError as error:
-        # A key that is misspelt is missing, too.
+        # A key that is misspelled is missing, too.
         first = min(error.errors(include_input=False), key=lambda each: each["type"] != "extra_forbidden")
         *table, key = map(str, first["loc"])
         if first["type"] == "extra_forbidden":

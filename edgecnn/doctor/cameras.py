@@ -9,8 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from edgecnn.core.board import read_text
 from edgecnn.doctor.finding import Finding, output_of
-from edgecnn.runtime.board import read_text
 
 LISTING_PROGRAMS = ("rpicam-hello", "libcamera-hello")
 """The same program by its name since and before Raspberry Pi OS 12."""

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgecnn.core.board import ROOT
 from edgecnn.doctor.cameras import check_cameras, check_group
 from edgecnn.doctor.delegates import check_delegates
 from edgecnn.doctor.finding import Finding
@@ -21,7 +22,6 @@ from edgecnn.doctor.machine import (
     check_throttling,
 )
 from edgecnn.doctor.software import check_interpreter, check_numpy, check_opencv, check_python, check_system
-from edgecnn.runtime.board import ROOT
 
 
 def examine(root: Path = ROOT) -> tuple[Finding, ...]:

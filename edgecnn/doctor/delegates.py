@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgecnn.core.board import read_text
 from edgecnn.doctor.finding import Finding
-from edgecnn.runtime.board import read_text
-from edgecnn.runtime.delegate import EDGE_TPU_LIBRARY, KNOWN_LIBRARIES
+from edgecnn.runtime.inference.delegate import EDGE_TPU_LIBRARY, KNOWN_LIBRARIES
 
 _CORAL_USB = frozenset({("1a6e", "089a"), ("18d1", "9302")})
 """Vendor and product of Coral's USB accelerator, before and after its firmware is loaded."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from edgecnn.core.device_profile import DeviceProfile, TemperatureLimits, profile_of_board
+from edgecnn.core import board
+from edgecnn.core.board import SINCE_BOOT_SHIFT, Memory
+from edgecnn.core.settings.device_profile import DeviceProfile, TemperatureLimits, profile_of_board
 from edgecnn.doctor.finding import Finding, Status, output_of
-from edgecnn.runtime import board
-from edgecnn.runtime.board import SINCE_BOOT_SHIFT, Memory
 
 _MIB = 2**20
 # A live MobileNetV2 at 224 px was seen to occupy 114 MiB, interpreter and OpenCV included.
@@ -134,9 +134,9 @@ def check_clock() -> Finding:
     said = output_of(["timedatectl", "show", "--property", "NTPSynchronized", "--value"], timeout_s=_TIME_TIMEOUT_S)
     match (said or "").strip():
         case "yes":
-            return Finding("clock", "ok", "synchronised")
+            return Finding("clock", "ok", "synchronized")
         case "no":
-            return Finding("clock", "warning", "not synchronised", "sudo timedatectl set-ntp true, with a network")
+            return Finding("clock", "warning", "not synchronized", "sudo timedatectl set-ntp true, with a network")
         case _:
             return Finding("clock", "unknown", "timedatectl does not answer")
 

@@ -51,7 +51,7 @@ def run_probe() -> str:
     """Runs the model and returns the interpreter package with its version. Raises what the interpreter does."""
     import numpy as np  # noqa: PLC0415 - it may be what is missing
 
-    from edgecnn.runtime.interpreter import find_runtime, open_interpreter  # noqa: PLC0415
+    from edgecnn.runtime.inference.interpreter import find_runtime, open_interpreter  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "relu.tflite"

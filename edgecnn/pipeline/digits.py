@@ -10,7 +10,7 @@ import numpy as np
 from edgecnn.core.errors import MissingDependency, WriteError
 
 _SCALE = 8
-"""The digits are 8x8 pixels; enlarged they can be looked at, and survive a centre crop."""
+"""The digits are 8x8 pixels; enlarged they can be looked at, and survive a center crop."""
 _TEST_EVERY, _VALIDATION_EVERY = 5, 6
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgecnn.core.atomic import write_json
-from edgecnn.core.progress import Progress, Tell, silent
-from edgecnn.core.recipe import Recipe
+from edgecnn.core.progress import Log, Progress, silent
+from edgecnn.core.settings.recipe import Recipe
 from edgecnn.pipeline.stages import Stage, stages_of
 
 STATE_FILE = "pipeline.json"
@@ -30,7 +30,7 @@ def run_recipe(
     force: bool = False,
     progress: Progress = silent,
     on_stage: Callable[[StageResult], None] = lambda result: None,
-    tell: Tell = lambda line: None,
+    log: Log = lambda line: None,
 ) -> tuple[StageResult, ...]:
     """Does the stages of a recipe that are not up to date, all of them with `force`, and tells of each as it ends.
 
@@ -39,7 +39,7 @@ def run_recipe(
     """
     state = recipe.run / STATE_FILE
     results = []
-    for stage in stages_of(recipe, progress, tell):
+    for stage in stages_of(recipe, progress, log):
         result = _do(stage, state, force)
         results.append(result)
         on_stage(result)

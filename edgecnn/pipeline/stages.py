@@ -11,10 +11,10 @@ from typing import NamedTuple
 from edgecnn.core.atomic import write_text
 from edgecnn.core.dataset import scan_dataset
 from edgecnn.core.errors import InputError
-from edgecnn.core.model_file import sha256_of
-from edgecnn.core.progress import Progress, Tell
-from edgecnn.core.recipe import Recipe
-from edgecnn.core.run_folder import RunFolder
+from edgecnn.core.model_file.model_file import sha256_of
+from edgecnn.core.progress import Log, Progress
+from edgecnn.core.run.run_folder import RunFolder
+from edgecnn.core.settings.recipe import Recipe
 from edgecnn.data.note import NOTE_FILE
 
 
@@ -28,7 +28,7 @@ class Stage(NamedTuple):
     do: Callable[[], None]
 
 
-def stages_of(recipe: Recipe, progress: Progress, tell: Tell = lambda line: None) -> Iterator[Stage]:
+def stages_of(recipe: Recipe, progress: Progress, log: Log = lambda line: None) -> Iterator[Stage]:
     """The recipe's stages in order. Paths are relative to the working folder. `tell` gets what training says."""
     folder = RunFolder(recipe.run)
     data = _data_folder(recipe)
@@ -36,9 +36,9 @@ def stages_of(recipe: Recipe, progress: Progress, tell: Tell = lambda line: None
         yield _prepare_stage(data)
     if recipe.data.source:
         yield _import_stage(recipe.data.source, data, progress)
-    yield _train_stage(recipe, data, folder, progress, tell)
+    yield _train_stage(recipe, data, folder, progress, log)
     if recipe.qat:
-        yield _qat_stage(recipe, folder, progress, tell)
+        yield _qat_stage(recipe, folder, progress, log)
     if recipe.export:
         yield _export_stage(recipe, folder, progress)
     if recipe.evaluate:
@@ -95,28 +95,28 @@ def _import_stage(source: str, data: Path, progress: Progress) -> Stage:
     return Stage("import", lambda: hash_of([source, Path(source), place]), (data / NOTE_FILE,), do)
 
 
-def _train_stage(recipe: Recipe, data: Path, folder: RunFolder, progress: Progress, tell: Tell) -> Stage:
+def _train_stage(recipe: Recipe, data: Path, folder: RunFolder, progress: Progress, log: Log) -> Stage:
     def inputs() -> str:
         # A run's name is in the names of its files: one that has moved is another run.
         places = [folder.path.resolve().name, str(data.resolve())]
         return hash_of([recipe.train.model_dump_json(), *places, scan_dataset(data).fingerprint])
 
     def do() -> None:
-        from edgecnn.train.training import train
+        from edgecnn.training.train import train
 
-        train(data, folder.path, recipe.train, force=True, resume=True, progress=progress, tell=tell)
+        train(data, folder.path, recipe.train, force=True, resume=True, progress=progress, log=log)
 
     return Stage("train", inputs, (folder.record_file, folder.float_weights), do)
 
 
-def _qat_stage(recipe: Recipe, folder: RunFolder, progress: Progress, tell: Tell) -> Stage:
+def _qat_stage(recipe: Recipe, folder: RunFolder, progress: Progress, log: Log) -> Stage:
     settings = recipe.qat
     assert settings is not None
 
     def do() -> None:
-        from edgecnn.train.qat import train_quantization_aware
+        from edgecnn.training.qat import train_quantization_aware
 
-        train_quantization_aware(folder.path, settings, force=True, resume=True, progress=progress, tell=tell)
+        train_quantization_aware(folder.path, settings, force=True, resume=True, progress=progress, log=log)
 
     return Stage("qat", lambda: hash_of([settings.model_dump_json(), folder.float_weights]), (folder.qat_weights,), do)
 
@@ -126,7 +126,7 @@ def _export_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> Stag
     assert settings is not None
 
     def do() -> None:
-        from edgecnn.train.export import export_run
+        from edgecnn.training.export import export_run
 
         export_run(folder.path, settings, progress=progress)
 
@@ -148,7 +148,7 @@ def _evaluate_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> St
         from edgecnn.bench.gate import enforce
         from edgecnn.bench.photos import photos_to_measure
         from edgecnn.bench.results import save_evaluation
-        from edgecnn.runtime.classifier import Classifier, load_model
+        from edgecnn.runtime.inference.classifier import Classifier, load_model
 
         photos = photos_to_measure(int8, None, None, progress=progress)
         evaluation = evaluate(
@@ -176,7 +176,7 @@ def _benchmark_stage(recipe: Recipe, folder: RunFolder, progress: Progress) -> S
         from edgecnn.bench.benchmark_record import benchmark_record
         from edgecnn.bench.measure import measure
         from edgecnn.bench.results import save_benchmark
-        from edgecnn.runtime.classifier import load_model
+        from edgecnn.runtime.inference.classifier import load_model
 
         report = measure(load_model(int8), load_model(float32), settings, progress=progress)
         save_benchmark(int8, benchmark_record(report))
@@ -194,8 +194,8 @@ def _live_stage(recipe: Recipe, folder: RunFolder) -> Stage:
     def do() -> None:
         from edgecnn.bench.photos import photos_to_measure
         from edgecnn.pipeline.video import write_video
-        from edgecnn.runtime.classifier import Classifier, load_model
-        from edgecnn.runtime.loop import run_loop
+        from edgecnn.runtime.inference.classifier import Classifier, load_model
+        from edgecnn.runtime.live.loop import run_loop
         from edgecnn.runtime.sinks import result_record
         from edgecnn.runtime.sources import open_source
 
@@ -216,7 +216,7 @@ def _report_stage(folder: RunFolder) -> Stage:
         return hash_of([folder.record_file, *sorted(folder.results.glob("*.json"))])
 
     def do() -> None:
-        from edgecnn.bench.report import write_report
+        from edgecnn.report.report import write_report
 
         write_report(folder.path)
 

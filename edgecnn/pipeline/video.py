@@ -8,8 +8,9 @@ from pathlib import Path
 import cv2
 
 from edgecnn.core.atomic import atomic_path
-from edgecnn.core.dataset import Example, read_image
+from edgecnn.core.dataset import Example
 from edgecnn.core.errors import WriteError
+from edgecnn.core.images import read_image
 from edgecnn.core.preprocess import PreprocessSpec, preprocess
 
 HEIGHT, WIDTH, FPS = 480, 640, 10

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgecnn.core.errors import InputError
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 from edgecnn.runtime.sinks import FrameRate, Result, StopRun
 
 _ESCAPE = 27
@@ -20,7 +20,7 @@ _PROBE_TIMEOUT_S = 60.0
 _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.destroyAllWindows()"
 
 
-class Display(Closing):
+class Display(Closeable):
     """A sink that owns an OpenCV window; q, Esc or closing it ends the run. Made by `open_display`."""
 
     def __init__(self, title: str) -> None:

@@ -13,14 +13,15 @@ import pytest
 from numpy.typing import NDArray
 
 from edgecnn.bench.accuracy import evaluate, evaluation_record, match_labels
-from edgecnn.core.dataset import Dataset, Example, all_examples, read_image, scan_dataset
+from edgecnn.core.dataset import Dataset, Example, all_examples, scan_dataset
 from edgecnn.core.errors import DataError, InputError, ModelFileError
+from edgecnn.core.images import read_image
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.metrics import metrics_record
-from edgecnn.core.model_file import ModelFile, read_model_file
+from edgecnn.core.metrics.accuracy import metrics_record
+from edgecnn.core.model_file.model_file import ModelFile, read_model_file
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.classifier import Classifier
-from tests.colours import write_colour_model
+from edgecnn.runtime.inference.classifier import Classifier
+from tests.colors import write_color_model
 from tests.pixel_model import pixel_card, with_threshold
 
 COLOURS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
@@ -34,7 +35,7 @@ SUBJECTS = {
 
 
 class FakeClassifier:
-    """Stands for a classifier of plain colours: a function from the mean RGB to probabilities."""
+    """Stands for a classifier of plain colors: a function from the mean RGB to probabilities."""
 
     def __init__(self, labels: tuple[str, ...], answer: Callable[[NDArray[np.float64]], list[float]]) -> None:
         self.labels = LabelMap(labels)
@@ -50,7 +51,7 @@ def _fake(labels: tuple[str, ...], answer: Callable[[NDArray[np.float64]], list[
     return cast(Classifier, FakeClassifier(labels, answer))
 
 
-def _by_colour(mean: NDArray[np.float64]) -> list[float]:
+def _by_color(mean: NDArray[np.float64]) -> list[float]:
     """For labels in the order red, green, blue, other."""
     return [*(0.9 * mean), 0.05]
 
@@ -61,8 +62,8 @@ def _never_red(mean: NDArray[np.float64]) -> list[float]:
 
 
 @pytest.fixture
-def colours(tmp_path: Path) -> Dataset:
-    """Four plain pictures of each colour."""
+def colors(tmp_path: Path) -> Dataset:
+    """Four plain pictures of each color."""
     for name, bgr in COLOURS.items():
         (tmp_path / name).mkdir()
         for number in range(4):
@@ -70,20 +71,20 @@ def colours(tmp_path: Path) -> Dataset:
     return scan_dataset(tmp_path)
 
 
-RGB = _fake(("red", "green", "blue", "other"), _by_colour)
+RGB = _fake(("red", "green", "blue", "other"), _by_color)
 BLIND = _fake(("blue", "green", "red"), _never_red)
 
 
-def test_labels_are_matched_by_name_in_any_order_and_among_others(colours: Dataset) -> None:
-    evaluation = evaluate(RGB, all_examples(colours), colours.labels)
+def test_labels_are_matched_by_name_in_any_order_and_among_others(colors: Dataset) -> None:
+    evaluation = evaluate(RGB, all_examples(colors), colors.labels)
     assert evaluation.candidate.metrics.top1 == 1.0
     assert [entry.label for entry in evaluation.candidate.metrics.per_class] == ["red", "green", "blue"]
     assert all(decision.correct for decision in evaluation.candidate.decisions)
     assert {decision.score for decision in evaluation.candidate.decisions} == {np.float32(0.9)}
 
 
-def test_a_baseline_with_other_labels_is_compared_photo_by_photo(colours: Dataset) -> None:
-    evaluation = evaluate(BLIND, all_examples(colours), colours.labels, baseline=RGB, max_drop=1.0)
+def test_a_baseline_with_other_labels_is_compared_photo_by_photo(colors: Dataset) -> None:
+    evaluation = evaluate(BLIND, all_examples(colors), colors.labels, baseline=RGB, max_drop=1.0)
     assert evaluation.paired is not None
     assert evaluation.gate is not None
     assert (evaluation.paired.candidate_only, evaluation.paired.baseline_only) == (0, 4)
@@ -92,17 +93,17 @@ def test_a_baseline_with_other_labels_is_compared_photo_by_photo(colours: Datase
     assert evaluation.gate.passed is None
 
 
-def test_the_record_is_plain_json_with_the_printed_keys(colours: Dataset) -> None:
-    record = evaluation_record(evaluate(BLIND, all_examples(colours), colours.labels, baseline=RGB, max_drop=1.0))
-    metrics = [*metrics_record(evaluate(RGB, all_examples(colours), colours.labels).candidate.metrics), "threshold"]
+def test_the_record_is_plain_json_with_the_printed_keys(colors: Dataset) -> None:
+    record = evaluation_record(evaluate(BLIND, all_examples(colors), colors.labels, baseline=RGB, max_drop=1.0))
+    metrics = [*metrics_record(evaluate(RGB, all_examples(colors), colors.labels).candidate.metrics), "threshold"]
     assert list(record) == [*metrics, "baseline", "paired", "gate"]
     assert list(record["baseline"]) == metrics
     assert record["gate"] == {"max_drop": 1.0, "passed": None}
     assert json.loads(json.dumps(record)) == record
 
 
-def test_without_a_baseline_nothing_is_compared(colours: Dataset) -> None:
-    record = evaluation_record(evaluate(RGB, all_examples(colours), colours.labels))
+def test_without_a_baseline_nothing_is_compared(colors: Dataset) -> None:
+    record = evaluation_record(evaluate(RGB, all_examples(colors), colors.labels))
     assert (record["baseline"], record["paired"], record["gate"]) == (None, None, None)
 
 
@@ -110,7 +111,7 @@ def test_without_a_baseline_nothing_is_compared(colours: Dataset) -> None:
 def watching(tmp_path: Path) -> Classifier:
     """Decides on green from 0.25 on, which is a byte of 144."""
     card = with_threshold(pixel_card(1, 1, ("red", "green", "blue")), "green", 0.25)
-    return Classifier(read_model_file(write_colour_model(tmp_path / "m.tflite", card=card)))
+    return Classifier(read_model_file(write_color_model(tmp_path / "m.tflite", card=card)))
 
 
 def test_decisions_are_those_of_the_device_and_scores_stay_as_they_are(watching: Classifier, tmp_path: Path) -> None:
@@ -127,16 +128,16 @@ def test_decisions_are_those_of_the_device_and_scores_stay_as_they_are(watching:
     assert found == {"red": (0, 0), "green": (0.5, 1), "blue": (1, 1)}
 
 
-def test_the_record_has_the_threshold_that_its_metrics_hold_for(watching: Classifier, colours: Dataset) -> None:
-    evaluation = evaluate(watching, all_examples(colours), colours.labels, baseline=RGB)
+def test_the_record_has_the_threshold_that_its_metrics_hold_for(watching: Classifier, colors: Dataset) -> None:
+    evaluation = evaluate(watching, all_examples(colors), colors.labels, baseline=RGB)
     record = evaluation_record(evaluation)
     assert (record["threshold"]["label"], record["threshold"]["threshold"]) == ("green", 0.25)
     assert record["baseline"]["threshold"] is None
 
 
-def test_progress_is_told_for_every_photo(colours: Dataset) -> None:
+def test_progress_is_told_for_every_photo(colors: Dataset) -> None:
     told: list[tuple[int, int]] = []
-    evaluate(RGB, all_examples(colours), colours.labels, progress=lambda done, total: told.append((done, total)))
+    evaluate(RGB, all_examples(colors), colors.labels, progress=lambda done, total: told.append((done, total)))
     assert told == [(done, 12) for done in range(1, 13)]
 
 
@@ -155,9 +156,9 @@ def test_a_folder_that_could_be_either_of_two_classes_is_refused() -> None:
         match_labels(LabelMap(("crane",)), LabelMap(("crane", "heron", "crane")), Path("a.tflite"))
 
 
-def test_a_gate_without_a_baseline_is_refused(colours: Dataset) -> None:
+def test_a_gate_without_a_baseline_is_refused(colors: Dataset) -> None:
     with pytest.raises(InputError, match="--baseline"):
-        evaluate(RGB, all_examples(colours), colours.labels, max_drop=1.0)
+        evaluate(RGB, all_examples(colors), colors.labels, max_drop=1.0)
 
 
 def test_no_photos_is_refused() -> None:
@@ -165,16 +166,16 @@ def test_no_photos_is_refused() -> None:
         evaluate(RGB, (), LabelMap(("red",)))
 
 
-def test_a_model_that_gives_nan_is_refused(colours: Dataset) -> None:
+def test_a_model_that_gives_nan_is_refused(colors: Dataset) -> None:
     broken = _fake(("blue", "green", "red"), lambda _: [float("nan"), 0.0, 0.0])
     with pytest.raises(ModelFileError, match="NaN"):
-        evaluate(broken, all_examples(colours), colours.labels)
+        evaluate(broken, all_examples(colors), colors.labels)
 
 
-def test_a_photo_that_went_away_is_named(colours: Dataset) -> None:
-    gone = Example(colours.root / "red" / "gone.png", 2, "")
+def test_a_photo_that_went_away_is_named(colors: Dataset) -> None:
+    gone = Example(colors.root / "red" / "gone.png", 2, "")
     with pytest.raises(DataError, match=r"gone\.png"):
-        evaluate(RGB, (gone,), colours.labels)
+        evaluate(RGB, (gone,), colors.labels)
 
 
 def test_models_made_by_others_are_evaluated_and_compared(

@@ -14,8 +14,8 @@ import pytest
 
 from edgecnn.bench.frames import synthetic_frames
 from edgecnn.core.precision import Precision
-from edgecnn.runtime.classifier import Classifier, load_model
-from tests.runtime.rtsp_camera import why_no_rtsp_camera
+from edgecnn.runtime.inference.classifier import Classifier, load_model
+from tests.runtime.sources.rtsp_camera import why_no_rtsp_camera
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 MEDIAPIPE_VENV = os.environ.get("EDGECNN_MEDIAPIPE_VENV")
@@ -131,7 +131,7 @@ def test_the_first_line_of_every_program_is_a_label(exported: dict[Precision, Pa
     labels = load_model(exported["int8"]).labels
     assert labels is not None
     assert all(json.loads(start["line"])["label"] in labels for name in ("run", "classify") for start in samples[name])
-    # A picture of one colour is the same however it is cropped.
+    # A picture of one color is the same however it is cropped.
     assert int(samples["tutorial"][0]["line"]) == json.loads(samples["classify"][0]["line"])["index"]
     # Bytes, whatever unit the system counts in: no Python with OpenCV is smaller or larger.
     assert all(10e6 < start["peak_rss_bytes"] < 1e9 for starts in samples.values() for start in starts)

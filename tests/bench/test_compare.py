@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecnn.bench.alone import Alone
 from edgecnn.bench.benchmark_record import benchmark_record
 from edgecnn.bench.benchmark_report import BenchmarkReport, ModelIdentity, ModelLatency
 from edgecnn.bench.bootstrap import MIN_TURNS, Ratio, Series, median_ratio
 from edgecnn.bench.compare import agreement_of, compare_reports, comparison_record
 from edgecnn.bench.conditions import Conditions, read_conditions
 from edgecnn.bench.environment import describe_environment, read_machine_state
+from edgecnn.bench.isolated_process import Alone
 from edgecnn.bench.protocol import Protocol
 from edgecnn.bench.saved_benchmark import SavedDecision, read_benchmark
 from edgecnn.bench.speed_gate import enforce_speed, judge_speed, parse_percent

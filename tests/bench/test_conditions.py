@@ -17,7 +17,7 @@ from edgecnn.bench.conditions import (
     read_conditions,
 )
 from edgecnn.bench.environment import Environment, MachineState, describe_environment
-from edgecnn.core.device_profile import read_profiles
+from edgecnn.core.settings.device_profile import read_profiles
 
 CPU = "sys/devices/system/cpu"
 ZONE = "sys/class/thermal/thermal_zone0"

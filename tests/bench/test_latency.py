@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecnn.bench.alone import Alone, measure_alone
 from edgecnn.bench.benchmark_record import BENCHMARK_VERSION, benchmark_record
 from edgecnn.bench.benchmark_report import STAGES, BenchmarkReport, ModelIdentity, ModelLatency
 from edgecnn.bench.conditions import Conditions, read_conditions
 from edgecnn.bench.environment import describe_environment, read_machine_state
 from edgecnn.bench.frames import frames_for, synthetic_frames
+from edgecnn.bench.isolated_process import Alone, measure_alone
 from edgecnn.bench.latency import benchmark, sample_reasons
 from edgecnn.bench.measure import parse_thread_counts
 from edgecnn.bench.power import Energy
 from edgecnn.bench.protocol import QUICK, Protocol, protocol_for
+from edgecnn.core.board import peak_rss_bytes
 from edgecnn.core.errors import EdgecnnError, InputError
 from edgecnn.core.frame import StageLatency
-from edgecnn.core.model_file import ModelFile, read_model_file, sha256_of
-from edgecnn.core.settings import BenchmarkSettings
-from edgecnn.core.stats import LatencyStats
-from edgecnn.runtime.board import peak_rss_bytes
-from edgecnn.runtime.classifier import load_model
+from edgecnn.core.metrics.latency import LatencyStats
+from edgecnn.core.model_file.model_file import ModelFile, read_model_file, sha256_of
+from edgecnn.core.settings.command_settings import BenchmarkSettings
+from edgecnn.runtime.inference.classifier import load_model
 from tests.pixel_model import write_pixel_model
 
 BRIEF = Protocol(queries=20, min_seconds=0, warm_up=2, block=5)

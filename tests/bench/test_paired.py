@@ -48,7 +48,7 @@ def test_the_interval_covers_the_truth_about_95_times_in_100() -> None:
     random = np.random.default_rng(7)
     gain, loss, n = 0.03, 0.06, 200
     draws = random.multinomial(n, [gain, loss, 1 - gain - loss], size=4000)
-    intervals = np.array([difference_interval(drawn[0], drawn[1], n) for drawn in draws])
+    intervals = np.array([difference_interval(draw_uniform[0], draw_uniform[1], n) for draw_uniform in draws])
     covered = np.mean((intervals[:, 0] <= gain - loss) & (gain - loss <= intervals[:, 1]))
     assert 0.93 < covered < 0.98
 
@@ -60,7 +60,7 @@ def test_the_p_value_is_that_of_a_fair_coin(gain: int, loss: int) -> None:
 
 
 def test_the_p_value_is_exact_for_thousands_of_photos() -> None:
-    exact = Fraction(2 * sum(comb(5000, drawn) for drawn in range(2401)), 2**5000)
+    exact = Fraction(2 * sum(comb(5000, draw_uniform) for draw_uniform in range(2401)), 2**5000)
     assert mcnemar_exact(2400, 2600) == float(exact)
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from edgecnn.bench.photo_sample import decide, decisions_record, sample_photos, stratified
 from edgecnn.core.dataset import Example
 from edgecnn.core.errors import DataError, InputError
-from edgecnn.runtime.classifier import load_model
-from tests.colours import write_colour_model, write_colour_photos
+from edgecnn.runtime.inference.classifier import load_model
+from tests.colors import write_color_model, write_color_photos
 
 
 def _examples(counts: list[int]) -> list[Example]:
@@ -61,11 +61,11 @@ def test_copies_of_a_photo_count_once() -> None:
 
 
 def test_photos_are_the_same_on_another_machine(tmp_path: Path) -> None:
-    here = write_colour_photos(tmp_path / "here", 10)
+    here = write_color_photos(tmp_path / "here", 10)
     there = shutil.copytree(here, tmp_path / "there")
     for photo in sorted(there.rglob("*.png")):
         photo.rename(photo.with_name(f"{photo.stem[::-1]}-renamed.png"))
-    model = load_model(write_colour_model(tmp_path / "m.tflite"))
+    model = load_model(write_color_model(tmp_path / "m.tflite"))
     samples = [sample_photos([model], folder, limit=6, seed=3) for folder in (here, there)]
     assert [example.sha256 for example in samples[0].examples] != []
     assert {each.sha256 for each in samples[0].examples} == {each.sha256 for each in samples[1].examples}
@@ -73,9 +73,9 @@ def test_photos_are_the_same_on_another_machine(tmp_path: Path) -> None:
 
 
 def test_decisions_are_kept_photo_by_photo(tmp_path: Path) -> None:
-    photos = write_colour_photos(tmp_path / "photos", 4)
-    right = load_model(write_colour_model(tmp_path / "right.tflite"))
-    wrong = load_model(write_colour_model(tmp_path / "wrong.tflite", ("green", "red", "blue")))
+    photos = write_color_photos(tmp_path / "photos", 4)
+    right = load_model(write_color_model(tmp_path / "right.tflite"))
+    wrong = load_model(write_color_model(tmp_path / "wrong.tflite", ("green", "red", "blue")))
     sample = sample_photos([right, wrong], photos, limit=None, seed=0)
     accuracy = decide(sample, right, wrong, threads=1)
     assert accuracy.evaluation.paired is not None
@@ -87,14 +87,14 @@ def test_decisions_are_kept_photo_by_photo(tmp_path: Path) -> None:
 
 
 def test_labels_that_a_model_lacks_are_told_before_anything_is_measured(tmp_path: Path) -> None:
-    photos = write_colour_photos(tmp_path / "photos", 1)
-    right = load_model(write_colour_model(tmp_path / "right.tflite"))
-    other = load_model(write_colour_model(tmp_path / "other.tflite", ("red", "green", "violet")))
+    photos = write_color_photos(tmp_path / "photos", 1)
+    right = load_model(write_color_model(tmp_path / "right.tflite"))
+    other = load_model(write_color_model(tmp_path / "other.tflite", ("red", "green", "violet")))
     with pytest.raises(DataError, match=r"'blue' is no class of .*other\.tflite"):
         sample_photos([right, other], photos, limit=None, seed=0)
 
 
 def test_a_sample_of_nothing_is_refused(tmp_path: Path) -> None:
-    model = load_model(write_colour_model(tmp_path / "m.tflite"))
+    model = load_model(write_color_model(tmp_path / "m.tflite"))
     with pytest.raises(InputError, match="limit of 1 photo or more, got 0"):
         sample_photos([model], tmp_path, limit=0, seed=0)

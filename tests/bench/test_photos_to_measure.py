@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from edgecnn.bench.photos import photos_to_measure
-from edgecnn.core.card import DatasetRecord
 from edgecnn.core.dataset import TEST, scan_dataset, with_all_splits
 from edgecnn.core.errors import DataError, InputError, UnknownName
+from edgecnn.core.model_file.card import DatasetRecord
 from edgecnn.core.preprocess import PreprocessSpec
-from edgecnn.core.run_folder import ExecutionRecord, RunFolder, RunRecord, write_run
-from edgecnn.core.settings import TrainSettings
-from tests.colours import COLOURS, write_colour, write_colour_photos
+from edgecnn.core.run.run_folder import ExecutionRecord, RunFolder, RunRecord, write_run
+from edgecnn.core.settings.command_settings import TrainSettings
+from tests.colors import COLOURS, write_color, write_color_photos
 
 
 def divided(folder: Path) -> Path:
     """Photos in three splits, of different numbers a class."""
     for split, count in (("train", 4), ("val", 3), ("test", 2)):
-        write_colour_photos(folder / split, count)
+        write_color_photos(folder / split, count)
     return folder
 
 
@@ -59,7 +59,7 @@ def test_of_a_divided_folder_it_is_the_test_photos(tmp_path: Path) -> None:
 
 
 def test_of_an_undivided_folder_it_is_every_photo(tmp_path: Path) -> None:
-    photos = photos_to_measure(tmp_path / "m.tflite", write_colour_photos(tmp_path / "data", 5), None)
+    photos = photos_to_measure(tmp_path / "m.tflite", write_color_photos(tmp_path / "data", 5), None)
     assert len(photos.examples) == 15
 
 
@@ -75,7 +75,7 @@ def test_a_split_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path) 
 
 
 def test_a_model_in_a_run_is_measured_on_photos_that_the_run_was_not_trained_on(tmp_path: Path) -> None:
-    data = write_colour_photos(tmp_path / "data", 20)
+    data = write_color_photos(tmp_path / "data", 20)
     model = model_of_a_run(tmp_path / "run", data)
     kept_back = photos_to_measure(model, None, None)
     assert len(kept_back.examples) == 9
@@ -87,22 +87,22 @@ def test_a_model_in_a_run_is_measured_on_photos_that_the_run_was_not_trained_on(
 def test_the_runs_own_folder_is_divided_as_the_run_divided_it_also_when_it_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = write_colour_photos(tmp_path / "data", 20)
+    data = write_color_photos(tmp_path / "data", 20)
     model = model_of_a_run(tmp_path / "run", data)
     monkeypatch.chdir(tmp_path)
     assert photos_to_measure(model, Path("data"), None) == photos_to_measure(model, None, None)
 
 
 def test_another_folder_is_measured_as_it_is(tmp_path: Path) -> None:
-    model = model_of_a_run(tmp_path / "run", write_colour_photos(tmp_path / "data", 20))
-    other = write_colour_photos(tmp_path / "other", 4)
+    model = model_of_a_run(tmp_path / "run", write_color_photos(tmp_path / "data", 20))
+    other = write_color_photos(tmp_path / "other", 4)
     assert len(photos_to_measure(model, other, None).examples) == 12
 
 
 def test_photos_that_are_not_those_of_the_run_any_more_are_refused(tmp_path: Path) -> None:
-    data = write_colour_photos(tmp_path / "data", 20)
+    data = write_color_photos(tmp_path / "data", 20)
     model = model_of_a_run(tmp_path / "run", data)
-    write_colour(data / "red" / "new.png", 0, 99)
+    write_color(data / "red" / "new.png", 0, 99)
     with pytest.raises(DataError, match="are not those that run was trained on"):
         photos_to_measure(model, None, None)
 
@@ -113,7 +113,7 @@ def test_a_model_outside_a_run_needs_photos(tmp_path: Path) -> None:
 
 
 def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
-    model = model_of_a_run(tmp_path / "run", write_colour_photos(tmp_path / "data", 5))
+    model = model_of_a_run(tmp_path / "run", write_color_photos(tmp_path / "data", 5))
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     (tmp_path / "run" / "run.json").write_text(json.dumps(record | {"format_version": 1}))
     with pytest.raises(InputError, match="is a run folder of version 1"):
@@ -121,7 +121,7 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_unreadable_photos_are_named_or_refused(tmp_path: Path) -> None:
-    data = write_colour_photos(tmp_path / "data", 2)
+    data = write_color_photos(tmp_path / "data", 2)
     broken = data / "red" / "broken.png"
     broken.write_bytes(b"")
     photos = photos_to_measure(tmp_path / "m.tflite", data, None)
@@ -134,7 +134,7 @@ def test_progress_is_told_under_a_name(tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     photos_to_measure(
         tmp_path / "m.tflite",
-        write_colour_photos(tmp_path / "data", 1),
+        write_color_photos(tmp_path / "data", 1),
         None,
         progress=lambda task, done, total, detail="": told.append((task, done, total)),
     )

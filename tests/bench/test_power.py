@@ -11,7 +11,7 @@ from edgecnn.bench.frames import synthetic_frames
 from edgecnn.bench.latency import benchmark
 from edgecnn.bench.power import PowerMeter, board_watts, energy_of, rail_watts
 from edgecnn.bench.protocol import Protocol
-from edgecnn.runtime.classifier import load_model
+from edgecnn.runtime.inference.classifier import load_model
 from tests.pixel_model import write_pixel_model
 
 # The layout of a Raspberry Pi 5's answer: channels out of order, an input and a battery that have no current.

@@ -28,14 +28,14 @@ class Outcome:
     stderr: str
 
     @property
-    def told(self) -> list[str]:
+    def log(self) -> list[str]:
         """The lines on stderr that are edgecnn's own."""
         return [line for line in self.stderr.splitlines() if line != _INTERPRETERS_OWN_LINE]
 
     @property
     def errors(self) -> list[str]:
         """The error lines."""
-        return [line for line in self.told if line.startswith("error: ")]
+        return [line for line in self.log if line.startswith("error: ")]
 
 
 def run_here(*arguments: object) -> Outcome:
@@ -76,7 +76,7 @@ def refusal(*arguments: object) -> str:
     outcome = run_here(*arguments)
     assert outcome.status == 1, outcome
     assert outcome.stdout == ""
-    assert len(outcome.errors) == 1 and outcome.told[-1] == outcome.errors[0], outcome.stderr
+    assert len(outcome.errors) == 1 and outcome.log[-1] == outcome.errors[0], outcome.stderr
     return outcome.errors[0].removeprefix("error: ")
 
 

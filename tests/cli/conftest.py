@@ -6,20 +6,20 @@ from pathlib import Path
 import pytest
 
 from edgecnn.core.precision import Precision
-from edgecnn.core.run_folder import RunFolder
-from tests.colours import write_colour_model, write_colour_photos
+from edgecnn.core.run.run_folder import RunFolder
+from tests.colors import write_color_model, write_color_photos
 
 
 @pytest.fixture(scope="session")
-def colour_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file that is always right about `colour_photos`."""
-    return write_colour_model(tmp_path_factory.mktemp("models") / "colours.tflite")
+def color_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model file that is always right about `color_photos`."""
+    return write_color_model(tmp_path_factory.mktemp("models") / "colors.tflite")
 
 
 @pytest.fixture(scope="session")
-def colour_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty photos of each of three colours."""
-    return write_colour_photos(tmp_path_factory.mktemp("photos") / "colours", 60)
+def color_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty photos of each of three colors."""
+    return write_color_photos(tmp_path_factory.mktemp("photos") / "colors", 60)
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.core.model_file import append_associated_files, read_model_file
+from edgecnn.core.model_file.model_file import append_associated_files, read_model_file
 from edgecnn.core.precision import Precision
-from edgecnn.core.run_folder import RunFolder
+from edgecnn.core.run.run_folder import RunFolder
 from tests.cli.commands import Outcome, finish, refusal, run_apart, run_here, start
-from tests.colours import COLOURS, write_colour, write_colour_photos
+from tests.colors import COLOURS, write_color, write_color_photos
 
 NOT_AN_IMAGE = b"not a picture"
 NO_NETWORK = "http://127.0.0.1:9"
@@ -32,15 +32,15 @@ def flatbuffer_of(path: Path) -> bytes:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Three photos of each colour, to be spoilt."""
-    return write_colour_photos(tmp_path / "photos", 3)
+    """Three photos of each color, to be spoilt."""
+    return write_color_photos(tmp_path / "photos", 3)
 
 
-def test_a_folder_that_is_not_there(colour_model: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there(color_model: Path, tmp_path: Path) -> None:
     absent, run = tmp_path / "absent", tmp_path / "run"
     expected = f"no such folder: {absent}; expected a folder of class folders with photos in them"
     assert refusal("train", absent, "--out", run) == expected
-    assert refusal("evaluate", colour_model, absent) == expected
+    assert refusal("evaluate", color_model, absent) == expected
     assert not run.exists()
 
 
@@ -70,45 +70,45 @@ def test_an_unreadable_photo_is_named_and_skipped_in_training(few_digits: Path, 
 
     outcome = train(data, run)
     assert outcome.status == 0
-    assert f"skipped, cannot be decoded: {broken}" in outcome.told
-    assert "1 unreadable photos were skipped; --strict refuses them" in outcome.told
+    assert f"skipped, cannot be decoded: {broken}" in outcome.log
+    assert "1 unreadable photos were skipped; --strict refuses them" in outcome.log
     assert json.loads((run / "run.json").read_text())["unreadable"] == [str(broken)]
 
 
-def test_an_unreadable_photo_is_named_and_skipped_in_evaluation(colour_model: Path, photos: Path) -> None:
+def test_an_unreadable_photo_is_named_and_skipped_in_evaluation(color_model: Path, photos: Path) -> None:
     broken = photos / "red" / "broken.jpg"
     broken.write_bytes(NOT_AN_IMAGE)
-    outcome = run_here("evaluate", colour_model, photos, "--json")
+    outcome = run_here("evaluate", color_model, photos, "--json")
     assert (outcome.status, json.loads(outcome.stdout)["n"]) == (0, 9)
-    assert f"skipped, cannot be decoded: {broken}" in outcome.told
-    assert "1 unreadable photos were skipped; --strict refuses them" in outcome.told
-    line = refusal("evaluate", colour_model, photos, "--strict")
+    assert f"skipped, cannot be decoded: {broken}" in outcome.log
+    assert "1 unreadable photos were skipped; --strict refuses them" in outcome.log
+    line = refusal("evaluate", color_model, photos, "--strict")
     assert line == f"1 of 10 photos cannot be decoded, the first is {broken}; remove or replace them"
 
 
-def test_images_that_cannot_be_read_do_not_keep_classify_from_the_others(colour_model: Path, tmp_path: Path) -> None:
-    good = [write_colour(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
+def test_images_that_cannot_be_read_do_not_keep_classify_from_the_others(color_model: Path, tmp_path: Path) -> None:
+    good = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
     broken = tmp_path / "broken.png"
     broken.write_bytes(NOT_AN_IMAGE)
-    outcome = run_here("classify", colour_model, good[0], tmp_path / "absent.png", broken, *good[1:], "--json")
+    outcome = run_here("classify", color_model, good[0], tmp_path / "absent.png", broken, *good[1:], "--json")
     assert outcome.status == 1
     assert [json.loads(line)["label"] for line in outcome.stdout.splitlines()] == list(COLOURS)
-    assert outcome.told == [
+    assert outcome.log == [
         f"skipped: no such image: {tmp_path}/absent.png",
         f"skipped: cannot decode {broken}: it is not an image, or damaged; remove or replace it",
         "error: 2 of 5 images could not be classified",
     ]
 
 
-def test_a_folder_without_images_is_nothing_to_classify(colour_model: Path, tmp_path: Path) -> None:
-    line = refusal("classify", colour_model, tmp_path)
+def test_a_folder_without_images_is_nothing_to_classify(color_model: Path, tmp_path: Path) -> None:
+    line = refusal("classify", color_model, tmp_path)
     assert line == f"no images in {tmp_path}; expected files such as {tmp_path}/photo.jpg"
 
 
 @pytest.mark.parametrize("command", ["inspect", "benchmark", "evaluate", "classify", "run"])
 def test_a_model_file_that_is_not_there(command: str, tmp_path: Path) -> None:
     absent = tmp_path / "absent.tflite"
-    photos = [write_colour(tmp_path / "a.png", 0)] if command == "classify" else []
+    photos = [write_color(tmp_path / "a.png", 0)] if command == "classify" else []
     assert refusal(command, absent, *photos) == f"no such model file: {absent}"
 
 
@@ -117,7 +117,7 @@ def test_a_model_file_cut_in_half(command: str, exported: dict[Precision, Path],
     content = exported["int8"].read_bytes()
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(content[: len(content) // 2])
-    photos = [write_colour(tmp_path / "a.png", 0)] if command == "classify" else []
+    photos = [write_color(tmp_path / "a.png", 0)] if command == "classify" else []
     line = refusal(command, cut, *photos)
     assert str(cut) in line
     assert "copy or export it again" in line
@@ -129,7 +129,7 @@ def test_a_card_whose_labels_are_not_as_many_as_the_outputs(exported: dict[Preci
     assert card is not None
     path = tmp_path / "labels.tflite"
     path.write_bytes(append_associated_files(flatbuffer_of(source), card.model_copy(update={"labels": ("a", "b")})))
-    line = refusal("classify", path, write_colour(tmp_path / "a.png", 0))
+    line = refusal("classify", path, write_color(tmp_path / "a.png", 0))
     assert line == f"{path} has 10 outputs and 2 labels; they must be as many"
 
 
@@ -141,8 +141,8 @@ def test_a_card_whose_labels_are_not_as_many_as_the_outputs(exported: dict[Preci
         ("ftp://camera", "expected an address with http, https or rtsp, got ftp://camera"),
     ],
 )
-def test_a_source_that_is_not_there(source: str, expected: str, colour_model: Path) -> None:
-    assert refusal("run", colour_model, "--source", source).startswith(expected)
+def test_a_source_that_is_not_there(source: str, expected: str, color_model: Path) -> None:
+    assert refusal("run", color_model, "--source", source).startswith(expected)
 
 
 def test_an_unknown_model_is_answered_with_the_nearest(photos: Path, tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ def test_weights_that_are_not_there(few_digits: Path, tmp_path: Path) -> None:
     weights = tmp_path / "absent.pth"
     outcome = train(few_digits, tmp_path / "run", "--weights", weights)
     assert outcome.status == 1
-    assert outcome.errors == [outcome.told[-1]]
-    assert str(weights) in outcome.told[-1]
+    assert outcome.errors == [outcome.log[-1]]
+    assert str(weights) in outcome.log[-1]
     assert not (tmp_path / "run").exists()
 
 
@@ -179,9 +179,9 @@ def test_weights_that_cannot_be_downloaded(few_digits: Path, tmp_path: Path, mon
     outcome = train(few_digits, tmp_path / "run", "--model", "mobilenet_v2", "--alpha", 0.35)
     name = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5"
     assert outcome.status == 1
-    assert outcome.errors == [outcome.told[-1]]
-    assert f"the ImageNet weights {name} are not in {tmp_path}/keras/models" in outcome.told[-1]
-    assert f"fetch https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{name}" in outcome.told[-1]
+    assert outcome.errors == [outcome.log[-1]]
+    assert f"the ImageNet weights {name} are not in {tmp_path}/keras/models" in outcome.log[-1]
+    assert f"fetch https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{name}" in outcome.log[-1]
     assert not (tmp_path / "run").exists()
     assert not list(tmp_path.glob("keras/models/*"))
 
@@ -233,15 +233,15 @@ def test_an_int8_file_of_a_pretrained_model_needs_photos(tmp_path: Path) -> None
     assert line == "int8 needs photos to set its ranges: give a folder of them with --calibration"
 
 
-def test_a_class_folder_that_the_model_does_not_know(colour_model: Path, photos: Path) -> None:
+def test_a_class_folder_that_the_model_does_not_know(color_model: Path, photos: Path) -> None:
     (photos / "green").rename(photos / "grean")
-    line = refusal("evaluate", colour_model, photos)
-    assert line == f"the folder 'grean' is no class of {colour_model}, did you mean 'green'?; rename or remove it"
+    line = refusal("evaluate", color_model, photos)
+    assert line == f"the folder 'grean' is no class of {color_model}, did you mean 'green'?; rename or remove it"
 
 
-def test_a_split_that_the_photos_do_not_have(colour_model: Path, photos: Path) -> None:
+def test_a_split_that_the_photos_do_not_have(color_model: Path, photos: Path) -> None:
     assert (
-        refusal("evaluate", colour_model, photos, "--split", "trian") == "unknown split 'trian': did you mean 'train'?"
+        refusal("evaluate", color_model, photos, "--split", "trian") == "unknown split 'trian': did you mean 'train'?"
     )
 
 
@@ -251,9 +251,9 @@ def test_an_error_in_a_process_of_its_own_is_one_line_too(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-def test_a_full_disk_under_stdout_is_an_error(colour_model: Path) -> None:
-    for arguments in (["models"], ["models", "--json"], ["inspect", colour_model]):
+def test_a_full_disk_under_stdout_is_an_error(color_model: Path) -> None:
+    for arguments in (["models"], ["models", "--json"], ["inspect", color_model]):
         with open("/dev/full", "w") as full:
             outcome = finish(start(*arguments, stdout=full))
         assert outcome.status == 1
-        assert outcome.told == ["error: No space left on device"]
+        assert outcome.log == ["error: No space left on device"]

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from edgecnn.core.run_folder import RunFolder
+from edgecnn.core.run.run_folder import RunFolder
 from tests.cli.commands import TIMEOUT_S, json_of, refusal, run_here
-from tests.colours import write_colour_model
+from tests.colors import write_color_model
 
 BRIEF = ("--queries", 128, "--seconds", 0)
 """Eight turns, the fewest that give an interval."""
@@ -25,20 +25,20 @@ STAGES = ["preprocess", "invoke", "postprocess", "total"]
 
 
 @pytest.fixture(scope="module")
-def reports(colour_model: Path, colour_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+def reports(color_model: Path, color_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two reports of one model on the same photos."""
     folder = tmp_path_factory.mktemp("reports")
     paths = [folder / "first.json", folder / "second.json"]
     for path in paths:
-        json_of("benchmark", colour_model, *BRIEF, "--data", colour_photos, "--limit", 9, "--out", path)
+        json_of("benchmark", color_model, *BRIEF, "--data", color_photos, "--limit", 9, "--out", path)
     return paths
 
 
-def test_one_object_has_everything(colour_model: Path, colour_photos: Path, tmp_path: Path) -> None:
-    baseline = write_colour_model(tmp_path / "mistaken.tflite", ("red", "blue", "green"))
+def test_one_object_has_everything(color_model: Path, color_photos: Path, tmp_path: Path) -> None:
+    baseline = write_color_model(tmp_path / "mistaken.tflite", ("red", "blue", "green"))
     out = tmp_path / "report.json"
-    options = ("--baseline", baseline, "--threads", "2,1", "--data", colour_photos, "--limit", 30, "--out", out)
-    record = json_of("benchmark", colour_model, *BRIEF, *options)
+    options = ("--baseline", baseline, "--threads", "2,1", "--data", color_photos, "--limit", 30, "--out", out)
+    record = json_of("benchmark", color_model, *BRIEF, *options)
     assert json.loads(out.read_text()) == record
     assert record["format_version"] == 2
     assert (record["model"]["threads"], record["baseline"]["threads"]) == (2, 2)
@@ -56,40 +56,40 @@ def test_one_object_has_everything(colour_model: Path, colour_photos: Path, tmp_
     assert record["valid"] == (not record["invalid_reasons"])
 
 
-def test_the_contract_lists_the_keys_that_are_printed(colour_model: Path) -> None:
+def test_the_contract_lists_the_keys_that_are_printed(color_model: Path) -> None:
     contract = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
     described = contract[contract.index("`benchmark --json` prints") :]
     table = described[described.index("| key | holds |") :].split("\n\n")[0]
     listed = [key for line in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", line.split("|")[1])]
-    assert sorted(listed) == sorted(json_of("benchmark", colour_model, *BRIEF))
+    assert sorted(listed) == sorted(json_of("benchmark", color_model, *BRIEF))
 
 
-def test_what_was_not_asked_for_is_null(colour_model: Path) -> None:
-    record = json_of("benchmark", colour_model, *BRIEF)
+def test_what_was_not_asked_for_is_null(color_model: Path) -> None:
+    record = json_of("benchmark", color_model, *BRIEF)
     absent = ("baseline", "accuracy", "decisions", "photos", "paired", "speedup_p50", "size_ratio")
     assert [record[key] for key in absent] == [None] * len(absent)
     assert (record["sweep"], record["samples"]["sweep"]) == ([], {})
 
 
-def test_the_table_shows_threads_memory_and_accuracy(colour_model: Path, colour_photos: Path) -> None:
-    outcome = run_here("benchmark", colour_model, *BRIEF, "--threads", "1,2", "--data", colour_photos)
-    assert "by number of threads, colours" in outcome.stdout
+def test_the_table_shows_threads_memory_and_accuracy(color_model: Path, color_photos: Path) -> None:
+    outcome = run_here("benchmark", color_model, *BRIEF, "--threads", "1,2", "--data", color_photos)
+    assert "by number of threads, colors" in outcome.stdout
     assert "times as fast" in outcome.stdout
-    assert "colours: cold start " in outcome.stdout
+    assert "colors: cold start " in outcome.stdout
     assert "top-1 1.0000 on 180 photos" in outcome.stdout
-    assert "measuring latency: 256 done" in outcome.told
-    assert "classifying: 180 done" in outcome.told
+    assert "measuring latency: 256 done" in outcome.log
+    assert "classifying: 180 done" in outcome.log
 
 
 def test_the_energy_of_a_frame_is_shown_where_the_board_tells(
-    colour_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    color_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = "  VDD_CORE_A current(7)=2.50000000A\n  VDD_CORE_V volt(15)=0.80000000V\n"
     command = tmp_path / "vcgencmd"
     command.write_text(f"#!/bin/sh\n[ $1 = pmic_read_adc ] && printf '{answer}' || echo throttled=0x0\n")
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    shown = run_here("benchmark", colour_model, "--queries", 1, "--seconds", 5).stdout
+    shown = run_here("benchmark", color_model, "--queries", 1, "--seconds", 5).stdout
     assert "2.00 W, " in shown and " mJ a frame" in shown
 
 
@@ -110,15 +110,15 @@ def test_a_report_with_a_sweep_is_in_the_page_of_its_run(run_with_models: RunFol
         (("--data", "absent"), "no such folder: absent; expected a folder of class folders with photos in them"),
     ],
 )
-def test_options_that_cannot_be_are_refused(options: tuple[object, ...], line: str, colour_model: Path) -> None:
-    assert refusal("benchmark", colour_model, *options) == line
+def test_options_that_cannot_be_are_refused(options: tuple[object, ...], line: str, color_model: Path) -> None:
+    assert refusal("benchmark", color_model, *options) == line
 
 
 def test_labels_that_the_baseline_lacks_are_refused_before_it_is_measured(
-    colour_model: Path, colour_photos: Path, tmp_path: Path
+    color_model: Path, color_photos: Path, tmp_path: Path
 ) -> None:
-    other = write_colour_model(tmp_path / "other.tflite", ("red", "green", "violet"))
-    line = refusal("benchmark", colour_model, "--baseline", other, "--data", colour_photos)
+    other = write_color_model(tmp_path / "other.tflite", ("red", "green", "violet"))
+    line = refusal("benchmark", color_model, "--baseline", other, "--data", color_photos)
     assert "'blue' is no class of" in line
 
 
@@ -164,11 +164,11 @@ def test_an_interrupted_benchmark_leaves_one_line_and_no_file(run_with_models: R
     assert not out.exists() and not run_with_models.results.exists()
 
 
-def test_two_reports_are_compared(reports: list[Path], colour_model: Path) -> None:
+def test_two_reports_are_compared(reports: list[Path], color_model: Path) -> None:
     record = json_of("compare", *reports)
     first, second = record["reports"]
     assert [first["path"], second["path"]] == [str(path) for path in reports]
-    assert (first["model"], first["size_bytes"]) == ("colours", colour_model.stat().st_size)
+    assert (first["model"], first["size_bytes"]) == ("colors", color_model.stat().st_size)
     assert (first["ratio_p50"], first["agreement"]) == (None, None)
     low, high = second["ratio_p50"]["ci95"]
     assert low <= high
@@ -178,7 +178,7 @@ def test_two_reports_are_compared(reports: list[Path], colour_model: Path) -> No
 
 def test_a_comparison_is_shown_as_tables(reports: list[Path]) -> None:
     shown = run_here("compare", *reports).stdout
-    words = ("colours", "fps", "memory", "same decisions", "p50 / first", "100.0% of 9", str(reports[1]))
+    words = ("colors", "fps", "memory", "same decisions", "p50 / first", "100.0% of 9", str(reports[1]))
     assert [word for word in words if word not in shown] == []
 
 
@@ -200,7 +200,7 @@ def test_the_gate_leaves_with_its_status(
     outcome = run_here("compare", base, later, "--fail-above", "10%", "--json")
     assert outcome.status == status
     assert json.loads(outcome.stdout)["gate"] == {"fail_above_percent": 10.0, "passed": status == 0}
-    assert f"{word}: {later} takes " in outcome.told[-1]
+    assert f"{word}: {later} takes " in outcome.log[-1]
 
 
 def test_a_gate_that_the_interval_straddles_leaves_with_status_4(reports: list[Path], tmp_path: Path) -> None:
@@ -212,8 +212,8 @@ def test_a_gate_that_the_interval_straddles_leaves_with_status_4(reports: list[P
     unsteady.write_text(json.dumps(record))
     outcome = run_here("compare", base, unsteady, "--fail-above", "10%")
     assert outcome.status == 4
-    assert outcome.errors == [outcome.told[-1]]
-    assert "undecided: " in outcome.told[-1] and outcome.told[-1].endswith("; measure longer")
+    assert outcome.errors == [outcome.log[-1]]
+    assert "undecided: " in outcome.log[-1] and outcome.log[-1].endswith("; measure longer")
 
 
 def test_other_models_are_compared_with_a_warning(reports: list[Path], tmp_path: Path) -> None:
@@ -223,8 +223,8 @@ def test_other_models_are_compared_with_a_warning(reports: list[Path], tmp_path:
     other.write_text(json.dumps(record))
     outcome = run_here("compare", reports[0], other)
     assert outcome.status == 0
-    warning = f"warning: {other} and {reports[0]} measured different model files, another and colours"
-    assert warning in outcome.told
+    warning = f"warning: {other} and {reports[0]} measured different model files, another and colors"
+    assert warning in outcome.log
 
 
 def test_files_that_cannot_be_compared_are_refused_in_one_line(reports: list[Path], tmp_path: Path) -> None:

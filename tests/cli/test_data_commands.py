@@ -93,17 +93,17 @@ def test_a_check_of_nothing_is_refused(tmp_path: Path) -> None:
 # ---- import
 
 
-def test_an_import_shows_the_photos_of_each_class_and_names_the_licence(npz: Path, tmp_path: Path) -> None:
-    outcome = run_here("data", "import", npz, "--out", tmp_path / "out", "--labels", "cat,owl", "--licence", "CC0")
+def test_an_import_shows_the_photos_of_each_class_and_names_the_license(npz: Path, tmp_path: Path) -> None:
+    outcome = run_here("data", "import", npz, "--out", tmp_path / "out", "--labels", "cat,owl", "--license", "CC0")
     assert outcome.status == 0
     assert "cat" in outcome.stdout and "owl" in outcome.stdout
-    assert outcome.told[-2:] == ["licence: CC0", f"{tmp_path}/out is ready: edgecnn data check {tmp_path}/out"]
+    assert outcome.log[-2:] == ["license: CC0", f"{tmp_path}/out is ready: edgecnn data check {tmp_path}/out"]
     assert run_here("data", "check", tmp_path / "out").status == 0
 
 
-def test_a_licence_that_is_not_known_is_not_made_up(npz: Path, tmp_path: Path) -> None:
+def test_a_license_that_is_not_known_is_not_made_up(npz: Path, tmp_path: Path) -> None:
     outcome = run_here("data", "import", npz, "--out", tmp_path / "out")
-    assert "licence: not known; find out on what terms you may use these photos" in outcome.told
+    assert "license: not known; find out on what terms you may use these photos" in outcome.log
 
 
 def test_the_json_of_an_import_is_the_note_in_the_folder(npz: Path, tmp_path: Path) -> None:

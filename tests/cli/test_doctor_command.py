@@ -39,7 +39,7 @@ def test_a_problem_is_an_error_in_one_line(options: tuple[str, ...], tmp_path: P
     outcome = run_apart("doctor", *options, **in_front(programs, "PATH"))
     assert outcome.status == 1
     assert "under-voltage now" in outcome.stdout
-    assert len(outcome.told) == len(outcome.errors) == 1
+    assert len(outcome.log) == len(outcome.errors) == 1
     assert outcome.errors[0].startswith("error: expected no problem on this device, got ")
     assert "throttling" in outcome.errors[0]
 

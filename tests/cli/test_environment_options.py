@@ -24,9 +24,9 @@ def test_the_words_of_a_variable_stand_where_its_name_stood(words: list[str]) ->
         assert list(expanded(["a", *told, "b"], environment)) == ["a", *words, "b"]
 
 
-def test_a_run_takes_options_from_the_environment(colour_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_takes_options_from_the_environment(color_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTIONS", f"{FRAMES} --top-k 1")
-    outcome = run_here("run", colour_model, "--json", "--options-from", "OPTIONS")
+    outcome = run_here("run", color_model, "--json", "--options-from", "OPTIONS")
     assert outcome.status == 0, outcome.stderr
     results = [json.loads(line) for line in outcome.stdout.splitlines()]
     assert [len(result["top"]) for result in results] == [1, 1]
@@ -41,12 +41,12 @@ def test_a_run_takes_options_from_the_environment(colour_model: Path, monkeypatc
     ],
 )
 def test_a_variable_that_does_not_do_is_told_and_not_repeated(
-    value: str | None, line: str, colour_model: Path, monkeypatch: pytest.MonkeyPatch
+    value: str | None, line: str, color_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPTIONS", raising=False)
     if value is not None:
         monkeypatch.setenv("OPTIONS", value)
-    assert refusal("run", colour_model, "--options-from", "OPTIONS") == line
+    assert refusal("run", color_model, "--options-from", "OPTIONS") == line
 
 
 def test_a_variable_without_a_name_is_asked_for() -> None:

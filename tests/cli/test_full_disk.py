@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.core.run_folder import RunFolder
+from edgecnn.core.run.run_folder import RunFolder
 from tests.cli.commands import Outcome, finish, run_here
 
 resource = pytest.importorskip("resource")
@@ -43,9 +43,9 @@ def files_in(folder: Path) -> dict[str, bytes]:
 def check_refused(outcome: Outcome, target: Path) -> None:
     assert outcome.status == 1, outcome
     assert outcome.stdout == ""
-    assert outcome.errors == [outcome.told[-1]]
-    assert outcome.told[-1].startswith(f"error: could not write {target}: ")
-    assert "nothing was changed, free some space or choose another place" in outcome.told[-1]
+    assert outcome.errors == [outcome.log[-1]]
+    assert outcome.log[-1].startswith(f"error: could not write {target}: ")
+    assert "nothing was changed, free some space or choose another place" in outcome.log[-1]
 
 
 def test_training_leaves_no_run_and_goes_on_once_there_is_room(few_digits: Path, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_cache_that_cannot_be_written_is_named(few_digits: Path, tmp_path: Pat
     assert outcome.errors[0].startswith(f"error: could not write {cache}/features-")
 
 
-def test_quantisation_aware_training_leaves_the_run_as_it_was(trained_copy: RunFolder, tmp_path: Path) -> None:
+def test_quantization_aware_training_leaves_the_run_as_it_was(trained_copy: RunFolder, tmp_path: Path) -> None:
     whole = shutil.copytree(trained_copy.path, tmp_path / "whole")
     assert run_here("qat", whole, "--epochs", 0, "--calibration-images", 4).status == 0
     before = files_in(trained_copy.path)

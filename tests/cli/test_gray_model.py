@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from edgecnn.core.model_file.tflite_metadata import find_metadata
 from edgecnn.core.precision import Precision
-from edgecnn.core.settings import ExportSettings, TrainSettings
-from edgecnn.core.tflite_metadata import find_metadata
+from edgecnn.core.settings.command_settings import ExportSettings, TrainSettings
 from tests.cli.commands import json_lines_of, json_of, run_here
 
 
 @pytest.fixture(scope="module")
 def gray_model(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small network for MNIST as an int8 file."""
-    from edgecnn.train.export import export_run
-    from edgecnn.train.training import train
+    from edgecnn.training.export import export_run
+    from edgecnn.training.train import train
 
     run = tmp_path_factory.mktemp("gray") / "run"
     train(few_digits, run, TrainSettings(model="mnist_cnn", weights="none", epochs=4, learning_rate=1e-2))
@@ -52,7 +52,7 @@ def test_it_is_evaluated_beside_its_float_parent(gray_model: Path, few_digits: P
     assert record["paired"]["agreement"] > 0.5
 
 
-def test_it_names_no_licence_of_weights_that_it_did_not_begin_with(
+def test_it_names_no_license_of_weights_that_it_did_not_begin_with(
     gray_model: Path, exported: dict[Precision, Path]
 ) -> None:
     assert b"Apache" not in (find_metadata(gray_model.read_bytes()) or b"")

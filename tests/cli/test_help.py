@@ -61,7 +61,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert run_here("--version").stdout == f"edgecnn {version('edgecnn')}\n"
 
 
-def test_a_misspelt_option_is_a_usage_error_that_offers_the_right_one() -> None:
+def test_a_misspelled_option_is_a_usage_error_that_offers_the_right_one() -> None:
     outcome = run_here("train", "photos", "--ouy", "run")
     assert outcome.status == 2
     assert "--out" in outcome.stderr

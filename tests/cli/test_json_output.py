@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from edgecnn.core.augment_settings import AugmentSettings
-from edgecnn.core.card import ModelCard
 from edgecnn.core.dataset import Example
+from edgecnn.core.model_file.card import ModelCard
 from edgecnn.core.precision import Precision
-from edgecnn.core.run_folder import RunFolder, RunRecord
+from edgecnn.core.run.run_folder import RunFolder, RunRecord
+from edgecnn.core.settings.augment import AugmentSettings
 from edgecnn.pipeline.video import write_video
 from tests.cli.commands import json_lines_of, json_of, run_here
-from tests.colours import COLOURS, write_colour
+from tests.colors import COLOURS, write_color
 
 RESULT = {
     *("source", "frame", "captured_at", "age_ms", "label", "index", "score", "top", "latency_ms", "dropped"),
@@ -50,39 +50,39 @@ def check_result(line: dict[str, Any], source: Path, label: str) -> None:
     assert set(line["latency_ms"]) == {"capture", "preprocess", "invoke", "postprocess"}
 
 
-def test_classify_prints_a_line_for_each_image(colour_model: Path, tmp_path: Path) -> None:
-    paths = [write_colour(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
-    lines = json_lines_of("classify", colour_model, *paths, "--top-k", 2)
+def test_classify_prints_a_line_for_each_image(color_model: Path, tmp_path: Path) -> None:
+    paths = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
+    lines = json_lines_of("classify", color_model, *paths, "--top-k", 2)
     for line, path, label in zip(lines, paths, COLOURS, strict=True):
         check_result(line, path, label)
         assert len(line["top"]) == 2
 
 
-def test_classify_finds_the_images_of_a_folder(colour_model: Path, colour_photos: Path) -> None:
-    lines = json_lines_of("classify", colour_model, colour_photos / "green")
+def test_classify_finds_the_images_of_a_folder(color_model: Path, color_photos: Path) -> None:
+    lines = json_lines_of("classify", color_model, color_photos / "green")
     assert [line["label"] for line in lines] == ["green"] * 60
 
 
-def test_run_prints_a_line_for_each_image_of_a_folder(colour_model: Path, colour_photos: Path) -> None:
-    lines = json_lines_of("run", colour_model, "--source", colour_photos / "blue")
+def test_run_prints_a_line_for_each_image_of_a_folder(color_model: Path, color_photos: Path) -> None:
+    lines = json_lines_of("run", color_model, "--source", color_photos / "blue")
     for number, line in enumerate(lines):
-        check_result(line, colour_photos / "blue" / f"{number:03}.png", "blue")
+        check_result(line, color_photos / "blue" / f"{number:03}.png", "blue")
         assert line["frame"] == number
     assert len(lines) == 60
 
 
-def test_run_prints_a_line_for_each_frame_of_a_video(colour_model: Path, tmp_path: Path) -> None:
-    paths = [write_colour(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
+def test_run_prints_a_line_for_each_frame_of_a_video(color_model: Path, tmp_path: Path) -> None:
+    paths = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
     video = tmp_path / "test.avi"
     write_video(video, [Example(path, index, "") for index, path in enumerate(paths)])
-    lines = json_lines_of("run", colour_model, "--source", video)
+    lines = json_lines_of("run", color_model, "--source", video)
     for number, (line, label) in enumerate(zip(lines, COLOURS, strict=True)):
         check_result(line, video, label)
         assert line["frame"] == number
 
 
-def test_evaluate_prints_one_object(colour_model: Path, colour_photos: Path) -> None:
-    record = json_of("evaluate", colour_model, colour_photos, "--baseline", colour_model, "--max-drop", 10)
+def test_evaluate_prints_one_object(color_model: Path, color_photos: Path) -> None:
+    record = json_of("evaluate", color_model, color_photos, "--baseline", color_model, "--max-drop", 10)
     assert set(record) == EVALUATION
     assert set(record["baseline"]) == METRICS
     assert set(record["paired"]) == {"delta_top1", "ci95", "agreement", "p_value"}
@@ -91,20 +91,20 @@ def test_evaluate_prints_one_object(colour_model: Path, colour_photos: Path) -> 
     assert (record["n"], record["top1"]) == (180, 1.0)
 
 
-def test_evaluate_without_a_baseline_has_the_same_keys(colour_model: Path, colour_photos: Path) -> None:
-    record = json_of("evaluate", colour_model, colour_photos)
+def test_evaluate_without_a_baseline_has_the_same_keys(color_model: Path, color_photos: Path) -> None:
+    record = json_of("evaluate", color_model, color_photos)
     assert set(record) == EVALUATION
     assert [record[key] for key in ("baseline", "paired", "gate")] == [None] * 3
 
 
 @pytest.mark.parametrize("with_baseline", [True, False])
-def test_benchmark_prints_one_object(with_baseline: bool, colour_model: Path) -> None:
-    options = ["--baseline", colour_model] if with_baseline else []
-    record = json_of("benchmark", colour_model, "--queries", 16, "--seconds", 0, *options)
+def test_benchmark_prints_one_object(with_baseline: bool, color_model: Path) -> None:
+    options = ["--baseline", color_model] if with_baseline else []
+    record = json_of("benchmark", color_model, "--queries", 16, "--seconds", 0, *options)
     assert set(record) == BENCHMARK
     assert set(record["stages"]) == STAGES
     assert all(set(stats) == STATISTICS for stats in record["stages"].values())
-    assert (record["model"]["name"], record["model"]["threads"]) == ("colours", 1)
+    assert (record["model"]["name"], record["model"]["threads"]) == ("colors", 1)
     assert (record["baseline"] is not None) == with_baseline
     assert record["size_ratio"] == (1.0 if with_baseline else None)
 
@@ -139,8 +139,8 @@ def test_train_qat_and_export_print_what_they_made(few_digits: Path, tmp_path: P
     assert [ModelCard.model_validate(line["card"]).precision for line in lines] == ["float32", "float16"]
 
 
-def test_progress_is_never_on_stdout(colour_model: Path, colour_photos: Path) -> None:
-    outcome = run_here("evaluate", colour_model, colour_photos)
-    assert "reading photos: 180 done" in outcome.told
+def test_progress_is_never_on_stdout(color_model: Path, color_photos: Path) -> None:
+    outcome = run_here("evaluate", color_model, color_photos)
+    assert "reading photos: 180 done" in outcome.log
     assert "done" not in outcome.stdout
     assert outcome.stdout.splitlines()[0].strip() == "180 photos"

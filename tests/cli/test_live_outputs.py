@@ -17,7 +17,7 @@ import cv2
 import pytest
 
 from tests.cli.commands import TIMEOUT_S, finish, refusal, run_apart, start
-from tests.runtime.loopback_camera import LoopbackCamera, write_numbered_video
+from tests.runtime.sources.loopback_camera import LoopbackCamera, write_numbered_video
 
 FRAMES = 12
 
@@ -31,11 +31,11 @@ def address_told(process: subprocess.Popen[str]) -> str:
     raise AssertionError("no page was told of")
 
 
-def test_files_are_written_beside_the_results(colour_model: Path, tmp_path: Path) -> None:
+def test_files_are_written_beside_the_results(color_model: Path, tmp_path: Path) -> None:
     video = write_numbered_video(tmp_path / "in.avi", FRAMES)
     outcome = run_apart(
         "run",
-        colour_model,
+        color_model,
         "--source",
         video,
         "--json",
@@ -53,7 +53,7 @@ def test_files_are_written_beside_the_results(colour_model: Path, tmp_path: Path
     assert recorded.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
     unsure = [each for each in results if each["score"] < 1.0]
     assert len(list((tmp_path / "unsure").rglob("*.jpg"))) == len(unsure)
-    assert f"log {tmp_path / 'log.csv'}: {FRAMES} delivered" in outcome.told
+    assert f"log {tmp_path / 'log.csv'}: {FRAMES} delivered" in outcome.log
 
 
 def test_events_are_logged_too(exported: dict[str, Path], tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_events_are_logged_too(exported: dict[str, Path], tmp_path: Path) -> Non
         assert database.execute("select kind from events order by time").fetchone() == ("entered",)
 
 
-def test_the_page_is_told_of_and_shows_the_run_until_sigterm(colour_model: Path) -> None:
-    process = start("run", colour_model, "--source", "pattern:320x240@30", "--json", "--serve", "0")
+def test_the_page_is_told_of_and_shows_the_run_until_sigterm(color_model: Path) -> None:
+    process = start("run", color_model, "--source", "pattern:320x240@30", "--json", "--serve", "0")
     assert process.stdout is not None
     address = address_told(process)
     first = json.loads(process.stdout.readline())
@@ -81,9 +81,9 @@ def test_the_page_is_told_of_and_shows_the_run_until_sigterm(colour_model: Path)
     assert finish(process).status == 0
 
 
-def test_beyond_this_machine_the_page_comes_with_a_token_that_is_told_once(colour_model: Path) -> None:
+def test_beyond_this_machine_the_page_comes_with_a_token_that_is_told_once(color_model: Path) -> None:
     process = start(
-        "run", colour_model, "--source", "pattern@30", "--json", "--serve", ":0", EDGECNN_TOKEN="a-good-token"
+        "run", color_model, "--source", "pattern@30", "--json", "--serve", ":0", EDGECNN_TOKEN="a-good-token"
     )
     assert address_told(process).endswith("?token=a-good-token")
     process.send_signal(signal.SIGTERM)
@@ -92,10 +92,10 @@ def test_beyond_this_machine_the_page_comes_with_a_token_that_is_told_once(colou
     assert "a-good-token" not in outcome.stderr + outcome.stdout
 
 
-def test_a_camera_that_stalls_a_viewer_and_a_broker_that_are_stuck_do_not_hold_up_the_end(colour_model: Path) -> None:
+def test_a_camera_that_stalls_a_viewer_and_a_broker_that_are_stuck_do_not_hold_up_the_end(color_model: Path) -> None:
     with LoopbackCamera() as camera, socket.create_server(("127.0.0.1", 0)) as silent:
         broker = f"mqtt://127.0.0.1:{silent.getsockname()[1]}"
-        process = start("run", colour_model, "--source", camera.address, "--json", "--serve", "0", "--mqtt", broker)
+        process = start("run", color_model, "--source", camera.address, "--json", "--serve", "0", "--mqtt", broker)
         assert process.stdout is not None
         address = address_told(process)
         process.stdout.readline()
@@ -113,13 +113,13 @@ def test_a_camera_that_stalls_a_viewer_and_a_broker_that_are_stuck_do_not_hold_u
 
 
 def test_systemd_hears_when_the_first_result_is_there_and_that_the_loop_turns(
-    colour_model: Path, tmp_path: Path
+    color_model: Path, tmp_path: Path
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(TIMEOUT_S)
         process = start(
-            *("run", colour_model, "--source", "pattern@30", "--json"),
+            *("run", color_model, "--source", "pattern@30", "--json"),
             NOTIFY_SOCKET=str(tmp_path / "notify"),
             WATCHDOG_USEC="200000",
         )
@@ -134,10 +134,10 @@ def test_systemd_hears_when_the_first_result_is_there_and_that_the_loop_turns(
     assert "STATUS=classifying" in heard
 
 
-def test_threads_auto_tells_what_it_measured(colour_model: Path) -> None:
-    outcome = run_apart("run", colour_model, "--source", "pattern@0", "--max-frames", "1", "--threads", "auto")
+def test_threads_auto_tells_what_it_measured(color_model: Path) -> None:
+    outcome = run_apart("run", color_model, "--source", "pattern@0", "--max-frames", "1", "--threads", "auto")
     assert outcome.status == 0
-    assert outcome.told[0].startswith("threads: ")
+    assert outcome.log[0].startswith("threads: ")
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_threads_auto_tells_what_it_measured(colour_model: Path) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line_and_leaves_nothing(
-    words: tuple[str, ...], said: str, colour_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], said: str, color_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert said in refusal("run", colour_model, "--source", "pattern@0", *words)
+    assert said in refusal("run", color_model, "--source", "pattern@0", *words)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))

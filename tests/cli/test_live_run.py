@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tests.cli.commands import finish, run_apart, start
-from tests.runtime.loopback_camera import LoopbackCamera, write_numbered_video
+from tests.runtime.sources.loopback_camera import LoopbackCamera, write_numbered_video
 
 STAGES = ["capture", "preprocess", "invoke", "postprocess", "total", "age"]
 
@@ -16,9 +16,9 @@ def stages_in(lines: list[str]) -> list[str]:
     return [line.split()[0] for line in lines if " p50 " in line]
 
 
-def test_ctrl_c_ends_a_run_with_status_130_and_a_summary(colour_model: Path) -> None:
+def test_ctrl_c_ends_a_run_with_status_130_and_a_summary(color_model: Path) -> None:
     with LoopbackCamera() as camera:
-        process = start("run", colour_model, "--source", camera.address, "--json")
+        process = start("run", color_model, "--source", camera.address, "--json")
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGINT)
@@ -26,27 +26,27 @@ def test_ctrl_c_ends_a_run_with_status_130_and_a_summary(colour_model: Path) -> 
     assert first["source"] == camera.address
     assert outcome.status == 130
     assert outcome.errors == []
-    assert outcome.told[0].startswith("interrupted: ")
-    assert stages_in(outcome.told) == STAGES
+    assert outcome.log[0].startswith("interrupted: ")
+    assert stages_in(outcome.log) == STAGES
     assert all(json.loads(line)["source"] == camera.address for line in outcome.stdout.splitlines())
 
 
-def test_a_camera_that_dies_leaves_a_summary_and_one_error_line(colour_model: Path) -> None:
+def test_a_camera_that_dies_leaves_a_summary_and_one_error_line(color_model: Path) -> None:
     with LoopbackCamera() as camera:
-        process = start("run", colour_model, "--source", camera.address, "--no-retry", "--json")
+        process = start("run", color_model, "--source", camera.address, "--no-retry", "--json")
         assert process.stdout is not None
         process.stdout.readline()
         camera.die()
         outcome = finish(process)
     assert outcome.status == 1
-    assert outcome.told[0].startswith("camera lost: ")
-    assert stages_in(outcome.told) == STAGES
-    assert outcome.errors == [outcome.told[-1]]
+    assert outcome.log[0].startswith("camera lost: ")
+    assert stages_in(outcome.log) == STAGES
+    assert outcome.errors == [outcome.log[-1]]
 
 
-def test_a_camera_that_dies_and_comes_back_is_seen_again_until_sigterm(colour_model: Path) -> None:
+def test_a_camera_that_dies_and_comes_back_is_seen_again_until_sigterm(color_model: Path) -> None:
     with LoopbackCamera() as camera:
-        process = start("run", colour_model, "--source", camera.address, "--json")
+        process = start("run", color_model, "--source", camera.address, "--json")
         assert process.stdout is not None
         process.stdout.readline()
         camera.die()
@@ -57,16 +57,16 @@ def test_a_camera_that_dies_and_comes_back_is_seen_again_until_sigterm(colour_mo
         process.send_signal(signal.SIGTERM)
         outcome = finish(process)
     assert outcome.status == 0
-    lost, back, ended = outcome.told[:3]
+    lost, back, ended = outcome.log[:3]
     assert lost.startswith(f"{camera.address} is lost, opening it again: ")
     assert back.startswith(f"{camera.address} is back")
     assert ended.startswith("stopped: ")
-    assert "came back 1 times" in outcome.told
+    assert "came back 1 times" in outcome.log
 
 
-def test_two_sources_share_one_model(colour_model: Path) -> None:
+def test_two_sources_share_one_model(color_model: Path) -> None:
     sources = ("--source", "pattern:128x96@20", "--source", "pattern:64x64@20")
-    outcome = run_apart("run", colour_model, *sources, "--max-frames", 20, "--json")
+    outcome = run_apart("run", color_model, *sources, "--max-frames", 20, "--json")
     assert outcome.status == 0
     seen = [json.loads(line)["source"] for line in outcome.stdout.splitlines()]
     assert len(set(seen)) == 2
@@ -81,9 +81,9 @@ def test_decisions_are_in_the_lines_and_events_are_lines_of_their_own(exported: 
     assert next(record["event"] for record in records if "event" in record) == "entered"
 
 
-def test_a_reader_that_has_seen_enough_ends_a_run_quietly(colour_model: Path, tmp_path: Path) -> None:
+def test_a_reader_that_has_seen_enough_ends_a_run_quietly(color_model: Path, tmp_path: Path) -> None:
     video = write_numbered_video(tmp_path / "a.avi", 2000)
-    process = start("run", colour_model, "--source", video, "--json")
+    process = start("run", color_model, "--source", video, "--json")
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
@@ -93,8 +93,8 @@ def test_a_reader_that_has_seen_enough_ends_a_run_quietly(colour_model: Path, tm
     assert "error" not in told and "Traceback" not in told and "BrokenPipe" not in told
 
 
-def test_a_reader_that_has_seen_enough_ends_classify_quietly(colour_model: Path, colour_photos: Path) -> None:
-    process = start("classify", colour_model, colour_photos, colour_photos, colour_photos, colour_photos, "--json")
+def test_a_reader_that_has_seen_enough_ends_classify_quietly(color_model: Path, color_photos: Path) -> None:
+    process = start("classify", color_model, color_photos, color_photos, color_photos, color_photos, "--json")
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
@@ -103,18 +103,18 @@ def test_a_reader_that_has_seen_enough_ends_classify_quietly(colour_model: Path,
     assert "error" not in told and "Traceback" not in told and "BrokenPipe" not in told
 
 
-def test_a_run_stops_after_as_many_frames_as_asked_for(colour_model: Path, tmp_path: Path) -> None:
+def test_a_run_stops_after_as_many_frames_as_asked_for(color_model: Path, tmp_path: Path) -> None:
     video = write_numbered_video(tmp_path / "a.avi", 30)
-    outcome = run_apart("run", colour_model, "--source", video, "--max-frames", 7)
+    outcome = run_apart("run", color_model, "--source", video, "--max-frames", 7)
     assert outcome.status == 0
     assert len(outcome.stdout.splitlines()) == 7
-    assert outcome.told[0].startswith("max frames: 7 frames in ")
-    assert "dropped 0, unreadable 0" in outcome.told
+    assert outcome.log[0].startswith("max frames: 7 frames in ")
+    assert "dropped 0, unreadable 0" in outcome.log
 
 
-def test_every_line_of_a_live_run_is_out_at_once(colour_model: Path) -> None:
+def test_every_line_of_a_live_run_is_out_at_once(color_model: Path) -> None:
     with LoopbackCamera(per_second=5) as camera:
-        process = start("run", colour_model, "--source", camera.address, "--json")
+        process = start("run", color_model, "--source", camera.address, "--json")
         assert process.stdout is not None
         lines = [json.loads(process.stdout.readline()) for _ in range(3)]
         # The newest line is about a picture of a moment ago: none waits in a buffer for others to come.

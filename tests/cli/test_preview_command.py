@@ -3,8 +3,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from edgecnn.core.augment_settings import AugmentSettings, parse_augment
 from edgecnn.core.preprocess import decode_image
+from edgecnn.core.settings.augment import AugmentSettings, parse_augment
 from tests.cli.commands import json_of, refusal, run_here
 
 
@@ -23,7 +23,7 @@ def test_preview_tells_what_is_on(few_digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "changes.png"
     outcome = run_here("preview", few_digits, "--out", out, "--height", 32, "--augment", "none,noise=0.1,flip=true")
     assert [line.split() for line in outcome.stdout.splitlines()] == [["flip", "true"], ["noise", "0.1"]]
-    assert outcome.told[-1] == f"{out} shows 6 photos and what training would make of them"
+    assert outcome.log[-1] == f"{out} shows 6 photos and what training would make of them"
 
 
 def test_another_seed_shows_other_photos(few_digits: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.core.run_folder import RunFolder
+from edgecnn.core.run.run_folder import RunFolder
 from tests.cli.commands import json_lines_of, refusal, run_here
 
 RUN = {
@@ -48,13 +48,13 @@ def test_a_broken_run_is_a_line_on_stderr(listed_run: RunFolder) -> None:
     outcome = run_here("runs", broken.parent)
     assert outcome.status == 0
     assert "digits" in outcome.stdout and "broken" not in outcome.stdout
-    assert outcome.told == [f"skipped: {broken}/run.json is not valid JSON; train again"]
+    assert outcome.log == [f"skipped: {broken}/run.json is not valid JSON; train again"]
 
 
 def test_where_there_are_no_runs_the_command_says_how_to_make_one(tmp_path: Path) -> None:
     outcome = run_here("runs", tmp_path)
     assert (outcome.status, outcome.stdout) == (0, "")
-    assert outcome.told == [f"no runs in {tmp_path}: edgecnn train DATA --out {tmp_path}/NAME makes one"]
+    assert outcome.log == [f"no runs in {tmp_path}: edgecnn train DATA --out {tmp_path}/NAME makes one"]
     assert "expected a folder with runs" in refusal("runs", tmp_path / "none")
 
 

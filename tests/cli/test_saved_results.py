@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from edgecnn.core.run_folder import RunFolder
+from edgecnn.core.run.run_folder import RunFolder
 from tests.cli.commands import json_of, run_here
 
 
@@ -47,7 +47,7 @@ def test_a_report_shows_what_was_saved(run_with_models: RunFolder, tmp_path: Pat
     assert elsewhere.read_text() == page
 
 
-def test_a_model_outside_a_run_folder_leaves_nothing_behind(colour_model: Path, colour_photos: Path) -> None:
-    outcome = run_here("evaluate", colour_model, colour_photos)
-    assert not [line for line in outcome.told if line.startswith("saved")]
-    assert list(colour_model.parent.iterdir()) == [colour_model]
+def test_a_model_outside_a_run_folder_leaves_nothing_behind(color_model: Path, color_photos: Path) -> None:
+    outcome = run_here("evaluate", color_model, color_photos)
+    assert not [line for line in outcome.log if line.startswith("saved")]
+    assert list(color_model.parent.iterdir()) == [color_model]

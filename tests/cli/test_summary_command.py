@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecnn.train.zoo import backbone_spec
+from edgecnn.training.networks.catalog import backbone_spec
 from tests.cli.commands import json_of, refusal, run_here
 
 SUMMARY = {"name", "input", "output", "parameters", "trainable", "macs", "by_kind", "layers"}

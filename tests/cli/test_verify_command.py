@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.core.golden import GoldenVector
-from edgecnn.core.model_file import sha256_of
+from edgecnn.core.model_file.golden import GoldenVector
+from edgecnn.core.model_file.model_file import sha256_of
 from edgecnn.core.precision import PRECISIONS, Precision
-from edgecnn.runtime.verify import VECTOR_STAGES
+from edgecnn.runtime.inference.verify import VECTOR_STAGES
 from tests.cli.commands import json_of, refusal, run_apart, run_here
 from tests.tampered import with_vectors
 
@@ -73,9 +73,9 @@ def test_a_difference_is_an_error_after_the_whole_record(other_pixels: Path) -> 
     assert difference["reason"] in outcome.errors[0]
 
 
-def test_a_file_without_golden_vectors_is_refused(colour_model: Path) -> None:
-    expected = f"{colour_model} has no golden vectors to verify with; export it again with this edgecnn"
-    assert refusal("verify", colour_model) == expected
+def test_a_file_without_golden_vectors_is_refused(color_model: Path) -> None:
+    expected = f"{color_model} has no golden vectors to verify with; export it again with this edgecnn"
+    assert refusal("verify", color_model) == expected
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

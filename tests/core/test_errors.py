@@ -19,9 +19,9 @@ def test_an_unknown_name_offers_the_nearest_known_one(name: str, nearest: str | 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
     assert errors.__doc__ is not None
-    drawn = [line.split()[0] for line in errors.__doc__.splitlines() if line.startswith("    ")]
+    draw_uniform = [line.split()[0] for line in errors.__doc__.splitlines() if line.startswith("    ")]
     defined = [name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)]
-    assert sorted(drawn) == sorted(defined)
+    assert sorted(draw_uniform) == sorted(defined)
 
 
 def test_every_error_leaves_with_the_promised_status() -> None:

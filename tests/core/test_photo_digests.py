@@ -241,7 +241,7 @@ def test_two_programs_may_read_the_same_photos_at_once(photos: Path, cache: Path
 @pytest.fixture(scope="module")
 def kinds() -> dict[str, bytes]:
     """Contents of files, of equal size where they can be."""
-    whole = [cv2.imencode(".bmp", np.full((4, 4, 3), grey, np.uint8))[1].tobytes() for grey in (1, 2)]
+    whole = [cv2.imencode(".bmp", np.full((4, 4, 3), gray, np.uint8))[1].tobytes() for gray in (1, 2)]
     return {"one": whole[0], "other": whole[1], "damaged": b"XX" + whole[0][2:], "empty": b""}
 
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from pydantic import ValidationError
 
-from edgecnn.core.dataset import read_image
 from edgecnn.core.errors import DataError, InputError
+from edgecnn.core.images import read_image
 from edgecnn.core.preprocess import (
     Image,
     Preprocessor,
@@ -116,13 +116,13 @@ def test_a_letterbox_keeps_the_shape_of_the_source_within_a_pixel(height: int, w
 @given(specs, sides, sides, st.tuples(*[st.integers(0, 255)] * 3))
 @example(a_spec(height=320, width=320), 1, 1, (1, 2, 3))
 @example(a_spec(height=1, width=1), 3000, 3000, (254, 255, 0))
-def test_any_size_comes_out_at_the_exact_size_and_a_flat_colour_stays_flat(
-    spec: PreprocessSpec, height: int, width: int, colour: tuple[int, int, int]
+def test_any_size_comes_out_at_the_exact_size_and_a_flat_color_stays_flat(
+    spec: PreprocessSpec, height: int, width: int, color: tuple[int, int, int]
 ) -> None:
-    spec = spec.model_copy(update={"mean": tuple(float(value) for value in colour)})
-    prepared = preprocess(np.full((height, width, 3), colour, np.uint8), spec)
+    spec = spec.model_copy(update={"mean": tuple(float(value) for value in color)})
+    prepared = preprocess(np.full((height, width, 3), color, np.uint8), spec)
     assert prepared.dtype == np.uint8
-    assert np.array_equal(prepared, np.full((spec.height, spec.width, 3), colour))
+    assert np.array_equal(prepared, np.full((spec.height, spec.width, 3), color))
 
 
 # ---- pixels
@@ -158,11 +158,11 @@ def test_rows_and_columns_beyond_the_last_whole_box_are_given_up_evenly() -> Non
 
 
 @given(st.integers(48, 300))
-def test_a_pattern_too_fine_for_the_target_turns_grey_from_half_the_size_down(side: int) -> None:
+def test_a_pattern_too_fine_for_the_target_turns_gray_from_half_the_size_down(side: int) -> None:
     board = np.repeat((np.indices((side, side)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None], 3, axis=2)
-    off_grey = np.abs(preprocess(board, a_spec(resize="squash")).astype(int) - 127).max()
+    off_gray = np.abs(preprocess(board, a_spec(resize="squash")).astype(int) - 127).max()
     # An odd box holds one pixel more of one kind: of nine, five.
-    assert off_grey <= 255 * 5 / 9 - 127 + 1
+    assert off_gray <= 255 * 5 / 9 - 127 + 1
 
 
 def test_the_pattern_of_that_test_does_alias_with_plain_linear() -> None:
@@ -199,20 +199,20 @@ def test_a_letterbox_fills_with_the_mean() -> None:
 # ---- gray
 
 
-def luma(colour: NDArray[Any]) -> NDArray[np.uint8]:
+def luma(color: NDArray[Any]) -> NDArray[np.uint8]:
     """The formula that the module states, in integers."""
-    red, green, blue = (colour[..., channel].astype(np.uint32) for channel in range(3))
+    red, green, blue = (color[..., channel].astype(np.uint32) for channel in range(3))
     return ((9798 * red + 19235 * green + 3735 * blue + 16384) >> 15).astype(np.uint8)[..., None]
 
 
-def test_gray_is_the_stated_integer_formula_for_every_colour_there_is() -> None:
+def test_gray_is_the_stated_integer_formula_for_every_color_there_is() -> None:
     take_gray = Preprocessor(a_spec(height=256, width=256, mean=(0,), std=(255,)))
     levels = np.arange(256, dtype=np.uint8)
-    colours = np.empty((256, 256, 3), np.uint8)
-    colours[..., 0], colours[..., 1] = levels[:, None], levels
+    colors = np.empty((256, 256, 3), np.uint8)
+    colors[..., 0], colors[..., 1] = levels[:, None], levels
     for blue in range(256):
-        colours[..., 2] = blue
-        assert np.array_equal(take_gray(colours), luma(colours))
+        colors[..., 2] = blue
+        assert np.array_equal(take_gray(colors), luma(colors))
 
 
 def test_red_and_blue_are_not_the_same_gray() -> None:
@@ -226,7 +226,7 @@ def test_red_and_blue_are_not_the_same_gray() -> None:
 
 @settings(max_examples=50)
 @given(specs, st.integers(1, 200), st.integers(1, 200))
-def test_gray_is_the_luma_of_what_a_network_for_colour_sees(spec: PreprocessSpec, height: int, width: int) -> None:
+def test_gray_is_the_luma_of_what_a_network_for_color_sees(spec: PreprocessSpec, height: int, width: int) -> None:
     photo = noise(height, width)
     gray = preprocess(photo, spec.model_copy(update={"mean": (128.0,), "std": (1.0,)}))
     assert gray.shape == (spec.height, spec.width, 1)
@@ -298,7 +298,7 @@ def test_what_is_no_image_is_refused(image: NDArray[Any]) -> None:
         {"mean": (), "std": ()},
         {"mean": (float("nan"), 0, 0)},
         {"resize": "stretch"},
-        {"colour": "bgr"},
+        {"color": "bgr"},
     ],
 )
 def test_a_spec_that_cannot_be_carried_out_is_refused(fields: dict[str, Any]) -> None:
@@ -344,7 +344,7 @@ def test_a_photo_stands_upright_whichever_way_the_camera_was_held(
     exif = Pillow.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "photo"
-    # Without subsampling the colours of the four quarters do not mix.
+    # Without subsampling the colors of the four quarters do not mix.
     options = {"subsampling": 0} if file_format == "JPEG" else {"lossless": True} if file_format == "WEBP" else {}
     path.write_bytes(encoded(Pillow.fromarray(np.ascontiguousarray(stored)), file_format, exif=exif, **options))
     image = read_image(path)

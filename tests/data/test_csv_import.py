@@ -6,8 +6,7 @@ import pytest
 
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.labels import LabelMap
-from edgecnn.data.columns import Columns
-from edgecnn.data.csv_table import read_csv
+from edgecnn.data.csv_columns import Columns, read_csv
 from edgecnn.data.source import Photo
 
 
@@ -69,8 +68,8 @@ def test_columns_may_be_called_otherwise(folder: Path) -> None:
 
 
 def test_quotes_blank_lines_and_a_byte_order_mark_are_taken_as_they_are_meant(folder: Path) -> None:
-    path = table(folder, '"path","label"\n\n"a/1.jpg","cat, grey"\n', encoding="utf-8-sig")
-    assert [photo.label for photo in read_csv(path).photos()] == ["cat, grey"]
+    path = table(folder, '"path","label"\n\n"a/1.jpg","cat, gray"\n', encoding="utf-8-sig")
+    assert [photo.label for photo in read_csv(path).photos()] == ["cat, gray"]
 
 
 def test_a_slash_in_a_label_is_no_folder(folder: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_copy_in_another_split_is_an_error_with_all_of_its_places(photos: Path
 
 def test_a_copy_in_another_class_is_a_conflict(photos: Path) -> None:
     copied(photos / "train" / "cat" / "000.png", photos / "train" / "owl" / "x.png")
-    assert the_finding(photos, "duplicate_label_conflict").message == "2 copies of one photo, labelled cat and owl"
+    assert the_finding(photos, "duplicate_label_conflict").message == "2 copies of one photo, labeled cat and owl"
 
 
 def test_a_copy_in_another_class_of_another_split_is_wrong_twice(photos: Path) -> None:
@@ -179,7 +179,7 @@ def test_exact_copies_belong_to_the_group_of_what_looks_like_them(photos: Path) 
     write_picture(photos / "train" / "cat" / "again.jpg", scene(95))
     exact, near = check_folder(photos).findings
     assert (exact.kind, len(exact.photos)) == ("duplicate", 2)
-    assert (near.kind, near.message) == ("near_duplicate", "3 photos that look the same, labelled cat")
+    assert (near.kind, near.message) == ("near_duplicate", "3 photos that look the same, labeled cat")
 
 
 # ---- classes

@@ -39,10 +39,10 @@ def breaking(source: Source, error: BaseException) -> Source:
 
 def test_a_folder_says_where_it_is_from(npz: Path, tmp_path: Path) -> None:
     before = datetime.now(UTC)
-    note = import_dataset(open_source(str(npz)), tmp_path / "new" / "out", licence="mine alone")
+    note = import_dataset(open_source(str(npz)), tmp_path / "new" / "out", license="mine alone")
     assert read_note(tmp_path / "new" / "out") == note
     assert note.source_sha256 == hashlib.sha256(npz.read_bytes()).hexdigest()
-    assert (note.licence, note.citation) == ("mine alone", None)
+    assert (note.license, note.citation) == ("mine alone", None)
     assert before <= note.created <= datetime.now(UTC)
     assert scan_dataset(tmp_path / "new" / "out", strict=True).class_counts("train") == note.counts["train"]
 
@@ -122,8 +122,8 @@ def test_what_nothing_can_be_imported_from_is_refused(text: str) -> None:
 
 
 def test_names_come_from_a_file_or_between_commas(tmp_path: Path) -> None:
-    (tmp_path / "labels.txt").write_text("cat\nowl, grey\n")
-    assert parse_label_names(str(tmp_path / "labels.txt")).names == ("cat", "owl, grey")
+    (tmp_path / "labels.txt").write_text("cat\nowl, gray\n")
+    assert parse_label_names(str(tmp_path / "labels.txt")).names == ("cat", "owl, gray")
     assert parse_label_names("cat, owl").names == ("cat", "owl")
     with pytest.raises(InputError, match="expected labels as a file with one a line, or as names between commas"):
         parse_label_names("labels.txt")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgecnn.core.preprocess import Image
-from edgecnn.data.likeness import MIN_CORRELATION, Likeness, likeness_of, similar_pairs
-from edgecnn.data.lookalikes import joined
+from edgecnn.data.near_duplicates import joined
+from edgecnn.data.similarity import MIN_CORRELATION, Likeness, likeness_of, similar_pairs
 from tests.data.scenes import scene
 
 
@@ -83,7 +83,7 @@ def test_small_pictures_must_agree_more_closely() -> None:
 def test_no_pair_is_lost_to_the_bound_and_every_block_is_compared() -> None:
     random = np.random.default_rng(5)
     structures = random.normal(size=(600, 1024)).astype(np.float32)
-    # Families: neighbours at every distance on both sides of the limit; and their negatives, for a mean of 0.
+    # Families: neighbors at every distance on both sides of the limit; and their negatives, for a mean of 0.
     structures += np.repeat(random.normal(size=(30, 1024)), 20, axis=0) * random.uniform(1, 12, (600, 1))
     structures[300:] = -structures[:300]
     structures = structures[random.permutation(600)].astype(np.float32)

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgecnn.core.dataset import read_image, scan_dataset
+from edgecnn.core.dataset import scan_dataset
 from edgecnn.core.errors import InputError
+from edgecnn.core.images import read_image
 from edgecnn.core.labels import LabelMap
 from edgecnn.data.importing import import_dataset
 from edgecnn.data.known_sets import KNOWN_SETS, known_set
@@ -47,7 +48,7 @@ def refusal(path: Path, labels: LabelMap | None = None) -> str:
 def test_mnist_is_known_by_its_name(tmp_path: Path) -> None:
     note = import_dataset(read_npz(keras(tmp_path / "mnist.npz")), tmp_path / "mnist")
     assert note.counts == {"train": {"0": 2, "1": 2, "2": 2}, "test": {"0": 1, "1": 1, "2": 1}}
-    assert (note.name, note.source, note.licence) == ("mnist", "mnist.npz", KNOWN_SETS["mnist"].licence)
+    assert (note.name, note.source, note.license) == ("mnist", "mnist.npz", KNOWN_SETS["mnist"].license)
     assert scan_dataset(tmp_path / "mnist", strict=True).counts == {"train": 6, "test": 3}
 
 
@@ -56,7 +57,7 @@ def test_medmnist_is_known_by_its_name_at_every_size(stem: str, tmp_path: Path) 
     note = import_dataset(read_npz(medmnist(tmp_path / f"{stem}.npz", 8, 8)), tmp_path / "xrays")
     both = {"normal": 1, "pneumonia": 1}
     assert note.counts == {"train": {"normal": 2, "pneumonia": 2}, "validation": both, "test": both}
-    assert (note.name, note.licence) == ("pneumoniamnist", "CC BY 4.0")
+    assert (note.name, note.license) == ("pneumoniamnist", "CC BY 4.0")
     assert note.citation is not None and "MedMNIST v2" in note.citation
 
 
@@ -83,7 +84,7 @@ def test_an_unknown_set_has_numbers_that_sort_as_such_or_the_names_that_are_give
     assert [photo.label for photo in photos] == [f"{number:02}" for number in (*range(12), 2, 1, 0)]
     names = LabelMap(tuple("abcdefghijkl"))
     assert "".join(photo.label for photo in read_npz(many, names).photos()) == "abcdefghijklcba"
-    assert read_npz(many).licence is None
+    assert read_npz(many).license is None
 
 
 def test_names_that_are_given_go_before_those_that_are_known(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_only_a_size_is_taken_off_a_name() -> None:
     assert known_set("PneumoniaMNIST")[1] == KNOWN_SETS["pneumoniamnist"]
     assert known_set("chestmnist") == ("chestmnist", None)
     assert known_set("fashion_mnist") == ("fashion_mnist", None)
-    assert "NC" in KNOWN_SETS["dermamnist"].licence
+    assert "NC" in KNOWN_SETS["dermamnist"].license
 
 
 def test_pneumonia_has_the_published_counts(data: Path) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecnn.core.dataset import read_image, scan_dataset
+from edgecnn.core.dataset import scan_dataset
 from edgecnn.core.errors import InputError, MissingDependency, UnknownName
+from edgecnn.core.images import read_image
 from edgecnn.core.labels import LabelMap
 from edgecnn.data.importing import import_dataset, open_source
 from edgecnn.data.tfds import read_tfds
@@ -42,7 +43,7 @@ def pictures(count: int, seed: int) -> Any:
     return np.random.default_rng(seed).integers(0, 256, (count, 10, 12, 3), np.uint8)
 
 
-def labelled(count: int, seed: int, labels: list[Any]) -> list[dict[str, Any]]:
+def labeled(count: int, seed: int, labels: list[Any]) -> list[dict[str, Any]]:
     return [{"image": picture, "label": label} for picture, label in zip(pictures(count, seed), labels, strict=True)]
 
 
@@ -56,15 +57,15 @@ def prepared(tfds: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which TensorFlow Datasets has `tiny`: cats and owls to train and test with."""
     data_dir = tmp_path_factory.mktemp("tfds")
     classes = tfds.features.ClassLabel(names=["owl", "cat/kitten"])
-    prepare(tfds, data_dir, "tiny", classes, {"train": labelled(4, 0, [0, 1, 1, 0]), "test": labelled(1, 1, [1])})
+    prepare(tfds, data_dir, "tiny", classes, {"train": labeled(4, 0, [0, 1, 1, 0]), "test": labeled(1, 1, [1])})
     return data_dir
 
 
-def test_a_data_set_is_written_with_its_names_splits_and_licence(prepared: Path, tmp_path: Path) -> None:
+def test_a_data_set_is_written_with_its_names_splits_and_license(prepared: Path, tmp_path: Path) -> None:
     note = import_dataset(read_tfds("tiny", prepared), tmp_path / "out")
     assert note.counts == {"train": {"cat-kitten": 2, "owl": 2}, "test": {"cat-kitten": 1}}
     assert (note.name, note.source) == ("tiny", "tfds:tiny/1.2.0")
-    assert note.licence == "CC0"
+    assert note.license == "CC0"
     assert note.citation == "@misc{tiny}"
     assert scan_dataset(tmp_path / "out", strict=True).counts == {"train": 4, "test": 1}
 
@@ -82,7 +83,7 @@ def test_a_data_set_that_is_not_of_classes_is_refused(tfds: Any, tmp_path: Path)
         tmp_path,
         "boxes",
         tfds.features.BBoxFeature(),
-        {"train": labelled(1, 0, [tfds.features.BBox(0.0, 0.0, 1.0, 1.0)])},
+        {"train": labeled(1, 0, [tfds.features.BBox(0.0, 0.0, 1.0, 1.0)])},
     )
     with pytest.raises(InputError, match=r"boxes is not a data set of images with one class each: .* got image, label"):
         read_tfds("boxes", tmp_path)
@@ -90,7 +91,7 @@ def test_a_data_set_that_is_not_of_classes_is_refused(tfds: Any, tmp_path: Path)
 
 def test_labels_that_the_publisher_keeps_are_told(tfds: Any, tmp_path: Path) -> None:
     classes = tfds.features.ClassLabel(names=["cat", "owl"])
-    prepare(tfds, tmp_path, "contest", classes, {"train": labelled(2, 0, [0, 1]), "test": labelled(1, 1, [-1])})
+    prepare(tfds, tmp_path, "contest", classes, {"train": labeled(2, 0, [0, 1]), "test": labeled(1, 1, [-1])})
     with pytest.raises(InputError, match="contest keeps the labels of its split 'test' to itself"):
         list(read_tfds("contest", tmp_path).photos())
 

@@ -8,7 +8,7 @@ import pytest
 
 from edgecnn.deploy.address import parse_address
 from edgecnn.deploy.ssh import Connection
-from tests.colours import write_colour_model
+from tests.colors import write_color_model
 from tests.deploy.on_device import Replace
 from tests.deploy.small_device import ADDRESS, PROGRAMS, SmallDevice, make_small_device
 from tests.emulated_pi.programs import why_not
@@ -49,10 +49,10 @@ def other_edgecnn(small_device: SmallDevice) -> Iterator[Replace]:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_colour_model(tmp_path_factory.mktemp("models") / "colours.tflite")
+    return write_color_model(tmp_path_factory.mktemp("models") / "colors.tflite")
 
 
 @pytest.fixture(scope="session")
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """It calls the colours by other names."""
-    return write_colour_model(tmp_path_factory.mktemp("models") / "farben.tflite", ("rot", "gruen", "blau"))
+    """It calls the colors by other names."""
+    return write_color_model(tmp_path_factory.mktemp("models") / "farben.tflite", ("rot", "gruen", "blau"))

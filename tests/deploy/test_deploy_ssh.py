@@ -58,7 +58,7 @@ def test_what_is_sent_is_read_and_what_is_said_is_heard(connection: Connection) 
     finished = connection.run(
         ["sh", "-c", "cat; echo one >&2; echo two >&2; exit 3"],
         [b"first\n", b"second\n"],
-        tell=said.append,
+        log=said.append,
         show=shown.append,
     )
     assert finished == (3, "first\nsecond\n", ("one", "two"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.core.model_file import sha256_of
+from edgecnn.core.model_file.model_file import sha256_of
 from tests.cli.commands import finish, run_here, start
 from tests.deploy.on_device import (
     FRAMES,
@@ -24,7 +24,7 @@ from tests.deploy.on_device import (
     wait_until,
 )
 from tests.deploy.small_device import ADDRESS, SmallDevice
-from tests.runtime.loopback_camera import LoopbackCamera
+from tests.runtime.sources.loopback_camera import LoopbackCamera
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.core.card import CARD_FILE
-from edgecnn.core.model_file import append_associated_files
+from edgecnn.core.model_file.card import CARD_FILE
+from edgecnn.core.model_file.model_file import append_associated_files
 from tests.cli.commands import finish, run_here
 from tests.deploy.on_device import (
     FRAMES,

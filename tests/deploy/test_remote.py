@@ -11,10 +11,10 @@ import pytest
 from edgecnn.core.errors import DeviceError, InputError
 from edgecnn.core.precision import Precision
 from edgecnn.deploy.address import parse_address
-from edgecnn.deploy.remote import RemoteRun, run_there
+from edgecnn.deploy.remote import RemoteRun, run_remote
 from edgecnn.deploy.ssh import Connection
 from tests.cli.commands import run_here
-from tests.colours import write_colour_photos
+from tests.colors import write_color_photos
 from tests.deploy.on_device import wait_until
 from tests.deploy.small_device import ADDRESS, SmallDevice
 
@@ -27,8 +27,8 @@ def folders(device: SmallDevice) -> list[str]:
 
 
 def test_a_command_runs_there_with_files_of_here(small_device: SmallDevice, model: Path, tmp_path: Path) -> None:
-    photos = write_colour_photos(tmp_path / "my photos", 1)
-    done = run_there(DEVICE, ["classify", model, photos / "red", "--json"], config=small_device.ssh_config)
+    photos = write_color_photos(tmp_path / "my photos", 1)
+    done = run_remote(DEVICE, ["classify", model, photos / "red", "--json"], config=small_device.ssh_config)
     assert done.status == 0
     (result,) = map(json.loads, done.stdout.splitlines())
     assert result["label"] == "red"
@@ -39,7 +39,7 @@ def test_what_a_command_says_comes_as_it_says_it(small_device: SmallDevice, tmp_
     not_a_model = tmp_path / "notes.tflite"
     not_a_model.write_text("hello")
     said: list[str] = []
-    done = run_there(DEVICE, ["inspect", not_a_model], config=small_device.ssh_config, tell=said.append)
+    done = run_remote(DEVICE, ["inspect", not_a_model], config=small_device.ssh_config, log=said.append)
     assert done == RemoteRun(1, "")
     assert len(said) == 1 and "not a TFLite model" in said[0]
 
@@ -60,7 +60,7 @@ def test_a_verification_that_fails_there_fails_here(small_device: SmallDevice, m
 
 def test_a_file_that_is_not_here_is_an_error_here(small_device: SmallDevice, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file or folder"):
-        run_there(DEVICE, ["inspect", tmp_path / "nothing.tflite"], config=small_device.ssh_config)
+        run_remote(DEVICE, ["inspect", tmp_path / "nothing.tflite"], config=small_device.ssh_config)
 
 
 def test_a_device_without_edgecnn_says_how_to_get_it(small_device: SmallDevice) -> None:
@@ -68,7 +68,7 @@ def test_a_device_without_edgecnn_says_how_to_get_it(small_device: SmallDevice) 
     away = command.rename(command.with_name("away"))
     try:
         with pytest.raises(DeviceError, match="is not installed on"):
-            run_there(DEVICE, ["doctor"], config=small_device.ssh_config)
+            run_remote(DEVICE, ["doctor"], config=small_device.ssh_config)
     finally:
         away.rename(command)
 
@@ -88,7 +88,7 @@ def test_a_command_ends_and_its_files_go_when_the_connection_is_cut(
 
     def run() -> None:
         try:
-            run_there(DEVICE, ["run", model, "--source", "pattern", "--json"], config=small_device.ssh_config)
+            run_remote(DEVICE, ["run", model, "--source", "pattern", "--json"], config=small_device.ssh_config)
         except DeviceError as error:
             errors.append(error)
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecnn.core.device_profile import find_profile
 from edgecnn.core.errors import InputError
+from edgecnn.core.settings.device_profile import find_profile
 from edgecnn.deploy.masking import masked, printable
 from edgecnn.deploy.service_options import checked_options, options_from_line, options_line, profile_options
 
@@ -103,6 +103,6 @@ def test_ordinary_text_stays_as_it_is() -> None:
         assert masked(text) == text == printable(text)
 
 
-def test_a_line_for_people_has_no_frames_and_no_colours() -> None:
+def test_a_line_for_people_has_no_frames_and_no_colors() -> None:
     assert printable("\x1b[31m╭─ Error ──╮\x1b[0m") == "Error"
     assert printable("│ No such option: --souce │") == "No such option: --souce"

@@ -11,7 +11,7 @@ _COMMAND = """
 def main():
     print("edgecnn {version}")
 """
-_CHECKED_IMPORT = {"cv2.py": "", "edgecnn/runtime/interpreter.py": "def find_runtime(): pass\n"}
+_CHECKED_IMPORT = {"cv2.py": "", "edgecnn/runtime/inference/interpreter.py": "def find_runtime(): pass\n"}
 """What install.sh imports to see that a version works."""
 
 

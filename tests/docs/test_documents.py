@@ -13,12 +13,13 @@ import pytest
 import typer
 
 from edgecnn.cli import app
-from edgecnn.core.augment_settings import AugmentSettings
-from edgecnn.core.recipe import read_recipe
+from edgecnn.core.settings.augment import AugmentSettings
+from edgecnn.core.settings.recipe import read_recipe
 from edgecnn.pipeline.recipes import recipe_files
 
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PACKAGES = sorted(path.parent.name for path in (ROOT / "edgecnn").glob("*/__init__.py"))
 COMMAND = re.compile(r"(?:^\$ |^|`)(edgecnn [^`\n#]*)", re.MULTILINE)
 
 
@@ -52,9 +53,8 @@ def test_the_readme_shows_every_command() -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_files_that_a_document_names_exist(document: Path) -> None:
     linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text())
-    named = re.findall(
-        r"`((?:docs|benchmarks|locks|pipelines|core|train|runtime|bench|cli)/[\w/.*@-]+\.\w+)`", document.read_text()
-    )
+    packages = "docs|benchmarks|locks|pipelines|examples|" + "|".join(PACKAGES)
+    named = re.findall(rf"`((?:{packages})/[\w/.*@-]+\.\w+)`", document.read_text())
     for name in [*linked, *named]:
         places = (document.parent, ROOT, ROOT / "edgecnn")
         assert any(list(place.glob(name)) for place in places), f"{document.name} names {name}, which is not there"
@@ -89,7 +89,7 @@ def test_every_recipe_reads_and_is_called_like_its_file(file: Path) -> None:
 def test_the_packages_of_the_architecture_are_those_that_exist() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     listed = set(re.findall(r"^  (\w+)/ ", text, re.MULTILINE))
-    assert listed == {path.parent.name for path in (ROOT / "edgecnn").glob("*/__init__.py")}
+    assert listed == set(PACKAGES)
 
 
 def test_the_table_of_changes_has_every_key_with_its_default() -> None:

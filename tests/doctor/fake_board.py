@@ -40,11 +40,11 @@ def write_video_device(root: Path, number: int, name: str, *, index: int = 0, no
         write_files(root, {f"dev/video{number}": ""})
 
 
-def write_programs(folder: Path, *, throttled: str = "0x0", cameras: str = CAMERAS, synchronised: str = "yes") -> Path:
+def write_programs(folder: Path, *, throttled: str = "0x0", cameras: str = CAMERAS, synchronized: str = "yes") -> Path:
     """The programs that are asked, for the front of PATH."""
     write_program(folder, "vcgencmd", f"echo throttled={throttled}")
     write_program(folder, "rpicam-hello", f"cat <<'END'\n{cameras}END")
-    write_program(folder, "timedatectl", f"echo {synchronised}")
+    write_program(folder, "timedatectl", f"echo {synchronized}")
     write_program(folder, "dpkg", "echo arm64")
     return folder
 

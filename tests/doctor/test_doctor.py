@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecnn.core.device_profile import TemperatureLimits, find_profile
+from edgecnn.core.board import THROTTLE_REASONS, Memory
+from edgecnn.core.settings.device_profile import TemperatureLimits, find_profile
 from edgecnn.doctor import cameras
 from edgecnn.doctor.cameras import check_cameras, group_finding, listed_cameras, usb_cameras
 from edgecnn.doctor.checkup import checkup_record, examine, problems_of
@@ -26,8 +27,7 @@ from edgecnn.doctor.machine import (
     throttling_finding,
 )
 from edgecnn.doctor.software import check_interpreter, check_opencv, numpy_finding, system_finding
-from edgecnn.runtime.board import THROTTLE_REASONS, Memory
-from edgecnn.runtime.delegate import KNOWN_LIBRARIES
+from edgecnn.runtime.inference.delegate import KNOWN_LIBRARIES
 from tests.doctor.fake_board import (
     CAMERAS,
     NO_CAMERAS,
@@ -97,7 +97,7 @@ def test_every_check_looks_at_this_very_machine_without_failing() -> None:
 
 
 def test_what_is_wrong_has_something_to_do_about_it(board: Path, programs: Path) -> None:
-    write_programs(programs, throttled="0x50005", cameras=NO_CAMERAS, synchronised="no")
+    write_programs(programs, throttled="0x50005", cameras=NO_CAMERAS, synchronized="no")
     write_files(board, {"proc/meminfo": "MemTotal: 440000 kB\nMemAvailable: 60000 kB\nSwapTotal: 0 kB\n"})
     findings = examine(board)
     wrong = {finding.check for finding in findings if finding.status in ("warning", "problem")}

@@ -15,7 +15,7 @@ from tests.deploy.small_device import ADDRESS
 from tests.emulated_pi.boards import BOARDS
 from tests.emulated_pi.device import Device
 from tests.emulated_pi.layers import WHEELS_FOLDER
-from tests.runtime.loopback_camera import LoopbackCamera
+from tests.runtime.sources.loopback_camera import LoopbackCamera
 
 pytestmark = pytest.mark.timeout(1800)
 

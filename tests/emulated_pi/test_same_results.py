@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgecnn.core.dataset import read_image
+from edgecnn.core.images import read_image
 from edgecnn.core.precision import Precision
-from edgecnn.runtime.classifier import Classifier, load_model
+from edgecnn.runtime.inference.classifier import Classifier, load_model
 from tests.emulated_pi.boards import BOARDS
 from tests.emulated_pi.device import Device
 

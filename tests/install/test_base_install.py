@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from edgecnn.core.precision import Precision
-from edgecnn.runtime.classifier import Classifier, load_model
+from edgecnn.runtime.inference.classifier import Classifier, load_model
 from edgecnn.runtime.sources import ImageSource, images_in
 
 VENV = os.environ.get("EDGECNN_BASE_VENV")

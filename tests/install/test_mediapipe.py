@@ -1,4 +1,4 @@
-"""A peer opens our files as its own: labels, normalisation and quantisation are where the standard has them."""
+"""A peer opens our files as its own: labels, normalization and quantization are where the standard has them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from edgecnn.core.dataset import read_image
+from edgecnn.core.images import read_image
 from edgecnn.core.precision import Precision
-from edgecnn.runtime.classifier import Classifier, load_model
+from edgecnn.runtime.inference.classifier import Classifier, load_model
 
 VENV = os.environ.get("EDGECNN_MEDIAPIPE_VENV")
 pytestmark = pytest.mark.skipif(

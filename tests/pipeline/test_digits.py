@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edgecnn.core.dataset import read_image, scan_dataset
+from edgecnn.core.dataset import scan_dataset
 from edgecnn.core.errors import MissingDependency
+from edgecnn.core.images import read_image
 from edgecnn.pipeline.digits import write_digits
 
 

@@ -11,7 +11,7 @@ import pytest
 from edgecnn.core.dataset import scan_dataset
 from edgecnn.core.errors import InputError
 from edgecnn.core.progress import silent
-from edgecnn.core.recipe import DataSettings, Recipe
+from edgecnn.core.settings.recipe import DataSettings, Recipe
 from edgecnn.pipeline.run import run_recipe
 from edgecnn.pipeline.stages import Stage, stages_of
 from tests.cli.commands import refusal, run_here
@@ -86,7 +86,7 @@ def test_a_file_that_is_given_is_imported_once(tmp_path: Path, monkeypatch: pyte
     def told(*options: object) -> list[str]:
         outcome = run_here("pipeline", "run", "tiny.toml", *options)
         assert "has one class" in outcome.errors[0]
-        return [line.split(" in ")[0] for line in outcome.told if line.startswith("import: ")]
+        return [line.split(" in ")[0] for line in outcome.log if line.startswith("import: ")]
 
     assert told("--data", "mine.npz") == ["import: done"]
     assert told("--data", "mine.npz") == ["import: unchanged, skipped"]

@@ -59,7 +59,7 @@ def test_a_second_time_nothing_is_done_and_no_file_is_touched(again: Path, few_d
     before = files_in(again.parent)
     outcome = run_here("pipeline", "run", again, "--data", few_digits)
     assert outcome.status == 0
-    assert [line for line in outcome.told if "skipped" in line] == [f"{name}: unchanged, skipped" for name in STAGES]
+    assert [line for line in outcome.log if "skipped" in line] == [f"{name}: unchanged, skipped" for name in STAGES]
     assert files_in(again.parent) == before
     assert "tiny-int8" in outcome.stdout and "tiny-float32" in outcome.stdout
 
@@ -81,8 +81,8 @@ def test_a_gate_that_is_not_decided_ends_the_recipe_with_status_4(again: Path, f
     outcome = run_here("pipeline", "run", again, "--data", few_digits)
     assert outcome.status == 4
     assert outcome.stdout == ""
-    assert outcome.errors == [outcome.told[-1]]
-    assert "undecided: top-1 changes by" in outcome.told[-1]
+    assert outcome.errors == [outcome.log[-1]]
+    assert "undecided: top-1 changes by" in outcome.log[-1]
     # What was measured is kept, and the gate is asked again the next time.
     assert json.loads((RUN / "results" / "tiny-int8.evaluation.json").read_text())["gate"]["passed"] is None
     assert run_here("pipeline", "run", again, "--data", few_digits).status == 4

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgecnn.core.errors import InputError, UnknownName
-from edgecnn.core.recipe import read_recipe
+from edgecnn.core.settings.recipe import read_recipe
 from edgecnn.pipeline.recipes import find_recipe, recipe_files
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgecnn.core.errors import DataError
-from edgecnn.core.progress import Progress, Tell
-from edgecnn.core.recipe import Recipe
+from edgecnn.core.progress import Log, Progress
+from edgecnn.core.settings.recipe import Recipe
 from edgecnn.pipeline import run as module
 from edgecnn.pipeline.run import STATE_FILE, StageResult, run_recipe
 from edgecnn.pipeline.stages import Stage
@@ -26,7 +26,7 @@ class Notes:
         self.fails: dict[str, BaseException] = {}
         self.done: list[str] = []
 
-    def stages(self, recipe: Recipe, progress: Progress, tell: Tell) -> Iterator[Stage]:
+    def stages(self, recipe: Recipe, progress: Progress, log: Log) -> Iterator[Stage]:
         for name in self.depends_on:
             yield Stage(
                 name, lambda name=name: self.depends_on[name], (self.folder / name,), lambda name=name: self._do(name)

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgecnn.core.progress import silent
-from edgecnn.core.recipe import Recipe
-from edgecnn.core.settings import (
+from edgecnn.core.settings.command_settings import (
     BenchmarkSettings,
     EvaluateSettings,
     ExportSettings,
@@ -15,8 +14,9 @@ from edgecnn.core.settings import (
     RunSettings,
     TrainSettings,
 )
+from edgecnn.core.settings.recipe import Recipe
 from edgecnn.pipeline.stages import Stage, hash_of, stages_of
-from tests.colours import write_colour, write_colour_photos
+from tests.colors import write_color, write_color_photos
 
 
 def recipe(folder: Path, **changes: object) -> Recipe:
@@ -29,7 +29,7 @@ def train_stage(of: Recipe) -> Stage:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write_colour_photos(tmp_path / "photos", 2)
+    write_color_photos(tmp_path / "photos", 2)
     return tmp_path
 
 
@@ -49,7 +49,7 @@ def test_a_recipe_has_the_stages_whose_tables_it_has(folder: Path) -> None:
 
 
 def test_what_training_has_to_say_is_passed_on(tmp_path: Path) -> None:
-    write_colour_photos(tmp_path / "photos", 8)
+    write_color_photos(tmp_path / "photos", 8)
     hasty = recipe(tmp_path, train=TrainSettings(model="mnist_cnn", epochs=1, learning_rate=0.1))
     told: list[str] = []
     next(stages_of(hasty, silent, told.append)).do()
@@ -63,7 +63,7 @@ def test_training_depends_on_its_settings_and_on_the_photos(folder: Path) -> Non
     assert train_stage(recipe(folder)).inputs() == before
     assert train_stage(recipe(folder, export=ExportSettings())).inputs() == before
     assert train_stage(recipe(folder, train=TrainSettings(epochs=7))).inputs() != before
-    write_colour(folder / "photos" / "red" / "new.png", 0, 99)
+    write_color(folder / "photos" / "red" / "new.png", 0, 99)
     assert train_stage(recipe(folder)).inputs() != before
 
 

@@ -78,13 +78,13 @@ def test_pixels_are_inside_or_refused(x: int, y: int, w: int, h: int, height: in
 
 
 @given(cut=st.integers(1, 9), size=st.integers(20, 4000))
-def test_neighbours_meet(cut: int, size: int) -> None:
+def test_neighbors_meet(cut: int, size: int) -> None:
     left = place_region(parse_region(f"0.0,0,0.{cut},1"), size, size)
     right = place_region(parse_region(f"0.{cut},0,0.{10 - cut if cut > 1 else 9},1"), size, size)
     assert left.left + left.width == right.left and right.left + right.width == size
 
 
-def test_neighbours_meet_where_sums_are_inexact() -> None:
+def test_neighbors_meet_where_sums_are_inexact() -> None:
     # 0.7 + 0.2 is 0.8999999999999999, and the edge is at half a pixel.
     left, right = (place_region(parse_region(text), 15, 15) for text in ("0.7,0,0.2,1", "0.9,0,0.1,1"))
     assert left.left + left.width == right.left

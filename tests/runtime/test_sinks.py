@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecnn.cli.live_line import LiveLine
 from edgecnn.core.errors import WriteError
 from edgecnn.core.frame import Frame, Prediction, Score, StageLatency
-from edgecnn.runtime.sinks import JsonLines, LiveLine, Result, StopRun, result_record
+from edgecnn.runtime.sinks import JsonLines, Result, StopRun, result_record
 
 
 def a_result(*, label: str = "cat", source: str = "camera 0", number: int = 7) -> Result:
@@ -92,10 +93,10 @@ def test_on_a_terminal_one_line_is_rewritten_and_the_last_result_stays() -> None
         while "\n" not in shown:
             shown += os.read(master, 100_000).decode()
     os.close(master)
-    drawn = shown.split("\r")
+    draw_uniform = shown.split("\r")
     assert shown.endswith("\n")
     assert "camera 0 #50" in shown
-    assert all(len(text.removesuffix("\x1b[K")) < 80 for text in drawn[:-1] if "x" in text)
+    assert all(len(text.removesuffix("\x1b[K")) < 80 for text in draw_uniform[:-1] if "x" in text)
 
 
 def test_labels_that_a_stream_cannot_take_do_not_break_it() -> None:

@@ -1,7 +1,7 @@
 """From probabilities of frame after frame to decisions that do not flicker, and events when they change."""
 
-from edgecnn.runtime.decision.holding import Event, event_record
-from edgecnn.runtime.decision.judging import UNKNOWN, UNKNOWN_LABEL
+from edgecnn.runtime.decision.hysteresis import Event, event_record
+from edgecnn.runtime.decision.observation import UNKNOWN, UNKNOWN_LABEL
 from edgecnn.runtime.decision.options import decision_settings, parse_smoothing, parse_unknown, rule_from_options
 from edgecnn.runtime.decision.rule import DecisionRule, decision_rule
 from edgecnn.runtime.decision.step import Decision, DecisionState, decide, finish

@@ -7,12 +7,12 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
-from edgecnn.core.card import ModelCard
-from edgecnn.core.decision_settings import DecisionSettings, Smoothing
 from edgecnn.core.errors import InputError, UnknownName, first_problem
 from edgecnn.core.labels import LabelMap
+from edgecnn.core.model_file.card import ModelCard
+from edgecnn.core.settings.decision import DecisionSettings, Smoothing
 from edgecnn.runtime.decision.rule import DecisionRule, decision_rule
-from edgecnn.runtime.threshold import threshold_of
+from edgecnn.runtime.inference.threshold import threshold_of
 
 _DURATIONS = {"exponential": "half_life_s", "majority": "window_s"}
 _UNKNOWN_FIELDS = {"score": "enter_score", "margin": "min_margin", "entropy": "max_entropy"}

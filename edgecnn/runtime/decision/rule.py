@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.core.decision_settings import DecisionSettings, ScoreThresholds, Smoothing
 from edgecnn.core.errors import UnknownName
 from edgecnn.core.labels import LabelMap
-from edgecnn.runtime.threshold import Threshold
+from edgecnn.core.settings.decision import DecisionSettings, ScoreThresholds, Smoothing
+from edgecnn.runtime.inference.threshold import Threshold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +65,7 @@ def _thresholds(settings: DecisionSettings, index: int, label: str, threshold: T
     if threshold is None or label in settings.classes or "enter_score" in settings.model_fields_set:
         return settings.thresholds(label)
     # The others are decided on when they have more than 1 - least together.
-    enter = threshold.least if index == threshold.class_index else min(settings.enter_score, 1 - threshold.least)
+    enter = threshold.minimum if index == threshold.class_index else min(settings.enter_score, 1 - threshold.minimum)
     leave = None if settings.leave_score is None else min(settings.leave_score, enter)
     return ScoreThresholds(enter_score=enter, leave_score=leave)
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.runtime.decision.judging import Sight
+from edgecnn.runtime.decision.observation import Observation
 
 
 def exponential(
@@ -27,7 +27,7 @@ class Vote(NamedTuple):
     """What one frame showed."""
 
     at_ns: int
-    sight: Sight
+    observation: Observation
 
 
 def in_window(votes: tuple[Vote, ...], at_ns: int, window_ns: int) -> tuple[Vote, ...]:
@@ -35,12 +35,12 @@ def in_window(votes: tuple[Vote, ...], at_ns: int, window_ns: int) -> tuple[Vote
     return tuple(vote for vote in votes if at_ns - vote.at_ns < window_ns)
 
 
-def elect(votes: tuple[Vote, ...], held: int | None) -> Sight:
+def majority_vote(votes: tuple[Vote, ...], held: int | None) -> Observation:
     """What most of one or more votes are for, with the mean of their scores.
 
     Ties go to what is held, then to unknown, then to the lower index.
     """
-    counts = Counter(vote.sight.index for vote in votes)
+    counts = Counter(vote.observation.index for vote in votes)
     index = max(counts, key=lambda candidate: (counts[candidate], candidate == held, -candidate))
-    score = sum(vote.sight.score for vote in votes if vote.sight.index == index) / counts[index]
-    return Sight(index, score)
+    score = sum(vote.observation.score for vote in votes if vote.observation.index == index) / counts[index]
+    return Observation(index, score)

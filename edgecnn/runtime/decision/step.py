@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from edgecnn.core.errors import InputError
 from edgecnn.core.frame import Score
-from edgecnn.runtime.decision.holding import Event, Holding, hold, left_event, score_of
-from edgecnn.runtime.decision.judging import judge
+from edgecnn.runtime.decision.hysteresis import Event, Holding, apply_hysteresis, left_event, score_of
+from edgecnn.runtime.decision.observation import classify_observation
 from edgecnn.runtime.decision.rule import DecisionRule
-from edgecnn.runtime.decision.smoothing import Vote, elect, exponential, in_window
+from edgecnn.runtime.decision.smoothing import Vote, exponential, in_window, majority_vote
 
 _ROUNDING = 1e-3
-"""By so much a dequantised probability may miss 0..1."""
+"""By so much a dequantized probability may miss 0..1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,20 +62,20 @@ def decide(
     """
     _check(rule, state, probabilities, at_ns)
     average = _smoothed(rule, state, probabilities, at_ns)
-    sight = alone = judge(rule, average, state.holding.index)
+    observation = alone = classify_observation(rule, average, state.holding.index)
     votes: tuple[Vote, ...] = ()
     if rule.smoothing == "majority":
         votes = (*in_window(state.votes, at_ns, rule.window_ns), Vote(at_ns, alone))
-        sight = elect(votes, state.holding.index)
-    holding, events = hold(rule, state.holding, sight, at_ns)
+        observation = majority_vote(votes, state.holding.index)
+    holding, events = apply_hysteresis(rule, state.holding, observation, at_ns)
     if average is not probabilities:
-        alone = judge(rule, probabilities, holding.index)
+        alone = classify_observation(rule, probabilities, holding.index)
     settled = holding.rival is None and alone.index == holding.index
     current = holding.held
     decision = Decision(
-        current=None if current is None else score_of(rule.labels, current.sight),
+        current=None if current is None else score_of(rule.labels, current.observation),
         since_ns=None if current is None else current.since_ns,
-        seen=score_of(rule.labels, sight),
+        seen=score_of(rule.labels, observation),
         probabilities=average,
         events=events,
     )

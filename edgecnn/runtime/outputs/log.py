@@ -87,7 +87,7 @@ class ResultLog:
         try:
             self._file_with_room().append(records)
         except (OSError, sqlite3.Error, InputError) as error:
-            raise WriteError(_told(f"cannot write {self._path}", error)) from None
+            raise WriteError(_describe_error(f"cannot write {self._path}", error)) from None
         self._held = []
         self._due_s = time.monotonic() + FLUSH_S
 
@@ -134,7 +134,7 @@ def open_log(path: Path, *, max_bytes: int, keep: int) -> ResultLog:
     try:
         return ResultLog(path, open_file, max_bytes=max_bytes, keep=keep)
     except (OSError, sqlite3.Error) as error:
-        raise InputError(_told(f"cannot open the log {path}", error)) from None
+        raise InputError(_describe_error(f"cannot open the log {path}", error)) from None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -146,6 +146,6 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _told(what: str, error: Exception) -> str:
+def _describe_error(what: str, error: Exception) -> str:
     reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
     return f"{what}: {reason}; free some space or choose another place"

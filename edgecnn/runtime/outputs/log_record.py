@@ -56,12 +56,12 @@ def _of_result(result: Result) -> LogRecord:
     }
 
 
-def _of_event(told: CameraEvent) -> LogRecord:
-    event = told.event
+def _of_event(sent: CameraEvent) -> LogRecord:
+    event = sent.event
     return {
-        "time": _utc(told.at),
+        "time": _utc(sent.at),
         "kind": event.kind,
-        "source": told.source,
+        "source": sent.source,
         "label": event.score.label,
         "index": event.score.index,
         "score": round(event.score.score, 6),

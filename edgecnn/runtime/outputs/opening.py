@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.size import parse_size
 from edgecnn.runtime.outputs.options import OutputOptions
 from edgecnn.runtime.outputs.output import Output
 from edgecnn.runtime.outputs.queued import QueuedOutput, close_outputs
+from edgecnn.runtime.outputs.size import parse_size
 from edgecnn.runtime.sources import FrameSource
 
 _FIGURES_QUEUED = 1000

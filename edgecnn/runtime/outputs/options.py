@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.core.errors import InputError
-from edgecnn.core.settings import LOG_KEEP, LOG_SIZE, UNCERTAIN, UNCERTAIN_SIZE
+from edgecnn.core.settings.command_settings import LOG_KEEP, LOG_SIZE, UNCERTAIN, UNCERTAIN_SIZE
 from edgecnn.runtime.region import Region
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgecnn.core.errors import WriteError
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 from edgecnn.runtime.outputs.output import FLUSH_S, Buffering, ItemsLost, Output, OutputStatus, Want
 from edgecnn.runtime.sinks import CameraEvent, Result
 
@@ -28,7 +28,7 @@ FILE_PATIENCE_S = 2.0
 _NO_PIXELS: Image = np.empty((0, 0, 3), np.uint8)
 
 
-class QueuedOutput(Closing):
+class QueuedOutput(Closeable):
     """Owns an output and the thread that feeds it; a sink and an event sink that no live camera waits for.
 
     When the queue is full its oldest result makes way, and an event only when there is nothing but events. A file can
@@ -71,7 +71,7 @@ class QueuedOutput(Closing):
             self._wait_for_room()
         self._put(self._detached(result, want))
 
-    def tell(self, event: CameraEvent, /) -> None:
+    def on_event(self, event: CameraEvent, /) -> None:
         self._put(event)
 
     def close(self) -> None:

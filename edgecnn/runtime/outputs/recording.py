@@ -103,7 +103,7 @@ class _Video:
         return repeats, shown
 
     def _opened(self, pixels: Image) -> cv2.VideoWriter:
-        # Codecs halve the size of colour, so they want even sides.
+        # Codecs halve the size of color, so they want even sides.
         height, width = (max(_LEAST_PX, side - side % 2) for side in pixels.shape[:2])
         writer = _video_writer(self._path, self._fps, width, height)
         if not writer.isOpened():

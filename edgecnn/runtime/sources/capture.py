@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from edgecnn.core.errors import SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
-from edgecnn.core.settings import STALL_TIMEOUT_S
-from edgecnn.runtime.closing import Closing
+from edgecnn.core.settings.command_settings import STALL_TIMEOUT_S
+from edgecnn.runtime.closeable import Closeable
 from edgecnn.runtime.sources.guard import ReleaseGuard
 
 
-class CaptureSource(Closing):
+class CaptureSource(Closeable):
     """Owns an opened `cv2.VideoCapture` and the array that it decodes into."""
 
     dropped = 0
@@ -101,7 +101,7 @@ def rgb_of(decoded: NDArray[Any], name: str, reuse: Image | None = None) -> Imag
 
 
 def check_picture(decoded: NDArray[Any], name: str) -> None:
-    """Raises `SourceError` for what has not the type and shape of a colour picture, uint8 HWC."""
+    """Raises `SourceError` for what has not the type and shape of a color picture, uint8 HWC."""
     if decoded.ndim != 3 or decoded.shape[2] != 3 or min(decoded.shape[:2]) < 2 or decoded.dtype != np.uint8:
         raise SourceError(
             f"{name}: expected frames of height x width x 3 bytes, got {decoded.dtype} of shape {decoded.shape}; "

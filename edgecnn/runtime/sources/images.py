@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from edgecnn.core.dataset import IMAGE_SUFFIXES, read_image
 from edgecnn.core.errors import DataError
 from edgecnn.core.frame import Frame
+from edgecnn.core.images import IMAGE_SUFFIXES, read_image
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 
 
-class ImageSource(Closing):
+class ImageSource(Closeable):
     """Image files, in the order given; each frame is called by its file.
 
     With `skip_unreadable` an image that cannot be decoded is listed in `unreadable` and the next one takes its turn (it

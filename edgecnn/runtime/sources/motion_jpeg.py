@@ -8,7 +8,7 @@ from collections import deque
 from edgecnn.core.errors import SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image, decode_image
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 from edgecnn.runtime.sources.byte_stream import ByteStream
 from edgecnn.runtime.sources.guard import ReleaseGuard
 from edgecnn.runtime.sources.jpeg_splitter import JpegSplitter
@@ -17,7 +17,7 @@ _MOST_SKIPPED = 16
 """So many pictures at most are passed over for a newer one in a single `read`."""
 
 
-class MotionJpegSource(Closing):
+class MotionJpegSource(Closeable):
     """Owns a byte stream; its pictures may follow each other bare or in a multipart's parts.
 
     Of a live one, pictures that have come already make way for the newest: a decoder slower than the camera drops

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import cv2
 
-from edgecnn.core.dataset import IMAGE_SUFFIXES
 from edgecnn.core.errors import SourceError
+from edgecnn.core.images import IMAGE_SUFFIXES
 from edgecnn.runtime.sources.address import is_address, printable_address
 from edgecnn.runtime.sources.byte_stream import PipeStream
 from edgecnn.runtime.sources.capture import CaptureSource

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from edgecnn.core.errors import InputError, SourceError
-from edgecnn.core.settings import STALL_TIMEOUT_S
+from edgecnn.core.settings.command_settings import STALL_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

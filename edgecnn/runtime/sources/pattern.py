@@ -11,7 +11,7 @@ import numpy as np
 from edgecnn.core.errors import SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 from edgecnn.runtime.sources.options import SourceOptions
 
 _BITS = 32
@@ -29,7 +29,7 @@ _TEXT = re.compile(r"pattern(?::(?P<width>\d+)x(?P<height>\d+))?(?:@(?P<fps>\d+(
 _BARS = ((255, 255, 255), (255, 255, 0), (0, 255, 255), (0, 255, 0), (255, 0, 255), (255, 0, 0), (0, 0, 255), (0, 0, 0))
 
 
-class PatternSource(Closing):
+class PatternSource(Closeable):
     """Owns the pattern's background and digits, drawn once; a frame is copies of them into the array handed back.
 
     The number stands there in digits, and along the lower edge in 32 black and white blocks, the lowest bit first (see

@@ -11,7 +11,7 @@ from typing import Any
 from edgecnn.core.errors import SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 from edgecnn.runtime.sources.capture import check_picture
 from edgecnn.runtime.sources.guard import ReleaseGuard
 from edgecnn.runtime.sources.options import SourceOptions
@@ -19,7 +19,7 @@ from edgecnn.runtime.sources.options import SourceOptions
 _DEFAULT_HEIGHT_WIDTH = (480, 640)
 
 
-class PicameraSource(Closing):
+class PicameraSource(Closeable):
     """Owns a started `Picamera2`."""
 
     live = True

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from edgecnn.core.errors import EdgecnnError, SourceError, SourceLost
 from edgecnn.core.frame import Frame
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 from edgecnn.runtime.sources.source import FrameSource
 
 
@@ -46,7 +46,7 @@ class SourceStatus:
     """Why it was lost, or could not be opened, last: one line without a password; empty if it never was."""
 
 
-class SurvivingSource(Closing):
+class SurvivingSource(Closeable):
     """Owns a live source, and puts a newly opened one in its place when it is lost.
 
     `read` waits for as long as that takes; any thread may look at `status` meanwhile, and `close` ends the wait. Frames

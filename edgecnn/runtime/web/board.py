@@ -65,7 +65,7 @@ class Board:
         """Counts a result."""
         self.cameras[result.camera].add(result)
 
-    def tell(self, event: CameraEvent) -> None:
+    def on_event(self, event: CameraEvent) -> None:
         """Keeps an event."""
         with self._events_lock:
             self._events.append(KeptEvent(next(self._numbers), event))

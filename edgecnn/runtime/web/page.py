@@ -11,7 +11,7 @@ from functools import partial
 from urllib.parse import quote
 
 from edgecnn.core.labels import LabelMap
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 from edgecnn.runtime.outputs.output import OutputStatus
 from edgecnn.runtime.sinks import CameraEvent, Result
 from edgecnn.runtime.sources import FrameSource
@@ -24,7 +24,7 @@ from edgecnn.runtime.web.pictures import LivePicture
 from edgecnn.runtime.web.server import WebServer
 
 
-class LivePage(Closing):
+class LivePage(Closeable):
     """A sink for results and events that never waits for those who look at them. Made by `open_page`."""
 
     def __init__(self, board: Board, listener: socket.socket, access: Access) -> None:
@@ -45,9 +45,9 @@ class LivePage(Closing):
         self._board.add(result)
         self._pictures[result.camera].offer(result.frame)
 
-    def tell(self, event: CameraEvent, /) -> None:
+    def on_event(self, event: CameraEvent, /) -> None:
         self._raise_defect()
-        self._board.tell(event)
+        self._board.on_event(event)
 
     def close(self) -> None:
         """Hangs up on all who look, and ends the page's threads, within a second."""

@@ -79,7 +79,7 @@ class LivePicture:
             self._loop.call_soon_threadsafe(self._filled.set)
 
     async def run(self) -> None:
-        """Makes pictures while somebody looks, until it is cancelled; that ends every wait for a picture."""
+        """Makes pictures while somebody looks, until it is canceled; that ends every wait for a picture."""
         self._loop = asyncio.get_running_loop()
         try:
             while True:

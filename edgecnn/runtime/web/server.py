@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from edgecnn.runtime.closing import Closing
+from edgecnn.runtime.closeable import Closeable
 
 MOST_CONNECTIONS = 64
 """Beyond these, a caller is told 503; beyond twice as many, nothing."""
@@ -25,13 +25,13 @@ _MOST_HEAD_BYTES = 16 * 1024
 _POLL_S = 0.02
 
 
-class WebServer(Closing):
+class WebServer(Closeable):
     """Owns a listening socket, and the thread whose event loop answers what comes there."""
 
     def __init__(
         self, app: ASGIApp, listener: socket.socket, beside: Sequence[Callable[[], Coroutine[None, None, None]]]
     ) -> None:
-        """`beside` runs in the event loop beside the server, and is cancelled at its end."""
+        """`beside` runs in the event loop beside the server, and is canceled at its end."""
         self.failure: BaseException | None = None
         """A defect that has ended the server."""
         self._beside = beside

@@ -24,10 +24,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgecnn.core.decision_settings import DecisionSettings
 from edgecnn.core.errors import InputError, WriteError
 from edgecnn.core.frame import Frame, Prediction, Score, StageLatency
 from edgecnn.core.labels import LabelMap
+from edgecnn.core.settings.decision import DecisionSettings
 from edgecnn.runtime.decision import UNKNOWN, DecisionState, Event, decide, decision_rule, event_record
 from edgecnn.runtime.outputs.mqtt import open_mqtt
 from edgecnn.runtime.outputs.mqtt.broker import parse_broker

@@ -36,7 +36,7 @@ def _patient() -> Iterator[None]:
 
 
 def a_result(number: int, *, side: int = 4, camera: int = 0) -> Result:
-    """One whose picture is of the colour `number`."""
+    """One whose picture is of the color `number`."""
     frame = Frame(np.full((side, side, 3), number % 256, np.uint8), "camera 0", number, 0.0, number, 0.0)
     return Result(frame, Prediction((Score("cat", 0, 1.0),), StageLatency(0.0, 0.0, 0.0)), 0.0, 0, camera=camera)
 
@@ -129,7 +129,7 @@ def test_items_come_in_the_order_they_were_given() -> None:
             if number % 3:
                 queued(a_result(number))
             else:
-                queued.tell(an_event(number))
+                queued.on_event(an_event(number))
         settled(queued, 200)
     assert output.numbers == list(range(200))
     assert (queued.status.delivered, queued.status.dropped, queued.status.failed) == (200, 0, 0)
@@ -154,9 +154,9 @@ def test_events_outlive_results_and_the_oldest_event_goes_when_there_are_only_ev
         for number in (1, 2, 3):
             queued(a_result(number))
         for number in (4, 5, 6):
-            queued.tell(an_event(number))
+            queued.on_event(an_event(number))
         queued(a_result(7))
-        queued.tell(an_event(8))
+        queued.on_event(an_event(8))
         output.open_for_good()
         settled(queued, 9)
     assert output.numbers == [0, 5, 6, 8]
@@ -177,7 +177,7 @@ def test_what_is_not_wanted_is_neither_delivered_nor_counted() -> None:
     output = Recorder("nothing")
     with QueuedOutput(output, capacity=10) as queued:
         queued(a_result(1))
-        queued.tell(an_event(2))
+        queued.on_event(an_event(2))
         settled(queued, 1)
     assert output.numbers == [2]
 
@@ -295,7 +295,7 @@ def test_a_defect_is_raised_in_the_next_call_of_the_loop_and_every_one_after_it(
             with pytest.raises(ZeroDivisionError, match="a defect"):
                 queued(a_result(4))
             with pytest.raises(ZeroDivisionError, match="a defect"):
-                queued.tell(an_event(5))
+                queued.on_event(an_event(5))
     assert output.closed == 1
     # The item of the defect has failed; nobody took those behind it.
     assert (queued.status.delivered, queued.status.failed, queued.status.dropped) == (0, 1, 3)
@@ -470,7 +470,7 @@ def test_every_item_is_delivered_dropped_or_failed_in_order_and_never_too_many_w
                 if step == "result":
                     queued(a_result(put))
                 else:
-                    queued.tell(an_event(put))
+                    queued.on_event(an_event(put))
                 waiting.append((put, step))
                 put += 1
             begin_next()

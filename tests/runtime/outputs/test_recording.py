@@ -39,14 +39,14 @@ LIVE, VIDEO = Camera(), Camera("video.mp4", live=False)
 
 def a_result(
     at_s: float = 0.0,
-    colour: tuple[int, int, int] = RED,
+    color: tuple[int, int, int] = RED,
     *,
     camera: int = 0,
     height: int = 120,
     width: int = 160,
     number: int = 0,
 ) -> Result:
-    frame = Frame(np.full((height, width, 3), colour, np.uint8), "camera", number, 0.0, round((500 + at_s) * 1e9), 0.0)
+    frame = Frame(np.full((height, width, 3), color, np.uint8), "camera", number, 0.0, round((500 + at_s) * 1e9), 0.0)
     return Result(frame, Prediction((Score("cat", 0, 0.9),), StageLatency(0.0, 0.0, 0.0)), 0.0, 0, camera=camera)
 
 
@@ -63,18 +63,18 @@ def frames_of(path: Path) -> list[Image]:
     return frames
 
 
-def colour_at(frame: Image, row: int, column: int) -> tuple[int, int, int]:
-    """The pure colour that a pixel is nearest to, after a lossy codec."""
+def color_at(frame: Image, row: int, column: int) -> tuple[int, int, int]:
+    """The pure color that a pixel is nearest to, after a lossy codec."""
     red, green, blue = (255 if value > 127 else 0 for value in frame[row, column].tolist())
     return red, green, blue
 
 
-def colours_of(path: Path) -> list[tuple[int, int, int]]:
+def colors_of(path: Path) -> list[tuple[int, int, int]]:
     """Of the lower right corners, where no caption is."""
-    return [colour_at(frame, -8, -8) for frame in frames_of(path)]
+    return [color_at(frame, -8, -8) for frame in frames_of(path)]
 
 
-def test_a_picture_is_recorded_in_its_colours_with_a_caption(tmp_path: Path) -> None:
+def test_a_picture_is_recorded_in_its_colors_with_a_caption(tmp_path: Path) -> None:
     path = tmp_path / "out.avi"
     with closing(open_recording(path, cameras=[LIVE])) as recording:
         assert recording.wants(a_result()) == "picture"
@@ -82,7 +82,7 @@ def test_a_picture_is_recorded_in_its_colours_with_a_caption(tmp_path: Path) -> 
         recording.take(a_result())
     (frame,) = frames_of(path)
     assert frame.shape == (120, 160, 3)
-    assert colour_at(frame, -8, -8) == RED
+    assert color_at(frame, -8, -8) == RED
     assert frame[:16, :80].max(axis=2).min() < 50
     assert frame[:16, :80].min(axis=2).max() > 150
 
@@ -92,9 +92,9 @@ def test_every_kind_of_file_plays_after_the_end(suffix: str, tmp_path: Path) -> 
     path = tmp_path / f"a recording{suffix}"
     with QueuedOutput(open_recording(path, cameras=[VIDEO]), capacity=100) as queued:
         for number in range(40):
-            queued(a_result(colour=RED if number < 20 else BLUE))
-        queued.tell(CameraEvent(VIDEO.name, 0.0, Event("entered", Score("cat", 0, 0.9), 1, None)))
-    assert colours_of(path) == [RED] * 20 + [BLUE] * 20
+            queued(a_result(color=RED if number < 20 else BLUE))
+        queued.on_event(CameraEvent(VIDEO.name, 0.0, Event("entered", Score("cat", 0, 0.9), 1, None)))
+    assert colors_of(path) == [RED] * 20 + [BLUE] * 20
     assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 25
     assert queued.status.delivered == 41
 
@@ -102,9 +102,9 @@ def test_every_kind_of_file_plays_after_the_end(suffix: str, tmp_path: Path) -> 
 def test_of_a_slow_camera_a_picture_is_shown_until_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "out.avi"
     with closing(open_recording(path, cameras=[LIVE], fps=10)) as recording:
-        for at_s, colour in [(0.0, RED), (0.5, GREEN), (0.7, BLUE)]:
-            recording.take(a_result(at_s, colour))
-    assert colours_of(path) == [RED] * 5 + [GREEN] * 2 + [BLUE]
+        for at_s, color in [(0.0, RED), (0.5, GREEN), (0.7, BLUE)]:
+            recording.take(a_result(at_s, color))
+    assert colors_of(path) == [RED] * 5 + [GREEN] * 2 + [BLUE]
 
 
 def test_of_a_fast_camera_pictures_are_left_out(tmp_path: Path) -> None:
@@ -112,15 +112,15 @@ def test_of_a_fast_camera_pictures_are_left_out(tmp_path: Path) -> None:
     with closing(open_recording(path, cameras=[LIVE], fps=10)) as recording:
         for count in range(101):
             recording.take(a_result(count / 100, RED if count < 54 else BLUE))
-    assert colours_of(path) == [RED] * 6 + [BLUE] * 5
+    assert colors_of(path) == [RED] * 6 + [BLUE] * 5
 
 
 def test_a_long_time_without_results_takes_a_second(tmp_path: Path) -> None:
     path = tmp_path / "out.avi"
     with closing(open_recording(path, cameras=[LIVE], fps=10)) as recording:
-        for at_s, colour in [(0.0, RED), (60.0, GREEN), (60.5, BLUE)]:
-            recording.take(a_result(at_s, colour))
-    assert colours_of(path) == [RED] * 10 + [GREEN] * 5 + [BLUE]
+        for at_s, color in [(0.0, RED), (60.0, GREEN), (60.5, BLUE)]:
+            recording.take(a_result(at_s, color))
+    assert colors_of(path) == [RED] * 10 + [GREEN] * 5 + [BLUE]
 
 
 @given(
@@ -157,28 +157,28 @@ def test_of_a_file_every_result_is_a_frame_however_fast_it_is_read(tmp_path: Pat
         for count in range(30):
             recording.take(a_result(count / 1000, RED if count < 10 else GREEN))
         recording.take(a_result(3600, BLUE))
-    assert colours_of(path) == [RED] * 10 + [GREEN] * 20 + [BLUE]
+    assert colors_of(path) == [RED] * 10 + [GREEN] * 20 + [BLUE]
 
 
 def test_each_of_several_cameras_has_a_file_of_its_own(tmp_path: Path) -> None:
     cameras = [Camera("camera 0"), Camera("rtsp://door/1"), Camera("video.mp4", live=False)]
     with closing(open_recording(tmp_path / "out.avi", cameras=cameras)) as recording:
-        for camera, colour in enumerate((RED, GREEN, BLUE)):
-            recording.take(a_result(0.0, colour, camera=camera))
+        for camera, color in enumerate((RED, GREEN, BLUE)):
+            recording.take(a_result(0.0, color, camera=camera))
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["out-1.avi", "out-2.avi", "out-3.avi"]
-    assert [colours_of(tmp_path / f"out-{number}.avi") for number in (1, 2, 3)] == [[RED], [GREEN], [BLUE]]
+    assert [colors_of(tmp_path / f"out-{number}.avi") for number in (1, 2, 3)] == [[RED], [GREEN], [BLUE]]
 
 
 def test_a_camera_that_changes_its_size_goes_on_with_black_bars(tmp_path: Path) -> None:
     path = tmp_path / "out.avi"
     with closing(open_recording(path, cameras=[VIDEO])) as recording:
-        recording.take(a_result(colour=RED))
-        recording.take(a_result(colour=GREEN, height=480, width=320))
-        recording.take(a_result(colour=BLUE, height=60, width=640))
+        recording.take(a_result(color=RED))
+        recording.take(a_result(color=GREEN, height=480, width=320))
+        recording.take(a_result(color=BLUE, height=60, width=640))
     first, tall, wide = frames_of(path)
     assert first.shape == tall.shape == wide.shape == (120, 160, 3)
-    assert [colour_at(tall, -8, column) for column in (20, 80, 140)] == [BLACK, GREEN, BLACK]
-    assert [colour_at(wide, row, 80) for row in (60, 100)] == [BLUE, BLACK]
+    assert [color_at(tall, -8, column) for column in (20, 80, 140)] == [BLACK, GREEN, BLACK]
+    assert [color_at(wide, row, 80) for row in (60, 100)] == [BLUE, BLACK]
 
 
 @every_suffix
@@ -203,8 +203,8 @@ def test_odd_and_very_small_pictures_make_a_video_too(height: int, width: int, s
 def test_any_picture_fits_into_any_canvas(size: tuple[int, int], canvas_size: tuple[int, int]) -> None:
     canvas = np.full((*canvas_size, 3), 77, np.uint8)
     fit_into(canvas, np.full((*size, 3), (250, 10, 20), np.uint8))
-    colours = {tuple(pixel) for pixel in canvas.reshape(-1, 3).tolist()}
-    assert colours <= {(20, 10, 250), BLACK}
+    colors = {tuple(pixel) for pixel in canvas.reshape(-1, 3).tolist()}
+    assert colors <= {(20, 10, 250), BLACK}
     filled = (canvas == (20, 10, 250)).all(axis=2)
     rows, columns = filled.any(axis=1), filled.any(axis=0)
     # It reaches from edge to edge in one direction at least, and is in the middle in the other.
@@ -287,7 +287,7 @@ def test_a_disk_that_is_nearly_full_is_left_alone_until_there_is_space_again(suf
         (small_disk / "filler").unlink()
         recording.take(a_result(5.0, BLUE))
     # The pause takes a second, like any other.
-    assert colours_of(path) == [RED] * 10 + [BLUE]
+    assert colors_of(path) == [RED] * 10 + [BLUE]
 
 
 _LIMITED = """

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from edgecnn.core.dataset import read_image, scan_dataset
+from edgecnn.core.dataset import scan_dataset
 from edgecnn.core.errors import InputError, UnknownName, WriteError
 from edgecnn.core.frame import Frame, Prediction, Score, StageLatency
+from edgecnn.core.images import read_image
 from edgecnn.runtime.decision import UNKNOWN, UNKNOWN_LABEL, Decision, Event
 from edgecnn.runtime.outputs.queued import QueuedOutput
 from edgecnn.runtime.outputs.uncertain import (
@@ -103,7 +104,7 @@ def test_what_is_no_measure_or_number_is_refused(text: str) -> None:
         parse_unsure(text)
 
 
-def test_a_misspelt_measure_is_told_the_right_one() -> None:
+def test_a_misspelled_measure_is_told_the_right_one() -> None:
     with pytest.raises(UnknownName, match="did you mean 'margin'"):
         parse_unsure("margn=0.5")
 
@@ -141,7 +142,7 @@ def test_a_picture_is_kept_as_the_model_saw_it_in_the_folder_of_its_class(tmp_pa
         result = a_result(0.414)
         result.frame.pixels[:] = (200, 30, 60)
         queued(result)
-        queued.tell(CameraEvent("camera 0", 0.0, Event("entered", Score("cat", 0, 0.9), 1, None)))
+        queued.on_event(CameraEvent("camera 0", 0.0, Event("entered", Score("cat", 0, 0.9), 1, None)))
     assert queued.status.delivered == 2
     (path,) = pictures_in(tmp_path)
     assert path.parent == tmp_path / "new" / "unsure" / "cat"

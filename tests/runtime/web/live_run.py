@@ -1,4 +1,4 @@
-"""A real run with a live page: a tiny model whose classes are colours, a camera whose colour can be set, HTTP."""
+"""A real run with a live page: a tiny model whose classes are colors, a camera whose color can be set, HTTP."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from edgecnn.core.decision_settings import DecisionSettings
-from edgecnn.core.model_file import append_associated_files
+from edgecnn.core.model_file.model_file import append_associated_files
+from edgecnn.core.model_file.tflite_metadata import build_metadata
 from edgecnn.core.preprocess import Image
-from edgecnn.core.tflite_metadata import build_metadata
-from edgecnn.runtime.classifier import Classifier, load_model
+from edgecnn.core.settings.decision import DecisionSettings
 from edgecnn.runtime.decision import decision_rule
-from edgecnn.runtime.loop import LoopSettings, run_loop
+from edgecnn.runtime.inference.classifier import Classifier, load_model
+from edgecnn.runtime.live.loop import LoopSettings, run_loop
+from edgecnn.runtime.live.tally import RunSummary
 from edgecnn.runtime.sources import FrameSource
-from edgecnn.runtime.tally import RunSummary
 from edgecnn.runtime.web import LivePage
 from tests.pixel_model import pixel_card, pixel_model
-from tests.runtime.loopback_camera import LoopbackCamera
+from tests.runtime.sources.loopback_camera import LoopbackCamera
 
 DEADLINE_S = 60.0
 COLOURS = ("red", "green", "blue")
@@ -35,13 +35,13 @@ COLOURS = ("red", "green", "blue")
 INSTANT = DecisionSettings(smoothing="none", enter_score=0.6, enter_after_s=0, leave_after_s=0)
 
 
-def colour_classifier(folder: Path, labels: tuple[str, ...] = COLOURS) -> Classifier:
-    """Scores the three channels of a picture's mean colour from 0 to 1."""
+def color_classifier(folder: Path, labels: tuple[str, ...] = COLOURS) -> Classifier:
+    """Scores the three channels of a picture's mean color from 0 to 1."""
     card = pixel_card(1, 1, labels)
     spec = card.preprocess.model_copy(update={"mean": (0.0,) * 3, "std": (255.0,) * 3})
     card = card.model_copy(update={"preprocess": spec, "precision": "float32"})
     metadata = build_metadata(card.name, spec, len(labels), "Apache-2.0")
-    path = folder / "colours.tflite"
+    path = folder / "colors.tflite"
     path.write_bytes(append_associated_files(pixel_model(1, 1, "float32", metadata=metadata), card))
     return Classifier(load_model(path), top_k=3)
 
@@ -50,7 +50,7 @@ def plain_picture(rgb: tuple[int, int, int]) -> Image:
     return np.full((48, 64, 3), rgb, np.uint8)
 
 
-class ColourCamera(LoopbackCamera):
+class ColorCamera(LoopbackCamera):
     """Sees nothing but `rgb`."""
 
     def __init__(self, rgb: tuple[int, int, int] = (255, 0, 0)) -> None:

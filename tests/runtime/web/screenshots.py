@@ -23,14 +23,14 @@ import numpy as np
 import PIL.Image
 from skimage import data
 
-from edgecnn.core.decision_settings import DecisionSettings
 from edgecnn.core.preprocess import Image
-from edgecnn.runtime.classifier import Classifier, load_model
+from edgecnn.core.settings.decision import DecisionSettings
 from edgecnn.runtime.decision import decision_rule
-from edgecnn.runtime.loop import LoopSettings, run_loop
+from edgecnn.runtime.inference.classifier import Classifier, load_model
+from edgecnn.runtime.live.loop import LoopSettings, run_loop
 from edgecnn.runtime.sources import open_surviving
 from edgecnn.runtime.web import open_page
-from tests.runtime.loopback_camera import LoopbackCamera
+from tests.runtime.sources.loopback_camera import LoopbackCamera
 from tests.runtime.web.chromium import Chromium, View
 
 _HEIGHT_PX, _WIDTH_PX = 480, 640
@@ -112,15 +112,15 @@ def take(model: Path, folder: Path, history_s: float) -> None:
             _shrink(folder / name, tab.evaluate(_OWN_COLOURS))
 
 
-def _shrink(path: Path, own_colours: Sequence[str]) -> None:
+def _shrink(path: Path, own_colors: Sequence[str]) -> None:
     """Rewrites a screenshot with `_COLOURS`, the page's own exactly: a quarter of its size."""
     with PIL.Image.open(path) as opened:
         screenshot = opened.convert("RGB")
-    common = screenshot.quantize(_COLOURS - len(own_colours)).getpalette() or []
-    own = [int(colour[place : place + 2], 16) for colour in own_colours for place in (1, 3, 5)]
+    common = screenshot.quantize(_COLOURS - len(own_colors)).getpalette() or []
+    own = [int(color[place : place + 2], 16) for color in own_colors for place in (1, 3, 5)]
     palette = np.array(own + common).reshape(-1, 3)
-    colours, places = np.unique(np.asarray(screenshot).reshape(-1, 3), axis=0, return_inverse=True)
-    nearest = np.array([np.square(palette - colour).sum(1).argmin() for colour in colours.astype(int)], np.uint8)
+    colors, places = np.unique(np.asarray(screenshot).reshape(-1, 3), axis=0, return_inverse=True)
+    nearest = np.array([np.square(palette - color).sum(1).argmin() for color in colors.astype(int)], np.uint8)
     few = PIL.Image.fromarray(nearest[places.reshape(screenshot.height, screenshot.width)], "P")
     few.putpalette(palette.ravel().tolist())
     few.save(path, optimize=True)

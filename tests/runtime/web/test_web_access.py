@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from starlette.requests import HTTPConnection
 
 from edgecnn.core.errors import InputError
-from edgecnn.runtime.classifier import Classifier
+from edgecnn.runtime.inference.classifier import Classifier
 from edgecnn.runtime.sources import open_source
 from edgecnn.runtime.web import LivePage, open_page
 from edgecnn.runtime.web.access import Access, admits, page_access
 from edgecnn.runtime.web.address import PageAddress, is_loopback_only, listen, page_url, parse_address
-from tests.runtime.web.live_run import ask, colour_classifier
+from tests.runtime.web.live_run import ask, color_classifier
 
 TOKEN = "s3cret/t&ken+%41"
 PATHS = [
@@ -38,14 +38,14 @@ PATHS = [
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Classifier:
-    return colour_classifier(tmp_path)
+    return color_classifier(tmp_path)
 
 
 def served(classifier: Classifier, address: str, token: str | None) -> Iterator[LivePage]:
     with (
         open_source("pattern:64x64@10") as source,
         open_page(
-            address, token=token, cameras=[source], labels=classifier.labels, model="colours", outputs=list
+            address, token=token, cameras=[source], labels=classifier.labels, model="colors", outputs=list
         ) as page,
     ):
         yield page
@@ -206,7 +206,7 @@ def test_the_token_is_in_no_log_and_no_message(
 @pytest.mark.parametrize("token", ["", "1234567", "eight ch", "schlüssel", "tabs\tare\tnone"])
 def test_a_token_that_will_not_do_is_refused(classifier: Classifier, token: str) -> None:
     with open_source("pattern:64x64@10") as source, pytest.raises(InputError, match="expected a token") as caught:
-        open_page("0", token=token, cameras=[source], labels=classifier.labels, model="colours", outputs=list)
+        open_page("0", token=token, cameras=[source], labels=classifier.labels, model="colors", outputs=list)
     assert not token or token not in str(caught.value)
 
 

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from edgecnn.runtime.classifier import Classifier
+from edgecnn.runtime.inference.classifier import Classifier
 from edgecnn.runtime.outputs.output import OutputStatus
 from edgecnn.runtime.sources import Backoff, FrameSource, SourceOptions, open_source, open_surviving
 from edgecnn.runtime.web import LivePage, open_page
 from tests.runtime.web import chromium
 from tests.runtime.web.chromium import Chromium, Tab, View
-from tests.runtime.web.live_run import COLOURS, ColourCamera, colour_classifier, live_run, wait_until
+from tests.runtime.web.live_run import COLOURS, ColorCamera, color_classifier, live_run, wait_until
 
 pytestmark = pytest.mark.skipif(not chromium.PROGRAM, reason="chromium is not installed: apt-get install chromium")
 
@@ -37,11 +37,11 @@ NUMBER = """(() => {
 # Of the text of each kind on the page with what is behind it, as WCAG counts contrast.
 CONTRASTS = """(() => {
   const channel = (value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
-  const parsed = (colour) => colour.match(/[0-9.]+/g).map(Number);
+  const parsed = (color) => color.match(/[0-9.]+/g).map(Number);
   const luminance = ([red, green, blue]) => 0.2126 * channel(red) + 0.7152 * channel(green) + 0.0722 * channel(blue);
   const ground = (element) => {
-    const colour = parsed(getComputedStyle(element).backgroundColor);
-    return colour.length === 3 || !element.parentElement ? colour : ground(element.parentElement);
+    const color = parsed(getComputedStyle(element).backgroundColor);
+    return color.length === 3 || !element.parentElement ? color : ground(element.parentElement);
   };
   const kinds = ["h1", "#model", "#pause", "h2", ".state", ".label .text", ".label .score", ".since", ".bars li",
     ".figures dt", ".figures dd", ".key.age", ".key.inference", ".events h3", "#about dt", "#outputs em", "nav a"];
@@ -61,7 +61,7 @@ def browser() -> Iterator[Chromium]:
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Classifier:
-    return colour_classifier(tmp_path)
+    return color_classifier(tmp_path)
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def shown(
             token=None,
             cameras=sources,
             labels=classifier.labels,
-            model="colours-int8",
+            model="colors-int8",
             outputs=lambda: outputs,
         ) as page,
         live_run(classifier, sources, page, decides=decides),
@@ -115,7 +115,7 @@ def test_the_page_shows_the_picture_the_label_the_scores_and_the_history(
         assert tab.evaluate("document.querySelector('.key .worst').textContent").endswith("\u202fms")
         assert "2\u202fmin ago" in tab.evaluate("document.querySelector('.history svg').textContent")
         assert tab.evaluate("document.querySelector('.events').hidden")
-        assert tab.evaluate("document.querySelector('#model').textContent") == "colours-int8"
+        assert tab.evaluate("document.querySelector('#model').textContent") == "colors-int8"
         tab.wait_until("document.querySelector('#announcement').textContent", lambda told: told in COLOURS)
         assert tab.complaints == []
 
@@ -153,7 +153,7 @@ def test_what_is_decided_is_shown_with_its_events_and_unknown_looks_different(
     browser: Chromium, classifier: Classifier
 ) -> None:
     label = "document.querySelector('.label .text')?.textContent"
-    with ColourCamera() as camera, open_source(camera.address) as source, shown(classifier, [source]) as page:
+    with ColorCamera() as camera, open_source(camera.address) as source, shown(classifier, [source]) as page:
         tab = browser.open(page.url, DESKTOP)
         tab.wait_until(label, lambda told: told == "red")
         assert tab.evaluate("document.querySelector('.bars .current').innerText").startswith("red")
@@ -169,7 +169,7 @@ def test_what_is_decided_is_shown_with_its_events_and_unknown_looks_different(
 
 def test_a_camera_that_is_lost_is_never_passed_off_as_live(browser: Chromium, classifier: Classifier) -> None:
     with (
-        ColourCamera() as camera,
+        ColorCamera() as camera,
         open_surviving(camera.address, SourceOptions(stall_timeout_s=1), backoff=Backoff(0.05, 0.2)) as source,
         shown(classifier, [source]) as page,
     ):
@@ -192,7 +192,7 @@ def test_a_camera_that_is_lost_is_never_passed_off_as_live(browser: Chromium, cl
 def test_a_picture_that_no_other_follows_says_how_old_it_is(browser: Chromium, classifier: Classifier) -> None:
     patient = SourceOptions(stall_timeout_s=100)
     with (
-        ColourCamera() as camera,
+        ColorCamera() as camera,
         open_source(camera.address, patient) as source,
         shown(classifier, [source]) as page,
     ):
@@ -224,8 +224,8 @@ def test_a_page_that_has_lost_edgecnn_says_so_and_finds_it_again(browser: Chromi
 
 def test_labels_are_text_whatever_they_hold(browser: Chromium, tmp_path: Path) -> None:
     hostile = ("<img src=x onerror=alert(1)>", "</span><script>alert(2)</script>", "&lt;b&gt; \u202e ' \" `")
-    classifier = colour_classifier(tmp_path, hostile)
-    with ColourCamera() as camera, open_source(camera.address) as source, shown(classifier, [source]) as page:
+    classifier = color_classifier(tmp_path, hostile)
+    with ColorCamera() as camera, open_source(camera.address) as source, shown(classifier, [source]) as page:
         tab = browser.open(page.url, DESKTOP)
         tab.wait_until("document.querySelector('.label .text')?.textContent", lambda told: told == hostile[0])
         tab.wait_until("document.querySelector('.events li span')?.textContent", lambda told: told == hostile[0])

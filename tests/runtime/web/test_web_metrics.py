@@ -22,7 +22,7 @@ from edgecnn.runtime.sources import Backoff, ImageSource, open_source, open_surv
 from edgecnn.runtime.web import LivePage, open_page
 from edgecnn.runtime.web.board import Board
 from edgecnn.runtime.web.metrics import metrics_registry
-from tests.runtime.web.live_run import ColourCamera, ask, colour_classifier, live_run, wait_until
+from tests.runtime.web.live_run import ColorCamera, ask, color_classifier, live_run, wait_until
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -47,7 +47,7 @@ def at(samples: Samples, name: str, **labels: str) -> float:
 
 
 def test_the_figures_agree_with_the_summary_of_the_run(tmp_path: Path) -> None:
-    classifier = colour_classifier(tmp_path)
+    classifier = color_classifier(tmp_path)
     outputs = [OutputStatus("log", 5, 1, 2, "the disk is full; free some space", failing=True)]
     with (
         open_source("pattern:320x240@60") as source,
@@ -88,9 +88,9 @@ def test_the_figures_agree_with_the_summary_of_the_run(tmp_path: Path) -> None:
 
 
 def test_losses_returns_and_the_label_are_counted(tmp_path: Path) -> None:
-    classifier = colour_classifier(tmp_path)
+    classifier = color_classifier(tmp_path)
     with (
-        ColourCamera((0, 255, 0)) as camera,
+        ColorCamera((0, 255, 0)) as camera,
         open_surviving(camera.address, backoff=Backoff(0.01, 0.05)) as source,
         open_page("0", token=None, cameras=[source], labels=classifier.labels, model="m", outputs=list) as page,
         live_run(classifier, [source], page, decides=True) as run,

@@ -17,7 +17,7 @@ import pytest
 
 from edgecnn.core.errors import InputError
 from edgecnn.core.frame import Frame, Prediction, Score, StageLatency
-from edgecnn.runtime.classifier import Classifier
+from edgecnn.runtime.inference.classifier import Classifier
 from edgecnn.runtime.outputs.output import OutputStatus
 from edgecnn.runtime.sinks import Result
 from edgecnn.runtime.sources import Backoff, FrameSource, SourceOptions, open_source, open_surviving
@@ -27,9 +27,9 @@ from edgecnn.runtime.web.app import SNAPSHOT_WAIT_S
 from edgecnn.runtime.web.board import KEPT_EVENTS
 from edgecnn.runtime.web.event_stream import RESULTS_PER_S
 from tests.runtime.web.live_run import (
-    ColourCamera,
+    ColorCamera,
     ask,
-    colour_classifier,
+    color_classifier,
     decoded,
     hear,
     live_run,
@@ -43,11 +43,11 @@ QUICK = Backoff(first_s=0.01, longest_s=0.05)
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Classifier:
-    return colour_classifier(tmp_path)
+    return color_classifier(tmp_path)
 
 
 def opened_page(classifier: Classifier, cameras: Sequence[FrameSource], **more: object) -> LivePage:
-    options: dict[str, object] = {"token": None, "model": "colours", "outputs": list, **more}
+    options: dict[str, object] = {"token": None, "model": "colors", "outputs": list, **more}
     return open_page("0", cameras=cameras, labels=classifier.labels, **options)  # type: ignore[arg-type]
 
 
@@ -152,7 +152,7 @@ def test_events_begin_with_everything_and_go_on_with_what_is_new(running: LivePa
     events = hear(running.url)
     name, hello = next(events)
     assert name == "hello"
-    assert hello["model"] == "colours" and hello["classes"] == 3
+    assert hello["model"] == "colors" and hello["classes"] == 3
     (camera,) = hello["cameras"]
     assert camera["name"] == PATTERN and camera["state"] == "connected" and camera["latest"]["source"] == PATTERN
     heard = list(itertools.islice(events, 40))
@@ -203,7 +203,7 @@ def test_every_event_arrives_in_order_however_many_come_at_once(classifier: Clas
 
 
 def test_more_events_than_are_kept_do_not_grow(classifier: Classifier, tmp_path: Path) -> None:
-    with ColourCamera() as camera, open_source(camera.address) as source, opened_page(classifier, [source]) as page:
+    with ColorCamera() as camera, open_source(camera.address) as source, opened_page(classifier, [source]) as page:
         with live_run(classifier, [source], page, decides=True) as run:
             wait_until(lambda: bool(next(hear(page.url))[1]["events"]), "an event")
             (summary,) = run.stop()
@@ -248,7 +248,7 @@ def test_two_cameras_keep_apart_even_if_they_have_one_name(classifier: Classifie
 def test_health_is_lost_with_a_stalling_camera_and_comes_back(classifier: Classifier) -> None:
     hasty = SourceOptions(stall_timeout_s=0.3)
     with (
-        ColourCamera() as camera,
+        ColorCamera() as camera,
         open_surviving(camera.address, hasty, backoff=QUICK) as source,
         opened_page(classifier, [source], quiet_after_s=3.0) as page,
     ):
@@ -269,7 +269,7 @@ def test_health_is_lost_with_a_stalling_camera_and_comes_back(classifier: Classi
 
 def test_a_silence_that_is_expected_is_no_illness(classifier: Classifier) -> None:
     with (
-        ColourCamera() as camera,
+        ColorCamera() as camera,
         open_surviving(camera.address, backoff=QUICK) as source,
         opened_page(classifier, [source], quiet_after_s=None) as page,
         live_run(classifier, [source], page),
@@ -442,7 +442,7 @@ def test_nothing_is_logged_when_viewers_come_and_go(classifier: Classifier, capl
 def test_a_port_in_use_is_told_at_once(idle: LivePage, classifier: Classifier) -> None:
     port = urlsplit(idle.url).port
     with open_source(PATTERN) as source, pytest.raises(InputError) as caught:
-        open_page(f"{port}", token=None, cameras=[source], labels=classifier.labels, model="colours", outputs=list)
+        open_page(f"{port}", token=None, cameras=[source], labels=classifier.labels, model="colors", outputs=list)
     assert str(caught.value) == f"port {port} of 127.0.0.1 is in use; choose another or stop what uses it"
 
 

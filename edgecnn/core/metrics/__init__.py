@@ -1,0 +1,1 @@
+"""Accuracy, calibration, ROC and latency statistics."""

@@ -1,0 +1,1 @@
+"""The model file: flatbuffer, card, labels, golden vectors and metadata."""

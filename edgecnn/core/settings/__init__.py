@@ -1,0 +1,1 @@
+"""Settings of every command, recipe and device profile."""

@@ -1,0 +1,1 @@
+"""A model file at work: interpreter, tensors, classifier and verification."""

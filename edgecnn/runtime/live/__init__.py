@@ -1,0 +1,1 @@
+"""The live loop: cameras, feeds, results and their summary."""

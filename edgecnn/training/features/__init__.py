@@ -1,0 +1,1 @@
+"""Frozen backbone features and prepared pixels, computed once and cached on disk."""

@@ -1,0 +1,1 @@
+"""Training loops: phases, input pipelines, callbacks, checkpoints and workers."""

@@ -1,0 +1,1 @@
+"""Quantization arithmetic: folding, calibration, fake quantization and bias correction."""

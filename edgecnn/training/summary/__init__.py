@@ -1,0 +1,1 @@
+"""The arithmetic of a network, layer by layer, for `edgecnn summary`."""

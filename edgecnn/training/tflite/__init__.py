@@ -1,0 +1,1 @@
+"""TFLite model files: conversion, metadata, checks, golden vectors and class thresholds."""

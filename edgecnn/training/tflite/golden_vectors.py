@@ -1,0 +1,32 @@
+"""Making a model file's golden vectors, with the interpreter that checks the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecnn.core.model_file.golden import Golden
+from edgecnn.core.model_file.model_file import network_sha256, read_model_file
+from edgecnn.core.preprocess import PreprocessSpec
+from edgecnn.runtime.inference.classifier import Classifier
+from edgecnn.runtime.inference.verify import kernels_here, observe
+
+_SIZES_PX = ((480, 640), (641, 481), (131, 97), (1080, 1920))
+"""Height and width: a camera's, one that no factor divides, a small one, and a large one that is averaged first."""
+
+
+def golden_vectors(path: Path) -> Golden:
+    """What the model file at `path` computes on this machine, from pictures of several sizes."""
+    classifier = Classifier(read_model_file(path))
+    sizes_px = (*_SIZES_PX, _smaller_than_input(classifier.preprocess))
+    return Golden.model_validate(
+        {
+            "kernels": kernels_here(classifier.delegate),
+            "network_sha256": network_sha256(path),
+            "output_dtype": str(classifier.output.dtype),
+            "vectors": [observe(classifier, seed, *size_px) for seed, size_px in enumerate(sizes_px)],
+        }
+    )
+
+
+def _smaller_than_input(spec: PreprocessSpec) -> tuple[int, int]:
+    return max(1, spec.height // 2 - 1), max(1, spec.width // 3)

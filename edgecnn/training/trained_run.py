@@ -1,0 +1,77 @@
+"""What a training leaves: its record, its weights and its pictures, in place of an earlier run's."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from edgecnn.core.model_file.card import DatasetRecord
+from edgecnn.core.run.run_folder import RunFolder, RunRecord, write_run
+from edgecnn.core.versions import versions_of
+from edgecnn.training.fitting.phases import Training
+from edgecnn.training.keras import keras
+from edgecnn.training.networks.catalog import backbone_spec
+from edgecnn.training.networks.weights import save_weights
+from edgecnn.training.plots.run_plots import draw
+from edgecnn.training.results import Measured, run_metrics
+
+VERSIONED_PACKAGES = (
+    "edgecnn",
+    "tensorflow",
+    "tf-keras",
+    "tensorflow-model-optimization",
+    "numpy",
+    "opencv-python",
+    "ai-edge-litert",
+)
+
+Status = Literal["complete", "interrupted"]
+
+
+def write_trained(
+    model: keras.Model,
+    measured: tuple[Measured, ...],
+    training: Training,
+    status: Status,
+    outdated_logs: frozenset[Path],
+) -> RunRecord:
+    """Writes the run, if this is the worker to do so; what an earlier run left goes then."""
+    folder, dataset, settings, journal = training.folder, training.dataset, training.settings, training.journal
+    record = RunRecord(
+        name=folder.path.resolve().name,
+        created=datetime.now(UTC),
+        status=status,
+        backbone=backbone_spec(settings.model, settings.alpha).title,
+        settings=settings,
+        preprocess=training.spec,
+        labels=dataset.labels.names,
+        data=dataset.root.resolve(),
+        dataset=DatasetRecord(fingerprint=dataset.fingerprint, counts=dataset.counts),
+        class_counts={split: dataset.class_counts(split) for split in dataset.splits},
+        unreadable=tuple(str(path) for path in dataset.unreadable),
+        history=tuple(journal.history),
+        metrics=run_metrics(measured),
+        execution=training.execution.record,
+        versions=versions_of(VERSIONED_PACKAGES),
+    )
+    if training.execution.is_chief:
+        save_weights(model, folder.float_weights)
+        write_run(folder, record)
+        draw(measured[-1], training)
+        _remove_outdated(folder, outdated_logs)
+    if status == "complete":
+        journal.remove()
+    return record
+
+
+def _remove_outdated(folder: RunFolder, logs: frozenset[Path]) -> None:
+    """Removes what was made of an earlier run's weights, and its logs."""
+    folder.qat_weights.unlink(missing_ok=True)
+    folder.report.unlink(missing_ok=True)
+    for outdated in (folder.export, folder.results):
+        shutil.rmtree(outdated, ignore_errors=True)
+    for log in logs:
+        if log.is_file():
+            log.unlink()
