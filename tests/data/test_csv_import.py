@@ -6,7 +6,8 @@ import pytest
 
 from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.labels import LabelMap
-from edgecnn.data.csv_columns import Columns, read_csv
+from edgecnn.data.csv_columns import Columns
+from edgecnn.data.csv_table import read_csv
 from edgecnn.data.source import Photo
 
 
