@@ -1,1 +1,1 @@
-"""Where results go beyond the terminal: outputs behind bounded queues, in threads of their own."""
+"""Outputs of results beyond the terminal, each behind a bounded queue in a thread of its own."""

@@ -1,10 +1,10 @@
-"""A log as CSV: a header, then a line for every result and event.
+r"""CSV log: a header, then one line for every result and event.
 
-Labels come from the model file and names of sources from the user, so neither may break a line or be taken for a
-formula. Control characters are written as escapes (`\\n` as backslash and n): a record is one line whatever is in it.
-Text that begins with = + - @ is preceded by an apostrophe, as spreadsheets would calculate it otherwise, and so is text
-that begins with an apostrophe: a program gets what was meant by leaving one apostrophe out. The log in SQLite has all
-text as it is.
+Labels come from the model file and source names from the user, so neither may break a line or be interpreted as a
+formula. Control characters are escaped (a newline as backslash and n), which keeps every record on one line. Text that
+begins with = + - @ is prefixed with an apostrophe, because a spreadsheet would otherwise evaluate it. So is text that
+begins with an apostrophe: a program restores the original by removing one leading apostrophe. The SQLite log stores all
+text unchanged.
 """
 
 from __future__ import annotations
@@ -24,42 +24,56 @@ _BLOCK_BYTES = 4096
 
 
 class CsvFile:
-    """Owns an open file that ends with a whole line. Made by `open_csv`."""
+    """Owner of an open file that ends with a complete line. Created by `open_csv`."""
 
     def __init__(self, file: FileIO) -> None:
         self._file = file
 
     @property
     def size_bytes(self) -> int:
+        """Current size of the file."""
         return os.fstat(self._file.fileno()).st_size
 
     def append(self, records: Sequence[LogRecord]) -> None:
-        """Writes all the records or, with an `OSError`, none of them."""
+        """Write all records, or none of them.
+
+        Raises:
+            OSError: If they cannot be written; the file is then unchanged.
+        """
         _append(self._file, _lines(records))
 
     def seal(self) -> bool:
-        """A CSV file can be renamed at any time."""
+        """Return True: a CSV file can be renamed at any time."""
         return True
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
 def open_csv(path: Path) -> CsvFile:
-    """Opens a log to go on with, or a new one; what a crash left of a last line is cut off.
+    """Open a log, or create it; an incomplete last line, which a crash may leave, is removed.
 
-    Raises `InputError` for a file that is no such log, `OSError` for one that cannot be opened.
+    Args:
+        path: File of the log.
+
+    Returns:
+        The open log.
+
+    Raises:
+        InputError: If the file is not a log of this version.
+        OSError: If the file cannot be opened.
     """
     file = FileIO(path, "a+")
     try:
-        _make_ready(file, path)
+        _prepare(file, path)
     except BaseException:
         file.close()
         raise
     return CsvFile(file)
 
 
-def _make_ready(file: FileIO, path: Path) -> None:
+def _prepare(file: FileIO, path: Path) -> None:
     file.seek(0)
     start = file.read(len(_HEADER))
     if start == _HEADER:
@@ -69,13 +83,16 @@ def _make_ready(file: FileIO, path: Path) -> None:
         _append(file, _HEADER)
     else:
         raise InputError(
-            f"expected {path} to be a log of this version, with the columns {COLUMNS[0]} to {COLUMNS[-1]}, got another "
-            "first line; move it away or choose another name"
+            f"expected {path} to be a log of this version, with the columns {COLUMNS[0]} to {COLUMNS[-1]}, got a "
+            "different first line; move the file or choose another name"
         )
 
 
 def _end_of_last_line(file: FileIO) -> int:
-    """Searched from the end, as a log may be large; there is the header's line at least."""
+    """Return the end of the last complete line; there is at least the header.
+
+    The search runs backward from the end, because a log may be large.
+    """
     start = file.seek(0, os.SEEK_END)
     while start > 0:
         end, start = start, max(0, start - _BLOCK_BYTES)
@@ -90,7 +107,7 @@ def _append(file: FileIO, content: bytes) -> None:
     rest = memoryview(content)
     try:
         while rest:
-            # A disk that is nearly full takes a part, and refuses the next.
+            # A disk that is nearly full accepts part of the data and rejects the rest.
             rest = rest[file.write(rest) :]
     except OSError:
         file.truncate(size_bytes)
@@ -108,5 +125,7 @@ def _lines(records: Sequence[LogRecord]) -> bytes:
 def _cell(value: LogValue) -> LogValue:
     if not isinstance(value, str):
         return value
-    text = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in value)
+    text = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in value
+    )
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "'")) else text

@@ -1,4 +1,4 @@
-"""What a log keeps of a result or an event."""
+"""Log records of results and events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edgecnn.runtime.sinks import CameraEvent, Result
 
 LogValue = str | int | float | None
 LogRecord = dict[str, LogValue]
-"""Values by the names of `COLUMNS`."""
+"""Values by column, with every one of `COLUMNS`."""
 
 COLUMNS = (
     "time",
@@ -27,11 +27,18 @@ COLUMNS = (
     "decision",
     "duration_s",
 )
-"""Of results and events together: `kind` is result, entered or left; what one of them has not is None."""
+"""Columns of results and events together: `kind` is result, entered or left; a column that does not apply is None."""
 
 
 def log_record(item: Result | CameraEvent) -> LogRecord:
-    """The record of `item`, with every one of `COLUMNS`; `time` is UTC in ISO 8601 with milliseconds."""
+    """Build the record of a result or an event.
+
+    Args:
+        item: Result or event.
+
+    Returns:
+        Values for all `COLUMNS`; `time` is UTC in ISO 8601 with milliseconds.
+    """
     return dict.fromkeys(COLUMNS) | (_of_event(item) if isinstance(item, CameraEvent) else _of_result(item))
 
 
@@ -56,12 +63,12 @@ def _of_result(result: Result) -> LogRecord:
     }
 
 
-def _of_event(sent: CameraEvent) -> LogRecord:
-    event = sent.event
+def _of_event(camera_event: CameraEvent) -> LogRecord:
+    event = camera_event.event
     return {
-        "time": _utc(sent.at),
+        "time": _utc(camera_event.at),
         "kind": event.kind,
-        "source": sent.source,
+        "source": camera_event.source,
         "label": event.score.label,
         "index": event.score.index,
         "score": round(event.score.score, 6),

@@ -1,4 +1,4 @@
-"""From options to open outputs, each behind its queue."""
+"""Creation of all requested outputs, each behind its queue."""
 
 from __future__ import annotations
 
@@ -6,25 +6,34 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from edgecnn.core.labels import LabelMap
-from edgecnn.runtime.outputs.options import OutputOptions
+from edgecnn.runtime.outputs.options import OutputOptions, parse_size
 from edgecnn.runtime.outputs.output import Output
 from edgecnn.runtime.outputs.queued import QueuedOutput, close_outputs
-from edgecnn.runtime.outputs.size import parse_size
 from edgecnn.runtime.sources import FrameSource
 
 _FIGURES_QUEUED = 1000
-"""Half a minute of results at 30 a second."""
+"""Queue capacity for results without pixels: half a minute at 30 results per second."""
 _PICTURES_QUEUED = 8
-"""As 640x480 pixels they take 7 MB."""
+"""Queue capacity for results with pixels: 7 MB at 640x480 pixels."""
 
 
 @contextmanager
 def open_outputs(
     options: OutputOptions, cameras: Sequence[FrameSource], labels: LabelMap, model: str
 ) -> Iterator[tuple[QueuedOutput, ...]]:
-    """Every output that `options` name, for results of `cameras` by the model named `model`; closed with the block.
+    """Open every requested output; all are closed at the end of the block.
 
-    Raises `InputError` for the first that cannot be opened; those before it are closed again.
+    Args:
+        options: Outputs to open.
+        cameras: Sources of the results.
+        labels: Labels of the model.
+        model: Name of the model.
+
+    Yields:
+        The outputs.
+
+    Raises:
+        InputError: If an output cannot be opened; those opened before it are closed again.
     """
     opened: list[QueuedOutput] = []
     files = {number for number, camera in enumerate(cameras) if not camera.live}
@@ -39,7 +48,7 @@ def open_outputs(
 def _opened(
     options: OutputOptions, cameras: Sequence[FrameSource], labels: LabelMap, model: str
 ) -> Iterator[tuple[Output, int]]:
-    # Each module is imported when it is wanted: a run without outputs starts sooner.
+    # Each module is imported on demand, so that a run without outputs starts faster.
     if options.log is not None:
         from edgecnn.runtime.outputs.log import open_log  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What a consumer of results offers that may be slow, or dead for a while."""
+"""Interface of an output: a consumer of results that may be slow, or fail for a while."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from edgecnn.core.errors import WriteError
 from edgecnn.runtime.sinks import CameraEvent, Result
 
 Want = Literal["nothing", "figures", "picture"]
-"""How much of a result an output needs; with "figures" the frame comes without its pixels."""
+"""Parts of a result that an output needs; with "figures" the frame comes without its pixels."""
 
 PATIENCE_S = 0.5
-"""How long an output may try to deliver one item before it gives the item up."""
+"""Longest time an output may try to deliver one item before it gives the item up."""
 
 FLUSH_S = 1.0
-"""How long an output that delivers several items at once may hold one back."""
+"""Longest time an output that delivers items in batches may buffer one."""
 
 
 class ItemsLost(WriteError):
-    """What `close` raises when items that were taken and held back cannot be delivered any more."""
+    """Raised by `close` when buffered items can no longer be delivered."""
 
     def __init__(self, message: str, items: int) -> None:
         super().__init__(message)
@@ -27,54 +27,63 @@ class ItemsLost(WriteError):
 
 
 class Output(Protocol):
-    """Delivers results and events; `QueuedOutput` gives it a queue and a thread of its own.
+    """Consumer of results and events; `QueuedOutput` runs it behind a queue in a thread of its own.
 
-    That thread alone calls `take` and `close`; `wants` is called by the live loop.
+    Only that thread calls `take` and `close`; the live loop calls `wants`.
     """
 
     @property
     def name(self) -> str:
-        """What it is called in messages and figures: no password in it."""
+        """Name in messages and statistics, without a password."""
 
     def wants(self, result: Result) -> Want:
-        """How much of `result` is needed. Returns at once: inference waits for it."""
+        """Return how much of `result` is needed. Must return immediately, because inference waits for it."""
 
     def take(self, item: Result | CameraEvent) -> None:
-        """Delivers `item`, or raises `WriteError` for one that is lost; the next one is tried all the same.
+        """Deliver an item, waiting up to `PATIENCE_S` if necessary.
 
-        What can be waited for is waited for `PATIENCE_S` at most. The frame's pixels are the output's only until it
-        returns: the array is used again for a later picture.
+        The pixels of the frame may be used only until this method returns: the array is reused for a later picture.
+
+        Raises:
+            WriteError: If the item is lost. The next item is attempted nevertheless.
         """
 
     def close(self) -> None:
-        """Ends what can be ended in order, within `PATIENCE_S`. Called once, after the last `take`.
+        """Shut down in an orderly way, within `PATIENCE_S`. Called once, after the last `take`.
 
-        Raises `WriteError` for what cannot, `ItemsLost` when items are lost by it.
+        Raises:
+            WriteError: If that is not possible.
+            ItemsLost: If items are lost because of it.
         """
 
 
 @runtime_checkable
 class Buffering(Protocol):
-    """An output that may hold items back after `take`, to deliver several of them at once."""
+    """Output that may buffer items in `take`, to deliver several of them at once."""
 
     def flush(self) -> None:
-        """Delivers what is held back, or raises `WriteError` and holds it on.
+        """Deliver the buffered items, within `PATIENCE_S` like `take`.
 
-        Called by the output's thread whenever nothing came for `FLUSH_S`; within `PATIENCE_S`, as `take`.
+        The output's thread calls this whenever no item arrived for `FLUSH_S`.
+
+        Raises:
+            WriteError: If they cannot be delivered; they stay buffered.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class OutputStatus:
-    """How an output is doing."""
+    """Status of an output."""
 
     name: str
+    """Name of the output."""
     delivered: int
+    """Number of items delivered."""
     dropped: int
-    """Items that made way for newer ones, since the output was too slow."""
+    """Number of items replaced by newer ones because the output was too slow."""
     failed: int
-    """Items that the output could not deliver."""
+    """Number of items that the output could not deliver."""
     last_error: str
-    """Why it could not, last, without its name; empty if it always could."""
+    """Reason of the last failure, without the name of the output; empty if there was none."""
     failing: bool
-    """Whether the last attempt to deliver was a failure."""
+    """True if the last attempt to deliver failed."""

@@ -1,4 +1,4 @@
-"""A bounded queue between the live loop and an output, so that a slow or dead one never blocks inference."""
+"""Bounded queue between the live loop and an output, so that a slow or failed output never blocks inference."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from edgecnn.runtime.outputs.output import FLUSH_S, Buffering, ItemsLost, Output
 from edgecnn.runtime.sinks import CameraEvent, Result
 
 DRAIN_S = 0.5
-"""How long outputs may take to deliver what is queued when a run ends."""
+"""Longest time that outputs may take to deliver the queued items when a run ends."""
 
 _GRACE_S = 0.5
-"""... and then to end what they have under way."""
+"""Additional time to finish the item in progress."""
 
 FILE_PATIENCE_S = 2.0
-"""How long the result of a file waits for room in a full queue, while there is hope."""
+"""Longest time that a result of a file waits for room in a full queue."""
 
 _NO_PIXELS: Image = np.empty((0, 0, 3), np.uint8)
 
 
 class QueuedOutput(Closeable):
-    """Owns an output and the thread that feeds it; a sink and an event sink that no live camera waits for.
+    """Owner of an output and of the thread that feeds it; a sink and an event sink that never blocks a live camera.
 
-    When the queue is full its oldest result makes way, and an event only when there is nothing but events. A file can
-    wait, and shall lose nothing: its results wait for room, as long as the output gets on with its work. Once it is
-    closed, every item is counted as delivered, dropped or failed. A defect of the output, which is any exception but
-    `WriteError`, is raised in the loop's next call, or by `close`.
+    When the queue is full, its oldest result is dropped, or its oldest event if it contains only events. A file can
+    wait and must not lose anything: its results wait for room as long as the output makes progress. After `close`,
+    every item is counted as delivered, dropped or failed. A defect of the output, which is any exception other than
+    `WriteError`, is raised in the next call by the loop, or by `close`.
     """
 
     def __init__(self, output: Output, *, capacity: int, files: Container[int] = ()) -> None:
-        """`files` are the run's cameras that can wait, by their number."""
+        """Start the thread; `files` are the indices of the sources that can wait."""
         self._output = output
         self._files = files
         self._buffering = output if isinstance(output, Buffering) else None
         self._capacity = capacity
-        # Those below are touched under the condition's lock only.
+        # The attributes below are accessed only while holding the lock of the condition.
         self._changed = threading.Condition()
         self._closing = False
         self._drain_until_s = float("inf")
-        self._waiting: deque[Result | CameraEvent] = deque()
-        self._under_way = False
-        self._done_when_given_up = -1
-        self._spare: list[Image] = []
+        self._queue: deque[Result | CameraEvent] = deque()
+        self._in_progress = False
+        self._done_at_timeout = -1
+        self._spares: list[Image] = []
         self._status = OutputStatus(output.name, 0, 0, 0, "", failing=False)
         self._ended = False
         self._defect: Exception | None = None
@@ -60,10 +60,12 @@ class QueuedOutput(Closeable):
 
     @property
     def status(self) -> OutputStatus:
+        """The current status of the output."""
         with self._changed:
             return self._status
 
     def __call__(self, result: Result, /) -> None:
+        """Queue a result if the output needs it, waiting for room if it comes from a file."""
         want = self._output.wants(result)
         if want == "nothing":
             return
@@ -72,10 +74,11 @@ class QueuedOutput(Closeable):
         self._put(self._detached(result, want))
 
     def on_event(self, event: CameraEvent, /) -> None:
+        """Queue an event."""
         self._put(event)
 
     def close(self) -> None:
-        """Delivers what is queued, for `DRAIN_S` at most; what is left then is counted as dropped."""
+        """Deliver the queued items for up to `DRAIN_S`; the rest is counted as dropped."""
         close_outputs([self])
 
     def _put(self, item: Result | CameraEvent) -> None:
@@ -83,49 +86,49 @@ class QueuedOutput(Closeable):
             if self._defect is not None:
                 self._defect_raised = True
                 raise self._defect
-            self._waiting.append(item)
-            if len(self._waiting) > self._capacity or self._ended:
+            self._queue.append(item)
+            if len(self._queue) > self._capacity or self._ended:
                 self._drop_one()
             self._changed.notify_all()
 
     def _wait_for_room(self) -> None:
         with self._changed:
             done = self._status.delivered + self._status.failed
-            # Of an output that is stuck this is waited for once, not for every result.
-            if done == self._done_when_given_up:
+            # Wait for a stuck output only once, not for every result.
+            if done == self._done_at_timeout:
                 return
             if not self._changed.wait_for(self._has_room, FILE_PATIENCE_S):
-                self._done_when_given_up = done
+                self._done_at_timeout = done
 
     def _has_room(self) -> bool:
-        return len(self._waiting) < self._capacity or self._ended
+        return len(self._queue) < self._capacity or self._ended
 
     def _drop_one(self) -> None:
-        place = next((place for place, item in enumerate(self._waiting) if isinstance(item, Result)), 0)
-        self._recycle(self._waiting[place])
-        del self._waiting[place]
+        index = next((index for index, item in enumerate(self._queue) if isinstance(item, Result)), 0)
+        self._recycle(self._queue[index])
+        del self._queue[index]
         self._status = replace(self._status, dropped=self._status.dropped + 1)
 
     def _detached(self, result: Result, want: Want) -> Result:
-        """The result with pixels of its own, as the loop uses the frame's again."""
+        """Return the result with a copy of the pixels, because the loop reuses the array of the frame."""
         if want == "figures":
             return replace(result, frame=replace(result.frame, pixels=_NO_PIXELS))
-        own = self._spare_of(result.frame.pixels.shape)
-        np.copyto(own, result.frame.pixels)
-        return replace(result, frame=replace(result.frame, pixels=own))
+        copy = self._array_of(result.frame.pixels.shape)
+        np.copyto(copy, result.frame.pixels)
+        return replace(result, frame=replace(result.frame, pixels=copy))
 
-    def _spare_of(self, shape: tuple[int, ...]) -> Image:
+    def _array_of(self, shape: tuple[int, ...]) -> Image:
         with self._changed:
             # Cameras may differ in size.
-            for place, spare in enumerate(self._spare):
+            for index, spare in enumerate(self._spares):
                 if spare.shape == shape:
-                    return self._spare.pop(place)
+                    return self._spares.pop(index)
         return np.empty(shape, np.uint8)
 
     def _recycle(self, item: Result | CameraEvent) -> None:
         if isinstance(item, Result) and item.frame.pixels.size:
-            self._spare.append(item.frame.pixels)
-            del self._spare[: -self._capacity]
+            self._spares.append(item.frame.pixels)
+            del self._spares[: -self._capacity]
 
     def _deliver(self) -> None:
         defect: Exception | None = None
@@ -135,23 +138,23 @@ class QueuedOutput(Closeable):
                     self._try(item)
             finally:
                 self._close_output()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the loop raises it
+        except Exception as error:  # noqa: BLE001 - any defect is raised in the loop
             defect = error
         with self._changed:
             self._defect = defect
             self._end(repr(defect))
 
     def _next(self) -> Result | CameraEvent | None:
-        """Waits for the next item; None when there is no more, or no more time for it."""
+        """Wait for the next item; return None if there are no more, or no time is left."""
         flush_after_s = None if self._buffering is None else FLUSH_S
         while True:
             with self._changed:
-                if self._changed.wait_for(lambda: self._waiting or self._closing, flush_after_s):
-                    if not self._waiting or time.monotonic() > self._drain_until_s:
+                if self._changed.wait_for(lambda: self._queue or self._closing, flush_after_s):
+                    if not self._queue or time.monotonic() > self._drain_until_s:
                         return None
-                    self._under_way = True
+                    self._in_progress = True
                     self._changed.notify_all()
-                    return self._waiting.popleft()
+                    return self._queue.popleft()
             self._flush()
 
     def _try(self, item: Result | CameraEvent) -> None:
@@ -161,7 +164,7 @@ class QueuedOutput(Closeable):
         except WriteError as error:
             failure = error
         with self._changed:
-            self._under_way = False
+            self._in_progress = False
             self._recycle(item)
             self._count(delivered=int(failure is None), failed=int(failure is not None), failure=failure)
 
@@ -181,7 +184,7 @@ class QueuedOutput(Closeable):
 
     def _count(self, *, delivered: int, failed: int, failure: WriteError | None) -> None:
         with self._changed:
-            # One that was left behind is done with: what it had under way is counted already.
+            # An output that was abandoned is not counted any more: its item in progress already is.
             if not self._ended:
                 self._status = replace(
                     self._status,
@@ -195,12 +198,12 @@ class QueuedOutput(Closeable):
         return str(failure).removeprefix(f"{self._status.name}: ")
 
     def _end(self, reason: str) -> None:
-        """Counts what is under way as failed for this `reason`, what waits as dropped, and nothing after that."""
+        """Count the item in progress as failed for this reason and the queued ones as dropped; stop counting."""
         with self._changed:
-            if self._under_way:
+            if self._in_progress:
                 self._count(delivered=0, failed=1, failure=WriteError(reason))
-            self._status = replace(self._status, dropped=self._status.dropped + len(self._waiting))
-            self._waiting.clear()
+            self._status = replace(self._status, dropped=self._status.dropped + len(self._queue))
+            self._queue.clear()
             self._ended = True
             self._changed.notify_all()
 
@@ -210,18 +213,21 @@ class QueuedOutput(Closeable):
             self._changed.notify_all()
 
     def _finish_close(self, deadline_s: float) -> Exception | None:
-        """Waits until the thread has ended, or leaves it behind; returns a defect that the loop was not told of."""
+        """Wait until the thread has ended or abandon it; return a defect that was not raised in the loop."""
         self._thread.join(max(0.0, deadline_s - time.monotonic()))
         with self._changed:
-            self._end("still under way when the run ended")
+            self._end("still in progress when the run ended")
             return None if self._defect_raised else self._defect
 
 
 def close_outputs(outputs: Sequence[QueuedOutput]) -> None:
-    """Closes all of them at once, so that several slow ones take no longer than one.
+    """Close all outputs at once, so that several slow ones take no longer than one.
 
-    One that is stuck is left behind: its thread is a daemon and ends with the process. Raises the first defect of an
-    output that the loop was not told of.
+    A stuck output is abandoned: its thread is a daemon and ends with the process. The first defect of an output that
+    was not yet raised in the loop is raised here.
+
+    Args:
+        outputs: Outputs of a run.
     """
     drain_until_s = time.monotonic() + DRAIN_S
     for output in outputs:

@@ -1,7 +1,7 @@
-"""A log as an SQLite database: a table of results and a table of events.
+"""SQLite log: a database with a table of results and a table of events.
 
-`application_id` says that it is a log of edgecnn and `user_version` which version of the tables it has. It is in
-write-ahead mode, so that others can read while it is being written.
+`application_id` identifies it as an edgecnn log, and `user_version` is the version of its tables. The database is in
+write-ahead mode, so that other programs can read it while it is being written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ APPLICATION_ID = int.from_bytes(b"ecnn")
 SCHEMA_VERSION = 1
 
 _LOCK_TIMEOUT_S = 0.2
-"""How long another program that is writing into the log is waited for."""
+"""Longest wait for another program that is writing to the log."""
 
 _SCHEMA = f"""
 BEGIN;
@@ -27,25 +27,25 @@ CREATE TABLE results (
     source TEXT NOT NULL,         -- the camera
     frame INTEGER NOT NULL,       -- the picture's number within its source
     label TEXT NOT NULL,          -- the best class,
-    "index" INTEGER NOT NULL,     -- its place among the model's classes
+    "index" INTEGER NOT NULL,     -- its index among the model's classes
     score REAL NOT NULL,          -- and its probability
-    age_ms REAL NOT NULL,         -- from the picture being complete to the result
+    age_ms REAL NOT NULL,         -- from the complete picture to the result
     capture_ms REAL NOT NULL,
     preprocess_ms REAL NOT NULL,
     invoke_ms REAL NOT NULL,
     postprocess_ms REAL NOT NULL,
     dropped INTEGER NOT NULL,     -- frames of the source lost so far
-    decision TEXT                 -- what is decided over time, if anything
+    decision TEXT                 -- the decision over time, if there is one
 );
 CREATE INDEX results_by_time ON results (time);
 CREATE TABLE events (
     time TEXT NOT NULL,
     kind TEXT NOT NULL,           -- entered or left
     source TEXT NOT NULL,
-    label TEXT NOT NULL,          -- of what was entered or left; "unknown" has the index -1
+    label TEXT NOT NULL,          -- of the class entered or left; "unknown" has index -1
     "index" INTEGER NOT NULL,
     score REAL NOT NULL,
-    duration_s REAL               -- of left: since it was entered
+    duration_s REAL               -- for left: time since it was entered
 );
 CREATE INDEX events_by_time ON events (time);
 PRAGMA application_id = {APPLICATION_ID};
@@ -61,18 +61,22 @@ _INSERT_EVENT = "INSERT INTO events VALUES (:time, :kind, :source, :label, :inde
 
 
 class SqliteFile:
-    """Owns a connection to a log's database. Made by `open_sqlite`."""
+    """Owner of a connection to the database of a log. Created by `open_sqlite`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     @property
     def size_bytes(self) -> int:
-        """With what is in the write-ahead log only, as yet."""
+        """Current size, including data that is still in the write-ahead log only."""
         return int(_pragma(self._connection, "page_count")) * int(_pragma(self._connection, "page_size"))
 
     def append(self, records: Sequence[LogRecord]) -> None:
-        """Writes all the records in one transaction or, with an `sqlite3.Error`, none of them."""
+        """Write all records in one transaction, or none of them.
+
+        Raises:
+            sqlite3.Error: If they cannot be written.
+        """
         rows = [{name: _encodable(value) for name, value in record.items()} for record in records]
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -85,47 +89,56 @@ class SqliteFile:
             raise
 
     def seal(self) -> bool:
-        """Makes the database one file without companions, fit to be renamed; False while others have it open."""
+        """Reduce the database to one file, which can be renamed; return False while other programs have it open."""
         try:
             return bool(_pragma(self._connection, "journal_mode = DELETE") == "delete")
         except sqlite3.OperationalError:
             return False
 
     def close(self) -> None:
+        """Close the connection."""
         self._connection.close()
 
 
 def open_sqlite(path: Path) -> SqliteFile:
-    """Opens a log to go on with, or a new one.
+    """Open a log, or create it.
 
-    Raises `InputError` for a file that is no such log, `sqlite3.Error` for one that cannot be opened.
+    Args:
+        path: File of the database.
+
+    Returns:
+        The open log.
+
+    Raises:
+        InputError: If the file is not a log of this version.
+        sqlite3.Error: If the file cannot be opened.
     """
-    # Opened by one thread and used by another, never by two at once. Transactions are begun and ended here.
+    # One thread opens the connection and another uses it, but never both at once. Transactions are explicit.
     connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        _make_ready(connection, path)
+        _prepare(connection, path)
     except BaseException:
         connection.close()
         raise
     return SqliteFile(connection)
 
 
-def _make_ready(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     marks = _marks(connection)
     if marks == (0, 0, 0):
         connection.executescript(_SCHEMA)
     elif marks[:2] != (APPLICATION_ID, SCHEMA_VERSION):
         raise InputError(
             f"expected {path} to be a log of this version, an SQLite database with tables of version {SCHEMA_VERSION}, "
-            "got another file; move it away or choose another name"
+            "got a different file; move the file or choose another name"
         )
     _pragma(connection, "journal_mode = WAL")
-    # A commit then costs an SD card no flush of its own, and a power cut still leaves a whole database.
+    # In this mode a commit does not flush to the SD card, and the database still survives a power failure.
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _marks(connection: sqlite3.Connection) -> tuple[int, ...]:
-    """Application id, schema version and how many tables and indices there are; nothing of what is no database."""
+    """Return application id, schema version and number of tables and indices; empty if the file is not a database."""
     try:
         objects = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         return int(_pragma(connection, "application_id")), int(_pragma(connection, "user_version")), int(objects)
@@ -136,7 +149,7 @@ def _marks(connection: sqlite3.Connection) -> tuple[int, ...]:
 
 
 def _encodable(value: LogValue) -> LogValue:
-    """The value with escapes for what UTF-8 cannot hold, as in the names of files whose bytes are no text."""
+    """Escape characters that UTF-8 cannot encode, as in file names whose bytes are not valid text."""
     return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 

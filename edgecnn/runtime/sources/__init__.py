@@ -1,4 +1,4 @@
-"""Where frames come from: cameras, network streams, video files, folders of images."""
+"""Frame sources: cameras, network streams, video files and folders of images."""
 
 from edgecnn.runtime.sources.capture import CaptureSource
 from edgecnn.runtime.sources.images import ImageSource, images_in

@@ -1,4 +1,4 @@
-"""Streams of bytes whose reading can be given up: the protocol, and pipes."""
+"""Byte streams with interruptible reads: the protocol, and the implementation for pipes."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from typing import Protocol
 CHUNK_BYTES = 1 << 16
 
 _SLICE_S = 0.1
-"""How long a wait goes on without looking whether it was interrupted."""
-_LAST_WORDS_BYTES = 4096
-_MOST_LAST_READS = 16
+"""Longest wait before checking again for an interruption."""
+_LOG_TAIL_BYTES = 4096
+_MAX_FINAL_READS = 16
 
 
 class ByteStream(Protocol):
-    """What a Motion-JPEG source reads from."""
+    """Byte stream that a Motion-JPEG source reads from."""
 
     def read_some(self, timeout_s: float) -> bytes:
-        """What has come, at most `CHUNK_BYTES`, waiting for a first byte; empty at the end, or when interrupted.
+        """Wait for data and return up to `CHUNK_BYTES` of it; return b"" at the end or when interrupted.
 
-        Raises `TimeoutError` if nothing came for `timeout_s`.
+        Raises:
+            TimeoutError: If no data arrived for `timeout_s`.
         """
 
     def ready(self) -> bool:
-        """Whether more has come already, as far as can be told without reading it."""
+        """Return True if more data has already arrived, as far as that is known without reading it."""
 
-    def last_words(self) -> str:
-        """What the other side said about its end, in one line; mostly nothing."""
+    def exit_message(self) -> str:
+        """Return the reason that the other side gave for its end, on one line; usually ""."""
 
     def interrupt(self) -> None:
-        """Makes a `read_some` under way in another thread return soon, and every later one at once."""
+        """Make a `read_some` running in another thread return soon, and every later one immediately."""
 
     def close(self) -> None:
-        """Releases everything; not while a read is under way."""
+        """Release everything. Must not be called during a read."""
 
 
 class PipeStream:
-    """Owns the reading end of a pipe, FIFO or redirected file, and where there is one the pipe of its writer's log."""
+    """Owner of the reading end of a pipe, FIFO or redirected file, and optionally of the pipe with its writer's log."""
 
     def __init__(self, fd: int, *, log_fd: int | None = None) -> None:
         self._fd = fd
@@ -52,6 +53,11 @@ class PipeStream:
             self._poll.register(log_fd, select.POLLIN)
 
     def read_some(self, timeout_s: float) -> bytes:
+        """Wait for data and return up to `CHUNK_BYTES` of it; return b"" at the end or when interrupted.
+
+        Raises:
+            TimeoutError: If no data arrived for `timeout_s`.
+        """
         deadline_s = time.monotonic() + timeout_s
         while not self._interrupted.is_set():
             left_s = max(0.0, deadline_s - time.monotonic())
@@ -62,36 +68,43 @@ class PipeStream:
         return b""
 
     def ready(self) -> bool:
+        """Return True if a read would return immediately."""
         return self._wait(0)
 
-    def last_words(self) -> str:
-        # Whoever died has said everything, but it may still be on its way.
-        for _ in range(_MOST_LAST_READS):
+    def exit_message(self) -> str:
+        """Return the last line of the writer's log, or ""."""
+        # A writer that exited has written everything, but some of it may still be in transit.
+        for _ in range(_MAX_FINAL_READS):
             if self._log_fd is None or not _has_more(self._log_fd, _SLICE_S):
                 break
             self._read_log(self._log_fd)
         lines = self._log.decode("utf-8", "replace").splitlines()
-        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return "".join(character if character.isprintable() else "?" for character in said[:200])
+        last_line = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return "".join(character if character.isprintable() else "?" for character in last_line[:200])
 
     def interrupt(self) -> None:
+        """Make the current read return soon, and every later one immediately."""
         self._interrupted.set()
 
     def close(self) -> None:
+        """Close all descriptors."""
         os.close(self._fd)
         self._close_log()
 
     def _wait(self, timeout_s: float) -> bool:
-        """Whether there is something to read, its end included; the log is read meanwhile, lest its writer block."""
+        """Return True if there is data to read, or the end of the data.
+
+        The log is read meanwhile: a writer whose log pipe is full would block.
+        """
         ready = {fd for fd, _ in self._poll.poll(timeout_s * 1000)}
         if self._log_fd is not None and self._log_fd in ready:
             self._read_log(self._log_fd)
         return self._fd in ready
 
     def _read_log(self, log_fd: int) -> None:
-        said = os.read(log_fd, _LAST_WORDS_BYTES)
-        if said:
-            self._log = (self._log + said)[-_LAST_WORDS_BYTES:]
+        chunk = os.read(log_fd, _LOG_TAIL_BYTES)
+        if chunk:
+            self._log = (self._log + chunk)[-_LOG_TAIL_BYTES:]
         else:
             self._poll.unregister(log_fd)
             self._close_log()

@@ -1,4 +1,4 @@
-"""Cameras, network streams and video files, through OpenCV."""
+"""Cameras, network streams and video files read through OpenCV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgecnn.runtime.sources.guard import ReleaseGuard
 
 
 class CaptureSource(Closeable):
-    """Owns an opened `cv2.VideoCapture` and the array that it decodes into."""
+    """Owner of an open `cv2.VideoCapture` and of the array it decodes into."""
 
     dropped = 0
     unreadable: tuple[str, ...] = ()
@@ -33,15 +33,19 @@ class CaptureSource(Closeable):
         self._stall_timeout_s = stall_timeout_s
         self._decoded: NDArray[Any] | None = None
         self._number = 0
-        # To release a capture while another thread reads from it crashes the process.
+        # Releasing a capture while another thread reads from it crashes the process.
         self._guard = ReleaseGuard(capture.release)
 
     def read(self, reuse: Image | None = None) -> Frame | None:
-        """The next frame; None at the end of a file, `SourceLost` where a camera gives no more.
+        """Return the next frame, or None at the end of a file.
 
-        Garbage from a camera that has given frames before is counted and passed over, for as long as it may stall.
-        `capture_ms` of a live source starts when the picture is there, since waiting for it is no work; a file's starts
-        with the call.
+        Undecodable pictures from a camera that has delivered frames before are counted and skipped for up to the stall
+        timeout. `capture_ms` of a live source starts when the picture has arrived, because waiting for it is not work;
+        that of a file starts with the call.
+
+        Raises:
+            SourceLost: If a camera delivers no more frames, or the source was closed.
+            SourceError: If no frame of a file, or not even the first frame of a camera, can be decoded.
         """
         with self._guard:
             deadline_s = time.monotonic() + self._stall_timeout_s
@@ -63,17 +67,17 @@ class CaptureSource(Closeable):
             return None
 
     def close(self) -> None:
-        """Releases the device; a `read` under way in another thread does so when it ends."""
+        """Release the device; if another thread is in `read`, that thread releases it when the read ends."""
         self._guard.close()
 
     def _pixels(self, reuse: Image | None) -> Image | None:
-        """RGB of what was grabbed; None for what cannot be decoded."""
+        """Return the grabbed picture as RGB, or None if it cannot be decoded."""
         decoded, self._decoded = self._capture.retrieve(self._decoded)
         try:
             if decoded and self._decoded is not None:
                 return rgb_of(self._decoded, self.name, reuse)
         except SourceError:
-            # A camera that never gave a picture is set up wrongly, and no waiting would help.
+            # A camera that has never delivered a picture is configured wrongly; waiting would not help.
             if not self.live or self._number == 0:
                 raise
         self.bad_pictures += 1
@@ -83,16 +87,25 @@ class CaptureSource(Closeable):
         if self.live and self._guard.closed.is_set():
             raise SourceLost(f"{self.name} was closed")
         if self.live:
-            raise SourceLost(f"{self.name} gives no more frames; check the camera and its connection, then start again")
+            raise SourceLost(f"{self.name} sends no more frames; check the camera and its connection, then start again")
         if self._number == 0:
-            raise SourceError(f"expected a video, no frame of {self.name} can be decoded; check that it plays")
+            raise SourceError(f"no frame of {self.name} can be decoded; check that the video plays")
 
 
 def rgb_of(decoded: NDArray[Any], name: str, reuse: Image | None = None) -> Image:
-    """RGB of what OpenCV decoded (BGR), written into `reuse` where that has the right shape.
+    """Convert a picture decoded by OpenCV from BGR to RGB.
 
-    Raises `SourceError` for anything but uint8 HWC with 3 channels: a camera whose pixel format OpenCV does not decode
-    hands back its bytes in one row.
+    Args:
+        decoded: Picture as uint8 [height, width, 3], BGR.
+        name: Name of the source, for error messages.
+        reuse: Array to write into; ignored unless it has the shape of `decoded`.
+
+    Returns:
+        The picture as uint8 [height, width, 3], RGB.
+
+    Raises:
+        SourceError: If `decoded` has another type or shape. A camera whose pixel format OpenCV does not decode returns
+            its raw bytes as a single row.
     """
     check_picture(decoded, name)
     rgb = reuse if reuse is not None and reuse.shape == decoded.shape else np.empty(decoded.shape, np.uint8)
@@ -101,9 +114,17 @@ def rgb_of(decoded: NDArray[Any], name: str, reuse: Image | None = None) -> Imag
 
 
 def check_picture(decoded: NDArray[Any], name: str) -> None:
-    """Raises `SourceError` for what has not the type and shape of a color picture, uint8 HWC."""
+    """Check that an array has the type and shape of a color picture.
+
+    Args:
+        decoded: Array that should be uint8 [height, width, 3].
+        name: Name of the source, for error messages.
+
+    Raises:
+        SourceError: If it is not.
+    """
     if decoded.ndim != 3 or decoded.shape[2] != 3 or min(decoded.shape[:2]) < 2 or decoded.dtype != np.uint8:
         raise SourceError(
             f"{name}: expected frames of height x width x 3 bytes, got {decoded.dtype} of shape {decoded.shape}; "
-            "its pixel format is not decoded here, set another with v4l2-ctl --set-fmt-video=pixelformat=MJPG"
+            "its pixel format is not supported, choose another with v4l2-ctl --set-fmt-video=pixelformat=MJPG"
         )

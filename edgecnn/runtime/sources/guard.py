@@ -1,4 +1,4 @@
-"""One thread reads, any thread closes."""
+"""A guard for a resource that one thread reads from and any thread may close."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from types import TracebackType
 
 
 class ReleaseGuard:
-    """Owns the right to release what a source reads from: never while a read is under way, and once only.
+    """Owner of the right to release the resource of a source: exactly once, and never during a read.
 
-    `with guard:` is around every read. `close` never waits: a read under way releases on its way out.
+    Every read runs inside `with guard:`. `close` never waits: if a read is running, the reading thread releases the
+    resource when the read ends.
     """
 
     def __init__(self, release: Callable[[], None]) -> None:
@@ -20,8 +21,9 @@ class ReleaseGuard:
         self._lock = threading.Lock()
 
     def close(self) -> None:
+        """Set `closed`, and release the resource unless a read is running."""
         self.closed.set()
-        self._release_unless_read()
+        self._release_unless_reading()
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -30,11 +32,11 @@ class ReleaseGuard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
-        # `close` may have found the lock taken. It sets `closed` before it tries, so one of the two gets here.
+        # `close` may have found the lock taken. It sets `closed` before it tries, so one of the two releases.
         if self.closed.is_set():
-            self._release_unless_read()
+            self._release_unless_reading()
 
-    def _release_unless_read(self) -> None:
+    def _release_unless_reading(self) -> None:
         if not self._lock.acquire(blocking=False):
             return
         try:

@@ -1,4 +1,4 @@
-"""What a client answers when an HTTP camera asks who it is."""
+"""HTTP authentication of a client to a camera: Basic and Digest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.request import (
 
 
 class Login(NamedTuple):
-    """A user and a password, with a representation fit for logs."""
+    """A user and a password; the password is masked in `repr`, so that it does not show up in logs."""
 
     user: str
     password: str
@@ -24,7 +24,17 @@ class Login(NamedTuple):
 
 
 def authorization(login: Login, challenge: str, url: str) -> str | None:
-    """The `Authorization` header for a `WWW-Authenticate: challenge` (Basic or Digest); None for other methods."""
+    """Answer a `WWW-Authenticate` challenge.
+
+    Args:
+        login: User and password.
+        challenge: Value of the `WWW-Authenticate` header.
+        url: URL that the request is for.
+
+    Returns:
+        The value of the `Authorization` header, or None if the method is neither Basic nor Digest, the challenge is
+        malformed, or its digest algorithm is not supported by the standard library.
+    """
     method, _, settings = challenge.partition(" ")
     if method.lower() == "basic":
         return "Basic " + base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
@@ -37,9 +47,10 @@ def _digest(login: Login, settings: str, url: str) -> str | None:
     passwords = HTTPPasswordMgrWithDefaultRealm()
     passwords.add_password(None, url, login.user, login.password)
     try:
-        asked = parse_keqv_list(parse_http_list(settings))
-        answer = HTTPDigestAuthHandler(passwords).get_authorization(Request(url), asked)  # noqa: S310 - nothing is opened
+        parameters = parse_keqv_list(parse_http_list(settings))
+        request = Request(url)  # noqa: S310 - nothing is opened
+        answer = HTTPDigestAuthHandler(passwords).get_authorization(request, parameters)
     except ValueError:
-        # A challenge that is none, or a digest algorithm that the standard library does not have.
+        # The challenge is malformed, or the standard library lacks its digest algorithm.
         return None
     return f"Digest {answer}" if answer else None

@@ -1,4 +1,4 @@
-"""Images in files as a source of frames."""
+"""Image files as a source of frames."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from edgecnn.runtime.closeable import Closeable
 
 
 class ImageSource(Closeable):
-    """Image files, in the order given; each frame is called by its file.
+    """Image files in the given order; each frame is named after its file.
 
-    With `skip_unreadable` an image that cannot be decoded is listed in `unreadable` and the next one takes its turn (it
-    keeps its number); without, `read` raises `DataError`.
+    With `skip_unreadable`, an image that cannot be decoded is added to `unreadable` and skipped; its number is not
+    reused. Otherwise `read` raises `DataError` for it.
     """
 
     live = False
@@ -31,7 +31,13 @@ class ImageSource(Closeable):
         self._remaining = enumerate(paths)
 
     def read(self, reuse: Image | None = None) -> Frame | None:
-        """The next image that can be decoded, upright by its EXIF orientation; `reuse` is of no use here."""
+        """Return the next decodable image, upright according to its EXIF orientation, or None after the last.
+
+        `reuse` is ignored.
+
+        Raises:
+            DataError: If an image cannot be decoded and unreadable images are not skipped.
+        """
         for number, path in self._remaining:
             started_ns = time.monotonic_ns()
             try:
@@ -46,12 +52,19 @@ class ImageSource(Closeable):
         return None
 
     def close(self) -> None:
-        """Ends the series: the next `read` gives None."""
+        """End the series: the next `read` returns None."""
         self._remaining = enumerate(())
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Files below `folder` that are images by their suffix, sorted, hidden ones left out."""
+    """List the image files below a folder.
+
+    Args:
+        folder: Folder to search recursively.
+
+    Returns:
+        Sorted paths of all files with an image suffix, except hidden files and those in hidden folders.
+    """
     return sorted(
         path
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Motion-JPEG from a stream of bytes: network cameras, the Raspberry Pi's camera, FIFOs and stdin."""
+"""Motion-JPEG from a byte stream: network cameras, the Raspberry Pi camera, FIFOs and stdin."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from edgecnn.runtime.sources.byte_stream import ByteStream
 from edgecnn.runtime.sources.guard import ReleaseGuard
 from edgecnn.runtime.sources.jpeg_splitter import JpegSplitter
 
-_MOST_SKIPPED = 16
-"""So many pictures at most are passed over for a newer one in a single `read`."""
+_MAX_SKIPPED = 16
+"""Number of pictures that a single `read` may skip in favor of newer ones."""
 
 
 class MotionJpegSource(Closeable):
-    """Owns a byte stream; its pictures may follow each other bare or in a multipart's parts.
+    """Owner of a byte stream whose pictures follow each other directly or as parts of a multipart message.
 
-    Of a live one, pictures that have come already make way for the newest: a decoder slower than the camera drops
-    frames and does not fall behind. With `ends` the end of the stream is the end of the source, else a loss.
+    For a live stream, pictures that have already arrived are replaced by the newest: if decoding is slower than the
+    camera, frames are dropped and the source does not fall behind. With `ends`, the end of the stream is the end of the
+    source; otherwise it counts as a loss.
     """
 
     unreadable: tuple[str, ...] = ()
@@ -51,14 +52,17 @@ class MotionJpegSource(Closeable):
 
     @property
     def bad_pictures(self) -> int:
-        """Pictures that came cut or cannot be decoded."""
+        """Number of pictures that were truncated or could not be decoded."""
         return self._splitter.bad_pictures + self._undecodable
 
     def read(self, reuse: Image | None = None) -> Frame | None:
-        """The newest picture that can be decoded; `reuse` is of no use here, as the decoder makes its own array.
+        """Return the newest decodable picture, or None at the end of a stream that ends.
 
-        None at the end of a stream that has one. Raises `SourceLost` when the stream breaks off, is closed, or brings
-        no picture for `stall_timeout_s`.
+        `reuse` is ignored, because the decoder allocates its own array.
+
+        Raises:
+            SourceLost: If the stream breaks off, is closed, or delivers no picture for the stall timeout.
+            SourceError: If a stream that ends contained no picture.
         """
         with self._guard:
             deadline_s = time.monotonic() + self._stall_timeout_s
@@ -76,17 +80,17 @@ class MotionJpegSource(Closeable):
             return None
 
     def close(self) -> None:
-        """Breaks off a `read` under way in another thread, which then releases the stream."""
-        # In this order a read that is broken off knows why.
+        """Interrupt a `read` running in another thread, which then releases the stream."""
+        # Set `closed` first, so that the interrupted read knows why.
         self._guard.closed.set()
         self._stream.interrupt()
         self._guard.close()
 
     def _next_jpeg(self, deadline_s: float) -> bytes | None:
-        """The next picture's bytes, or the newest's of a live stream; None at the end."""
+        """Return the bytes of the next picture, or of the newest for a live stream; None at the end."""
         skipped = 0
         while not self._guard.closed.is_set():
-            if self._waiting and not (self.live and skipped < _MOST_SKIPPED and self._stream.ready()):
+            if self._waiting and not (self.live and skipped < _MAX_SKIPPED and self._stream.ready()):
                 break
             chunk = self._receive(deadline_s)
             if not chunk:
@@ -100,17 +104,17 @@ class MotionJpegSource(Closeable):
 
     def _receive(self, deadline_s: float) -> bytes:
         left_s = deadline_s - time.monotonic()
-        # Bytes may come without end and be no picture.
+        # The deadline is needed even if data keeps arriving: it may never form a picture.
         if left_s > 0 or self._waiting:
             try:
                 return self._stream.read_some(max(left_s, 0))
             except TimeoutError:
-                # What was there was less than anything that can be read, and a picture is waiting.
+                # The stream was ready but had nothing readable after all; a picture is waiting.
                 if self._waiting:
                     return b""
-        bad = f", {self.bad_pictures} were bad" if self.bad_pictures else ""
+        bad = f" ({self.bad_pictures} bad pictures)" if self.bad_pictures else ""
         raise SourceLost(
-            f"{self.name} gave no frame for {self._stall_timeout_s:g} s{bad}; check the camera and its connection"
+            f"{self.name} sent no frame for {self._stall_timeout_s:g} s{bad}; check the camera and its connection"
         )
 
     def _skip_all_but_newest(self) -> int:
@@ -127,7 +131,7 @@ class MotionJpegSource(Closeable):
         if self._ends and self._number:
             return
         if self._ends:
-            raise SourceError(f"expected Motion-JPEG from {self.name}, no picture came; check what writes to it")
-        said = self._stream.last_words()
-        reason = f" ({said})" if said else ""
-        raise SourceLost(f"{self.name} gives no more frames{reason}; check the camera and its connection, then retry")
+            raise SourceError(f"expected Motion-JPEG from {self.name}, got no picture; check what writes to it")
+        message = self._stream.exit_message()
+        reason = f" ({message})" if message else ""
+        raise SourceLost(f"{self.name} sends no more frames{reason}; check the camera and its connection, then retry")

@@ -1,4 +1,4 @@
-"""From the text after `--source` to an open source."""
+"""Creation of a frame source from the value of `--source`."""
 
 from __future__ import annotations
 
@@ -27,30 +27,41 @@ from edgecnn.runtime.sources.surviving import Backoff, SurvivingSource
 from edgecnn.runtime.sources.v4l_camera import open_v4l_camera
 
 OPEN_TIMEOUT_S = 10.0
-"""How long a network or CSI camera may take to answer."""
+"""Longest wait for an answer from a network or CSI camera."""
 
 STDIN = "-"
 
 _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
-"""Read by OpenCV whenever it opens something with FFmpeg; what a user has set there stays."""
+"""Environment variable that OpenCV reads whenever it opens something with FFmpeg; a user's value is kept."""
 _LIVE = "rtsp_transport;tcp|fflags;nobuffer|flags;low_delay"
-"""What FFmpeg looks at to find out about a stream is not kept: a second of it would be the first frames, and old."""
+"""Settings for live streams. FFmpeg discards the data it probes a stream with: up to a second of it would otherwise be
+delivered as the first frames, already outdated."""
 
 
 def open_source(text: str, options: SourceOptions | None = None) -> FrameSource:
-    """Opens what `--source` names. Raises `SourceError`, also for wishes in `options` that the source does not fulfil.
+    """Open the source that `--source` names.
 
-    A number or `/dev/videoN` is a V4L2 camera; `csi` or `csi:N` is the Raspberry Pi's; `http(s)://` and `rtsp://` are
-    network cameras; a FIFO and `-` (stdin) bring Motion-JPEG; `pattern[:WIDTHxHEIGHT][@FPS]` is a test pattern; a
-    folder is all images below it; a file is an image or a video by its suffix. A file that is called like one of these
-    is `./0`.
+    A number or `/dev/videoN` is a V4L2 camera; `csi` or `csi:N` is a Raspberry Pi camera; `http(s)://` and `rtsp://`
+    are network cameras; a FIFO and `-` (stdin) deliver Motion-JPEG; `pattern[:WIDTHxHEIGHT][@FPS]` is a test pattern; a
+    folder stands for all images below it; a file is an image or a video according to its suffix. A file whose name
+    looks like one of the others is written with its folder, such as `./0`.
+
+    Args:
+        text: Value of `--source`.
+        options: Settings to request from the source; None for the defaults.
+
+    Returns:
+        The open source, which the caller must close.
+
+    Raises:
+        SourceError: If the source cannot be opened, or does not support a setting in `options`.
     """
     _silence_opencv()
     options = options or SourceOptions()
     if re.fullmatch(r"\d+|/dev/video\d+", text, re.ASCII):
         return open_v4l_camera(text, options)
-    if found := re.fullmatch(r"csi(?::(\d+))?", text, re.ASCII):
-        return _open_csi(int(found[1] or 0), options)
+    if match := re.fullmatch(r"csi(?::(\d+))?", text, re.ASCII):
+        return _open_csi(int(match[1] or 0), options)
     if is_pattern(text):
         return open_pattern(text, options)
     options.refuse_size_and_rate(printable_address(text))
@@ -66,7 +77,19 @@ def open_source(text: str, options: SourceOptions | None = None) -> FrameSource:
 def open_surviving(
     text: str, options: SourceOptions | None = None, *, backoff: Backoff | None = None
 ) -> FrameSource | SurvivingSource:
-    """`open_source`, where a live source that is lost later is opened again until it is back. Raises `SourceError`."""
+    """Open a source as `open_source` does, and reopen a live source whenever it is lost later.
+
+    Args:
+        text: Value of `--source`.
+        options: Settings to request from the source; None for the defaults.
+        backoff: Delays between attempts to reopen the source; None for the defaults.
+
+    Returns:
+        A `SurvivingSource` if the source is live, otherwise the source itself.
+
+    Raises:
+        SourceError: If the source cannot be opened the first time.
+    """
     first = open_source(text, options)
     return SurvivingSource(lambda: open_source(text, options), first, backoff=backoff) if first.live else first
 
@@ -79,7 +102,7 @@ def _open_csi(camera: int, options: SourceOptions) -> FrameSource:
 
 
 def _open_address(address: str, options: SourceOptions) -> FrameSource:
-    """Motion-JPEG over HTTP is read here; FFmpeg has RTSP and every other kind of video."""
+    """Open Motion-JPEG over HTTP directly, and RTSP or any other kind of video with FFmpeg."""
     if address.lower().startswith("http"):
         stream = open_http_stream(address, timeout_s=OPEN_TIMEOUT_S)
         if stream.is_motion_jpeg:
@@ -89,14 +112,14 @@ def _open_address(address: str, options: SourceOptions) -> FrameSource:
 
 
 def _open_with_ffmpeg(address: str, options: SourceOptions) -> CaptureSource:
-    wishes = [
+    parameters = [
         *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(OPEN_TIMEOUT_S * 1000)),
         *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, max(1, int(options.stall_timeout_s * 1000))),
-        # FFmpeg's decoder holds back as many frames as it has threads.
+        # FFmpeg's decoder delays its output by as many frames as it has threads.
         *(cv2.CAP_PROP_N_THREADS, 1),
     ]
     os.environ.setdefault(_FFMPEG_OPTIONS, _LIVE)
-    capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, wishes)
+    capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, parameters)
     name = printable_address(address)
     if not capture.isOpened():
         raise SourceError(
@@ -122,10 +145,10 @@ def _open_path(text: str, options: SourceOptions) -> FrameSource:
 
 def _open_fifo(path: Path, options: SourceOptions) -> MotionJpegSource:
     try:
-        # Otherwise this would wait until somebody opens the other end.
+        # Without O_NONBLOCK, open() would wait until the other end is opened.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
-        raise SourceError(f"cannot open {path}: {error.strerror}; check that it is yours to read") from None
+        raise SourceError(f"cannot open {path}: {error.strerror}; check that you may read it") from None
     return MotionJpegSource(PipeStream(fd), name=str(path), stall_timeout_s=options.stall_timeout_s)
 
 
@@ -151,11 +174,11 @@ def _open_folder(folder: Path) -> FrameSource:
 
 
 def _open_video(path: Path) -> FrameSource:
-    # FFmpeg would play a text file as terminal art.
+    # FFmpeg would play a text file as ANSI art.
     if (mimetypes.guess_type(path.name)[0] or "").startswith("text/"):
         raise SourceError(f"expected a video or an image, got the text file {path}")
-    # Meant for addresses: of a file it would leave out the first frames. Files are opened before a run begins, and no
-    # camera is opened again meanwhile.
+    # The options are meant for addresses: for a file they would skip the first frames. Removing them is safe, because
+    # files are opened before a run begins, when no camera is being reopened.
     if os.environ.get(_FFMPEG_OPTIONS) == _LIVE:
         del os.environ[_FFMPEG_OPTIONS]
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
@@ -165,8 +188,8 @@ def _open_video(path: Path) -> FrameSource:
 
 
 def _silence_opencv() -> None:
-    # Both write to stderr what reaches us as return values anyway, and FFmpeg writes addresses with their passwords.
-    # FFmpeg's level is read from the environment once, when the first capture is opened.
+    # Both write errors to stderr that are also reported as return values, and FFmpeg includes passwords of addresses.
+    # OpenCV reads FFmpeg's log level from the environment once, when the first capture is opened.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if "OPENCV_LOG_LEVEL" not in os.environ:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -1,4 +1,4 @@
-"""What a source is asked for when it is opened."""
+"""Settings requested from a source when it is opened."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from edgecnn.core.settings.command_settings import STALL_TIMEOUT_S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceOptions:
-    """Wishes for a camera that can be asked (V4L2, CSI, test pattern), and how patient to be with any live source.
+    """Settings for a configurable camera (V4L2, CSI, test pattern), and the stall timeout of any live source.
 
-    What is None is left to the camera. Raises `InputError` for what no camera could do.
+    The camera chooses every setting that is None.
+
+    Raises:
+        InputError: If no camera could satisfy a setting.
     """
 
     height: int | None = None
-    """Pixels; given together with `width` or not at all."""
+    """Height in pixels; must be given together with `width` or not at all."""
     width: int | None = None
+    """Width in pixels."""
     fps: float | None = None
-    """Frames a second."""
+    """Frames per second."""
     fourcc: str | None = None
-    """Pixel format in four characters, such as `MJPG` or `YUYV`; V4L2 only."""
+    """Pixel format as four characters, such as `MJPG` or `YUYV`; V4L2 only."""
     stall_timeout_s: float = STALL_TIMEOUT_S
-    """A live source that gives no frame for so long is lost."""
+    """Time without a frame after which a live source counts as lost."""
 
     def __post_init__(self) -> None:
         size = (self.height, self.width)
@@ -38,17 +42,27 @@ class SourceOptions:
             raise InputError(f"expected a stall timeout above 0 s, got {self.stall_timeout_s:g}")
 
     def refuse_size_and_rate(self, name: str) -> None:
-        """Raises `SourceError` if anything was asked of the picture: `name` sends what it is set up to send."""
+        """Refuse all picture settings for a source that sends whatever it is configured to send.
+
+        Raises:
+            SourceError: If a size, frame rate or pixel format is set.
+        """
         if (self.height, self.fps, self.fourcc) != (None, None, None):
             raise SourceError(
-                f"{name} cannot be asked for a size, rate or pixel format, only a V4L2 or CSI camera can; "
-                "leave these options out, or set them in the camera itself"
+                f"the size, frame rate and pixel format of {name} cannot be set here, only those of a V4L2 or CSI "
+                "camera; remove these options, or change the settings of the camera itself"
             )
 
     def refuse_fourcc(self, name: str) -> None:
-        """Raises `SourceError` if a pixel format was asked for."""
+        """Refuse a pixel format for a source that is not a V4L2 camera.
+
+        Raises:
+            SourceError: If a pixel format is set.
+        """
         if self.fourcc is not None:
-            raise SourceError(f"{name} cannot be asked for the pixel format {self.fourcc}, only a V4L2 camera can")
+            raise SourceError(
+                f"the pixel format of {name} cannot be set to {self.fourcc}, only that of a V4L2 camera can be set"
+            )
 
 
 def source_options(
@@ -57,7 +71,20 @@ def source_options(
     fourcc: str | None = None,
     stall_timeout_s: float = STALL_TIMEOUT_S,
 ) -> SourceOptions:
-    """What the command line was told, `size` as `WIDTHxHEIGHT`. Raises `InputError`."""
+    """Create source options from command-line values.
+
+    Args:
+        size: `WIDTHxHEIGHT` in pixels.
+        fps: Frames per second.
+        fourcc: Pixel format as four characters.
+        stall_timeout_s: Time without a frame after which a live source counts as lost.
+
+    Returns:
+        The options.
+
+    Raises:
+        InputError: If a value is malformed or out of range.
+    """
     height = width = None
     if size is not None:
         match = re.fullmatch(r"(\d+)x(\d+)", size, re.ASCII)

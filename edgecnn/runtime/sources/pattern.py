@@ -1,4 +1,4 @@
-"""A camera that is not there: a test pattern with its frame number in the picture."""
+"""A simulated camera: a test pattern with the frame number in the picture."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _BITS = 32
 _DIGITS = 10
 _DEFAULT_HEIGHT_WIDTH = (480, 640)
 _DEFAULT_FPS = 30.0
-_SMALLEST_PX = 64
-_LARGEST_PX = 8192
+_MIN_SIDE_PX = 64
+_MAX_SIDE_PX = 8192
 
-# Lit segments: a is the top, then clockwise to f, and g the middle. OpenCV's text would cost 10 MB for its font.
+# Lit segments of each digit: a is the top, b to f follow clockwise, and g is the middle. OpenCV's text rendering would
+# cost 10 MB for its font.
 _SEGMENTS = ("abcdef", "bc", "abdeg", "abcdg", "bcfg", "acdfg", "acdefg", "abc", "abcdefg", "abcdfg")
 
 _TEXT = re.compile(r"pattern(?::(?P<width>\d+)x(?P<height>\d+))?(?:@(?P<fps>\d+(?:\.\d+)?))?", re.ASCII)
@@ -30,11 +31,12 @@ _BARS = ((255, 255, 255), (255, 255, 0), (0, 255, 255), (0, 255, 0), (255, 0, 25
 
 
 class PatternSource(Closeable):
-    """Owns the pattern's background and digits, drawn once; a frame is copies of them into the array handed back.
+    """Owner of the pattern's background and digits, which are drawn once and copied into each frame.
 
-    The number stands there in digits, and along the lower edge in 32 black and white blocks, the lowest bit first (see
-    `pattern_number`). With a rate it is live: it waits for the next frame's time, and what nobody read then is dropped.
-    With a rate of 0 every frame comes at once and none is dropped. It never ends.
+    The frame number is shown in digits, and along the lower edge as 32 black and white blocks, lowest bit first (see
+    `pattern_number`). With a frame rate above 0 the source is live: it waits until the next frame is due, and frames
+    that nobody read in time are dropped. With a rate of 0, frames come without a pause and none is dropped. The pattern
+    never ends.
     """
 
     unreadable: tuple[str, ...] = ()
@@ -52,7 +54,11 @@ class PatternSource(Closeable):
         self._glyphs = _glyphs(height, width)
 
     def read(self, reuse: Image | None = None) -> Frame | None:
-        """The next frame, in `reuse` where that has the pattern's size, when its time comes. `SourceLost` if closed."""
+        """Wait until the next frame is due and return it, in `reuse` if that has the size of the pattern.
+
+        Raises:
+            SourceLost: If the source was closed.
+        """
         number = self._next
         if self.live:
             due = int((time.monotonic_ns() - self._started_ns) * self._fps / 1e9)
@@ -70,7 +76,7 @@ class PatternSource(Closeable):
         return Frame(pixels, self.name, number, captured_at, captured_ns, capture_ms)
 
     def close(self) -> None:
-        """Ends a `read` that waits in another thread."""
+        """End a `read` that is waiting in another thread."""
         self._closed.set()
 
     def _draw(self, number: int, pixels: Image) -> None:
@@ -82,35 +88,60 @@ class PatternSource(Closeable):
                 pixels[height - block_height :, bit * block_width : (bit + 1) * block_width] = 255
         glyph_height, glyph_width = self._glyphs.shape[1:3]
         top, right = (height - glyph_height) // 2, (width + _DIGITS * glyph_width) // 2
-        for place in range(_DIGITS):
-            left = right - (place + 1) * glyph_width
-            pixels[top : top + glyph_height, left : left + glyph_width] = self._glyphs[number // 10**place % 10]
+        for index in range(_DIGITS):
+            left = right - (index + 1) * glyph_width
+            pixels[top : top + glyph_height, left : left + glyph_width] = self._glyphs[number // 10**index % 10]
 
 
 def is_pattern(text: str) -> bool:
-    """Whether `text` means a test pattern and no file."""
+    """Return True if a source is a test pattern and not a file.
+
+    Args:
+        text: Value of `--source`.
+
+    Returns:
+        True for `pattern` and for text that begins with `pattern:` or `pattern@`.
+    """
     return re.match(r"pattern(?:[:@]|$)", text) is not None
 
 
 def open_pattern(text: str, options: SourceOptions) -> PatternSource:
-    """`pattern[:WIDTHxHEIGHT][@FPS]`; what the text leaves out is taken from `options`. Raises `SourceError`."""
-    found = _TEXT.fullmatch(text)
+    """Open a test pattern.
+
+    Args:
+        text: `pattern[:WIDTHxHEIGHT][@FPS]`.
+        options: Size and frame rate to use where `text` gives none.
+
+    Returns:
+        The source.
+
+    Raises:
+        SourceError: If `text` is malformed, a value is out of range, or `options` request a pixel format.
+    """
+    match = _TEXT.fullmatch(text)
     options.refuse_fourcc(text)
-    if found is None:
+    if match is None:
         raise SourceError(f"expected a test pattern such as pattern, pattern:1280x720@30 or pattern@0, got {text}")
     height, width = (options.height, options.width) if options.height else _DEFAULT_HEIGHT_WIDTH
-    if found["width"]:
-        height, width = int(found["height"]), int(found["width"])
-    fps = float(found["fps"]) if found["fps"] else options.fps or _DEFAULT_FPS
-    if height is None or width is None or not all(_SMALLEST_PX <= side <= _LARGEST_PX for side in (height, width)):
-        raise SourceError(f"expected a test pattern of {_SMALLEST_PX} to {_LARGEST_PX} pixels a side, got {text}")
+    if match["width"]:
+        height, width = int(match["height"]), int(match["width"])
+    fps = float(match["fps"]) if match["fps"] else options.fps or _DEFAULT_FPS
+    if height is None or width is None or not all(_MIN_SIDE_PX <= side <= _MAX_SIDE_PX for side in (height, width)):
+        raise SourceError(f"expected a test pattern of {_MIN_SIDE_PX} to {_MAX_SIDE_PX} pixels per side, got {text}")
     if fps > 1000:
-        raise SourceError(f"expected a test pattern of at most 1000 frames a second, or @0 for no pause, got {text}")
+        raise SourceError(f"expected a test pattern of at most 1000 frames per second, or @0 for no pause, got {text}")
     return PatternSource(height, width, fps)
 
 
 def pattern_number(pixels: Image) -> int:
-    """The number in a pattern's picture (uint8 HWC RGB, in its own size), also after a JPEG."""
+    """Read the frame number from a picture of the test pattern.
+
+    Args:
+        pixels: uint8 [height, width, 3], RGB, in the original size; JPEG compression does no harm.
+
+    Returns:
+        The frame number.
+    """
     height, width = pixels.shape[:2]
     block_height, block_width = _block_size(height, width)
     row = pixels[height - block_height // 2 - 1]
@@ -129,19 +160,19 @@ def _background(height: int, width: int) -> Image:
 
 
 def _glyphs(height: int, width: int) -> Image:
-    """The ten digits in seven segments, white on black: uint8 [10, height, width, 3]."""
+    """Draw the ten digits in seven segments, white on black: uint8 [10, height, width, 3]."""
     glyph_height, glyph_width = max(8, height // 8), width // (_DIGITS + 2)
-    thick = max(1, min(glyph_height, glyph_width) // 6)
+    thickness = max(1, min(glyph_height, glyph_width) // 6)
     top, left = glyph_height // 8, glyph_width // 6
     bottom, right, middle = glyph_height - top, glyph_width - left, glyph_height // 2
     segments = {
-        "a": (slice(top, top + thick), slice(left, right)),
-        "b": (slice(top, middle), slice(right - thick, right)),
-        "c": (slice(middle, bottom), slice(right - thick, right)),
-        "d": (slice(bottom - thick, bottom), slice(left, right)),
-        "e": (slice(middle, bottom), slice(left, left + thick)),
-        "f": (slice(top, middle), slice(left, left + thick)),
-        "g": (slice(middle - thick // 2, middle - thick // 2 + thick), slice(left, right)),
+        "a": (slice(top, top + thickness), slice(left, right)),
+        "b": (slice(top, middle), slice(right - thickness, right)),
+        "c": (slice(middle, bottom), slice(right - thickness, right)),
+        "d": (slice(bottom - thickness, bottom), slice(left, right)),
+        "e": (slice(middle, bottom), slice(left, left + thickness)),
+        "f": (slice(top, middle), slice(left, left + thickness)),
+        "g": (slice(middle - thickness // 2, middle - thickness // 2 + thickness), slice(left, right)),
     }
     glyphs = np.zeros((10, glyph_height, glyph_width, 3), np.uint8)
     for glyph, lit in zip(glyphs, _SEGMENTS, strict=True):

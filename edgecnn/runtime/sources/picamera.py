@@ -1,4 +1,4 @@
-"""The Raspberry Pi's CSI camera through picamera2, where its programs are not installed."""
+"""The Raspberry Pi's CSI camera through picamera2, for systems without the rpicam programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEFAULT_HEIGHT_WIDTH = (480, 640)
 
 
 class PicameraSource(Closeable):
-    """Owns a started `Picamera2`."""
+    """Owner of a started `Picamera2`."""
 
     live = True
     dropped = 0
@@ -35,22 +35,27 @@ class PicameraSource(Closeable):
         self._guard = ReleaseGuard(self._release)
 
     def read(self, reuse: Image | None = None) -> Frame | None:
-        """The next picture; `reuse` is of no use here. Raises `SourceLost` after `stall_timeout_s` without one."""
+        """Return the next picture; `reuse` is ignored.
+
+        Raises:
+            SourceLost: If no picture arrives within the stall timeout, or the source was closed.
+            SourceError: If the picture is not a color picture.
+        """
         with self._guard:
             if self._guard.closed.is_set():
                 raise SourceLost(f"{self.name} was closed")
             try:
                 pixels = self._camera.capture_array("main", wait=False).get_result(timeout=self._stall_timeout_s)
             except (TimeoutError, concurrent.futures.TimeoutError):
-                waited = f"{self.name} gave no frame for {self._stall_timeout_s:g} s"
-                raise SourceLost(f"{waited}; check the camera's cable") from None
+                stall = f"{self.name} sent no frame for {self._stall_timeout_s:g} s"
+                raise SourceLost(f"{stall}; check the camera's cable") from None
             check_picture(pixels, self.name)
             frame = Frame(pixels, self.name, self._number, time.time(), time.monotonic_ns(), 0.0)
             self._number += 1
             return frame
 
     def close(self) -> None:
-        """Stops the camera; a `read` under way in another thread does so when it ends."""
+        """Stop the camera; if another thread is in `read`, that thread stops it when the read ends."""
         self._guard.close()
 
     def _release(self) -> None:
@@ -60,13 +65,24 @@ class PicameraSource(Closeable):
 
 
 def open_picamera(camera: int, options: SourceOptions) -> PicameraSource:
-    """Starts the camera by picamera2. Raises `SourceError`, also where picamera2 cannot be imported."""
+    """Start a CSI camera with picamera2.
+
+    Args:
+        camera: Index of the camera.
+        options: Size and frame rate to request; 640x480 if there is no size.
+
+    Returns:
+        The running camera.
+
+    Raises:
+        SourceError: If picamera2 cannot be imported, the camera cannot be opened, or `options` request a pixel format.
+    """
     name = f"csi:{camera}"
     options.refuse_fourcc(name)
     try:
         module = importlib.import_module("picamera2")
-    except Exception as error:  # noqa: BLE001 - built for another numpy it raises ValueError, AttributeError, ...
-        reason = "" if isinstance(error, ModuleNotFoundError) else f" (picamera2 is there but fails: {error})"
+    except Exception as error:  # noqa: BLE001 - a build for another numpy raises ValueError, AttributeError, ...
+        reason = "" if isinstance(error, ModuleNotFoundError) else f" (picamera2 is installed but fails: {error})"
         raise SourceError(
             f"{name} needs rpicam-vid, which is not on PATH{reason}; install it with sudo apt install rpicam-apps-lite"
         ) from None
@@ -75,11 +91,11 @@ def open_picamera(camera: int, options: SourceOptions) -> PicameraSource:
     opened: Any = None
     try:
         opened = module.Picamera2(camera)
-        # libcamera calls formats by their order in a little-endian word: BGR888 is R, G, B in memory.
+        # libcamera names formats by the byte order of a little-endian word: BGR888 is R, G, B in memory.
         main = {"size": (width, height), "format": "BGR888"}
         opened.configure(opened.create_video_configuration(main=main, controls=controls))
         opened.start()
-    except Exception as error:  # noqa: BLE001 - IndexError, RuntimeError and others, with a reason worth showing
+    except Exception as error:  # noqa: BLE001 - IndexError, RuntimeError and others, whose text is worth showing
         if opened is not None:
             opened.close()
         raise SourceError(f"cannot open {name}: {error}; check cable and camera") from None

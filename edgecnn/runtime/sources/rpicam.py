@@ -1,4 +1,4 @@
-"""The Raspberry Pi's CSI camera, through the program that comes with the system."""
+"""The Raspberry Pi's CSI camera through `rpicam-vid`, which is part of Raspberry Pi OS."""
 
 from __future__ import annotations
 
@@ -14,30 +14,34 @@ from edgecnn.runtime.sources.motion_jpeg import MotionJpegSource
 from edgecnn.runtime.sources.options import SourceOptions
 
 PROGRAMS = ("rpicam-vid", "libcamera-vid")
-"""The same program by its name since and before Raspberry Pi OS 12."""
+"""Names of the program: the one since Raspberry Pi OS 12, then the older one."""
 
 
 class RpicamStream(PipeStream):
-    """Owns a running `rpicam-vid`: the stream is what it writes, the last words are what it logged last."""
+    """Owner of a running `rpicam-vid`: its output is the stream, the last line of its log is the exit message."""
 
     def __init__(self, command: list[str]) -> None:
-        out, written = os.pipe()
-        log, logged = os.pipe()
-        super().__init__(out, log_fd=log)
+        output_fd, child_output_fd = os.pipe()
+        log_fd, child_log_fd = os.pipe()
+        super().__init__(output_fd, log_fd=log_fd)
         try:
-            # In a session of its own, Ctrl-C in the terminal does not end it before us.
+            # A session of its own keeps Ctrl-C in the terminal from ending the program before this process.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=written, stderr=logged, start_new_session=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=child_output_fd,
+                stderr=child_log_fd,
+                start_new_session=True,
             )
         except BaseException:
             super().close()
             raise
         finally:
-            os.close(written)
-            os.close(logged)
+            os.close(child_output_fd)
+            os.close(child_log_fd)
 
     def close(self) -> None:
-        """Kills the program, with what it may have started, and reaps it."""
+        """Kill and reap the program, together with any child processes."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -45,39 +49,66 @@ class RpicamStream(PipeStream):
 
 
 def rpicam_program() -> str | None:
-    """The path of the program, where it is installed."""
+    """Find the program on PATH.
+
+    Returns:
+        Its path, or None if it is not installed.
+    """
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
 def open_rpicam(program: str, camera: int, options: SourceOptions, *, timeout_s: float) -> MotionJpegSource:
-    """Starts `program` and waits up to `timeout_s` for its first bytes. Raises `SourceError` with what it said."""
+    """Start the program and wait for its first bytes.
+
+    Args:
+        program: Path of `rpicam-vid`.
+        camera: Index of the camera.
+        options: Size and frame rate to request, and the stall timeout.
+        timeout_s: Longest wait for the first bytes.
+
+    Returns:
+        The running camera.
+
+    Raises:
+        SourceError: If the program does not start or sends no video, with the reason that it logged, or if `options`
+            request a pixel format.
+    """
     name = f"csi:{camera}"
     options.refuse_fourcc(name)
     try:
         stream = RpicamStream(rpicam_command(program, camera, options))
     except OSError as error:
-        raise SourceError(f"cannot start {program}: {error.strerror}; check that it runs by itself") from None
+        raise SourceError(f"cannot start {program}: {error.strerror}; run it in a terminal to check it") from None
     try:
         received = stream.read_some(timeout_s)
-        reason = stream.last_words() if not received else ""
+        reason = stream.exit_message() if not received else ""
     except TimeoutError:
-        received, reason = b"", f"nothing came for {timeout_s:g} s"
+        received, reason = b"", f"no data for {timeout_s:g} s"
     except BaseException:
         stream.close()
         raise
     if not received:
         stream.close()
         raise SourceError(
-            f"no video from {name}: {reason or 'it ended without a word'}; "
-            f"check cable and camera with {os.path.basename(program)} --list-cameras"
+            f"no video from {name}: {reason or 'it exited without a message'}; "
+            f"check the cable and the camera with {os.path.basename(program)} --list-cameras"
         )
     return MotionJpegSource(stream, name=name, stall_timeout_s=options.stall_timeout_s, received=received)
 
 
 def rpicam_command(program: str, camera: int, options: SourceOptions) -> list[str]:
-    """The command line that makes `program` write Motion-JPEG to stdout until it is killed."""
+    """Build the command line that makes the program write Motion-JPEG to stdout until it is killed.
+
+    Args:
+        program: Path of `rpicam-vid`.
+        camera: Index of the camera.
+        options: Size and frame rate to request.
+
+    Returns:
+        The program and its arguments.
+    """
     command = [program, "--codec", "mjpeg", "-o", "-", "-t", "0", "--nopreview", "--camera", str(camera)]
-    # Without it the end of a picture waits in the program's buffer for the next one.
+    # Without --flush the end of a picture stays in the program's buffer until the next one.
     command.append("--flush")
     if options.height is not None:
         command += ["--width", str(options.width), "--height", str(options.height)]

@@ -1,4 +1,4 @@
-"""What every source of frames offers."""
+"""The interface of every frame source."""
 
 from __future__ import annotations
 
@@ -11,42 +11,46 @@ from edgecnn.core.preprocess import Image
 
 
 class FrameSource(Protocol):
-    """Gives frames one after another.
+    """Source of a series of frames.
 
-    A frame's pixels belong to whoever read it, and stay as they are until that reader hands the array back as `reuse`.
+    The pixels of a frame belong to the reader, and stay unchanged until the reader passes the array back as `reuse`.
     """
 
     @property
     def name(self) -> str:
-        """What the source is called in results and messages: no password in it."""
+        """Name of the source in results and messages, without a password."""
 
     @property
     def live(self) -> bool:
-        """Whether frames come at their own pace and are lost when nobody reads them."""
+        """True if frames arrive at their own pace and are lost if nobody reads them."""
 
     @property
     def dropped(self) -> int:
-        """Frames lost before the one that was read last; 0 for files."""
+        """Number of frames lost before the last one read; 0 for files."""
 
     @property
     def unreadable(self) -> Sequence[str]:
-        """Images that were passed over since they cannot be decoded."""
+        """Images that were skipped because they cannot be decoded."""
 
     @property
     def bad_pictures(self) -> int:
-        """Pictures of a camera that came cut or could not be decoded, and were passed over; 0 for files."""
+        """Number of camera pictures that were skipped because they are truncated or undecodable; 0 for files."""
 
     def read(self, reuse: Image | None = None) -> Frame | None:
-        """The next frame, or None after the last.
+        """Return the next frame, or None after the last.
 
-        `reuse` is an array from an earlier frame that the caller has no more use for: the source may write a later
-        frame into it. Raises `SourceLost` when a live source stops, `SourceError` when its frames cannot be used.
+        `reuse` is the array of an earlier frame that the caller no longer needs: the source may write a later frame
+        into it.
+
+        Raises:
+            SourceLost: If a live source stops.
+            SourceError: If its frames cannot be used.
         """
 
     def close(self) -> None:
-        """Lets go of the device or file; may be called twice, and while another thread reads.
+        """Release the device or file. May be called twice, and while another thread reads.
 
-        That `read` then ends soon, with `SourceLost` or None, and lets go itself.
+        That `read` then ends soon, with `SourceLost` or None, and its thread releases the device.
         """
 
     def __enter__(self) -> Self: ...

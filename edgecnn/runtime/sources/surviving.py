@@ -1,4 +1,4 @@
-"""A live source that is lost is opened again, for as long as it takes."""
+"""A wrapper that reopens a lost live source until it is back."""
 
 from __future__ import annotations
 
@@ -18,39 +18,45 @@ from edgecnn.runtime.sources.source import FrameSource
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential backoff with full jitter: cameras that were lost together do not come back all at once."""
+    """Exponential backoff with full jitter, so that cameras lost together are not all reopened at once."""
 
     first_s: float = 0.5
+    """Upper limit of the delay before the first attempt."""
     longest_s: float = 30.0
+    """Upper limit of every delay."""
 
     def delay_s(self, failures: int) -> float:
-        """How long to wait after so many failures in a row: from 0 to `first_s` doubled each time, evenly."""
+        """Draw the delay after a number of consecutive failures.
+
+        It is uniform between 0 and `first_s` doubled once per failure, limited to `longest_s`.
+        """
         doublings = min(failures, 63)
         return random.uniform(0, min(self.longest_s, self.first_s * 2.0**doublings))  # noqa: S311 - no secret
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How a source that survives its losses is doing."""
+    """Status of a source that is reopened after losses."""
 
     state: Literal["connected", "reconnecting"]
+    """`reconnecting` from a loss until frames resume."""
     losses: int
-    """How often it was lost."""
+    """Number of times the source was lost."""
     attempts: int
-    """How often it was tried to open it again."""
+    """Number of attempts to reopen it."""
     reconnects: int
-    """How often frames came again."""
+    """Number of times frames resumed."""
     bad_pictures: int
-    """Pictures that came cut or could not be decoded."""
+    """Number of pictures that were truncated or could not be decoded."""
     last_error: str
-    """Why it was lost, or could not be opened, last: one line without a password; empty if it never was."""
+    """Reason of the last loss or failed attempt: one line without a password, empty if there was none."""
 
 
 class SurvivingSource(Closeable):
-    """Owns a live source, and puts a newly opened one in its place when it is lost.
+    """Owner of a live source, which is replaced by a newly opened one when it is lost.
 
-    `read` waits for as long as that takes; any thread may look at `status` meanwhile, and `close` ends the wait. Frames
-    are numbered on through a loss. A source that ends, as stdin does, has ended.
+    `read` waits as long as that takes; any thread may read `status` meanwhile, and `close` ends the wait. Frame numbers
+    continue after a loss. A source that ends, such as stdin, is not reopened.
     """
 
     live = True
@@ -63,11 +69,12 @@ class SurvivingSource(Closeable):
         self._reopen = reopen
         self._backoff = backoff or Backoff()
         self._closing = threading.Event()
-        # `read` alone uses the three below.
+        # Only `read` uses these three.
         self._next_number = 0
         self._first_number = 0
         self._failures = 0
-        # The lock is for what other threads see: the source in use and the status without its own bad pictures.
+        # The lock protects what other threads access: the current source, the number of dropped frames, and the status,
+        # which does not include the bad pictures of the current source.
         self._lock = threading.Lock()
         self._source = first
         self._status = SourceStatus("connected", 0, 0, 0, 0, "")
@@ -75,23 +82,27 @@ class SurvivingSource(Closeable):
 
     @property
     def status(self) -> SourceStatus:
+        """The current status."""
         with self._lock:
             bad = self._status.bad_pictures + self._source.bad_pictures
             return dataclasses.replace(self._status, bad_pictures=bad)
 
     @property
     def bad_pictures(self) -> int:
+        """Number of pictures that were truncated or could not be decoded, over all sources so far."""
         return self.status.bad_pictures
 
     @property
     def dropped(self) -> int:
+        """Number of frames dropped, over all sources so far."""
         with self._lock:
             return self._dropped + self._source.dropped
 
     def read(self, reuse: Image | None = None) -> Frame | None:
-        """The next frame, after a loss the first of the source opened anew; None at the end of it or after `close`.
+        """Return the next frame, after a loss the first of the reopened source; None at its end or after `close`.
 
-        Raises `SourceError` for a source whose first frame cannot be used.
+        Raises:
+            SourceError: If the very first frame cannot be used.
         """
         while not self._closing.is_set():
             try:
@@ -100,22 +111,22 @@ class SurvivingSource(Closeable):
                 if isinstance(error, SourceError) and self._next_number == 0:
                     raise
                 self._lose(error)
-                self._open_again()
+                self._reopen_until_open()
             else:
-                return None if frame is None else self._continued(frame)
+                return None if frame is None else self._renumbered(frame)
         return None
 
     def close(self) -> None:
-        """Ends a `read` under way in another thread, be it in a stall or between two attempts."""
+        """End a `read` running in another thread, during a stall as well as between two attempts."""
         self._closing.set()
         with self._lock:
             source = self._source
         source.close()
 
-    def _continued(self, frame: Frame) -> Frame:
+    def _renumbered(self, frame: Frame) -> Frame:
         if self._failures:
             self._failures = 0
-            self._note(state="connected", reconnects=self._status.reconnects + 1)
+            self._update_status(state="connected", reconnects=self._status.reconnects + 1)
         number = self._first_number + frame.number
         self._next_number = number + 1
         return frame if number == frame.number else dataclasses.replace(frame, number=number)
@@ -125,33 +136,35 @@ class SurvivingSource(Closeable):
         if self._closing.is_set():
             return
         lost_while_connected = self._status.state == "connected"
-        self._note(state="reconnecting", losses=self._status.losses + lost_while_connected, last_error=_one_line(error))
+        self._update_status(
+            state="reconnecting", losses=self._status.losses + lost_while_connected, last_error=_one_line(error)
+        )
 
-    def _open_again(self) -> None:
-        """Tries until a source is open; a frame of it will tell whether it is any better than the one before."""
+    def _reopen_until_open(self) -> None:
+        """Try until a source is open; only its first frame shows whether it works."""
         while not self._closing.wait(self._backoff.delay_s(self._failures)):
             self._failures += 1
-            self._note(attempts=self._status.attempts + 1)
+            self._update_status(attempts=self._status.attempts + 1)
             try:
                 opened = self._reopen()
             except EdgecnnError as error:
-                self._note(last_error=_one_line(error))
+                self._update_status(last_error=_one_line(error))
             else:
-                self._take(opened)
+                self._replace_source(opened)
                 return
 
-    def _take(self, opened: FrameSource) -> None:
+    def _replace_source(self, opened: FrameSource) -> None:
         with self._lock:
             bad = self._status.bad_pictures + self._source.bad_pictures
             self._status = dataclasses.replace(self._status, bad_pictures=bad)
             self._dropped += self._source.dropped
             self._source = opened
             self._first_number = self._next_number
-        # `close` closed either this one or the one before it.
+        # A concurrent `close` closed either this source or its predecessor.
         if self._closing.is_set():
             opened.close()
 
-    def _note(self, **changes: Any) -> None:
+    def _update_status(self, **changes: Any) -> None:
         with self._lock:
             self._status = dataclasses.replace(self._status, **changes)
 

@@ -1,4 +1,4 @@
-"""USB and other V4L2 cameras: what is asked of them, and whether they do it."""
+"""USB and other V4L2 cameras: request settings and verify that the camera applied them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,34 @@ from edgecnn.runtime.sources.capture import CaptureSource
 from edgecnn.runtime.sources.options import SourceOptions
 
 _FPS_TOLERANCE = 0.01
-"""Relative: 29.97 will do for 30."""
+"""Relative tolerance: 29.97 is accepted for 30."""
 
 
 def open_v4l_camera(text: str, options: SourceOptions) -> CaptureSource:
-    """Opens camera number or `/dev/videoN`. Raises `SourceError`, also where it does not do what it was asked."""
-    # OpenCV waits by the whole second, 10 of them unless told, and reads this once when it first waits.
+    """Open a V4L2 camera with the requested settings.
+
+    Args:
+        text: Number of the camera, or `/dev/videoN`.
+        options: Settings to request, and the stall timeout.
+
+    Returns:
+        The open camera.
+
+    Raises:
+        SourceError: If the camera cannot be opened, or does not apply a setting.
+    """
+    # OpenCV's timeout is in whole seconds, 10 by default. The variable is read once, at the first wait.
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(math.ceil(options.stall_timeout_s)))
     backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
     capture = cv2.VideoCapture(int(text), backend) if text.isdigit() else cv2.VideoCapture(text, backend)
     if not capture.isOpened():
         device = f"/dev/video{text}" if text.isdigit() else text
         raise SourceError(
-            f"cannot open camera {text}; check that {device} exists, is yours to read, and no other program uses it"
+            f"cannot open camera {text}; check that {device} exists and may be read, and that no other program uses it"
         )
     name = f"camera {text}" if text.isdigit() else text
     try:
-        _ask(capture, options)
+        _request(capture, options)
         _verify(capture, options, name)
     except SourceError:
         capture.release()
@@ -37,9 +48,9 @@ def open_v4l_camera(text: str, options: SourceOptions) -> CaptureSource:
     return CaptureSource(capture, name=name, live=True, stall_timeout_s=options.stall_timeout_s)
 
 
-def _ask(capture: cv2.VideoCapture, options: SourceOptions) -> None:
-    # The format comes first: which sizes and rates there are depends on it. Raw formats fill a USB 2 cable at 640x480;
-    # a camera that has no Motion-JPEG keeps its own format.
+def _request(capture: cv2.VideoCapture, options: SourceOptions) -> None:
+    # The pixel format must be set first, because the available sizes and rates depend on it. Raw formats saturate USB 2
+    # at 640x480; a camera without Motion-JPEG keeps its own format.
     capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*(options.fourcc or "MJPG")))
     if options.height is not None and options.width is not None:
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, options.width)
@@ -51,24 +62,24 @@ def _ask(capture: cv2.VideoCapture, options: SourceOptions) -> None:
 def _verify(capture: cv2.VideoCapture, options: SourceOptions, name: str) -> None:
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     fourcc, fps = _text_of(capture.get(cv2.CAP_PROP_FOURCC)), capture.get(cv2.CAP_PROP_FPS)
-    asked, got = [], []
+    requested, got = [], []
     if options.fourcc not in (None, fourcc):
-        asked.append(f"{options.fourcc}")
+        requested.append(f"{options.fourcc}")
         got.append(fourcc)
     if options.height is not None and (options.height, options.width) != (height, width):
-        asked.append(f"{options.width}x{options.height}")
+        requested.append(f"{options.width}x{options.height}")
         got.append(f"{width:g}x{height:g}")
     if options.fps is not None and not math.isclose(options.fps, fps, rel_tol=_FPS_TOLERANCE):
-        asked.append(f"{options.fps:g} fps")
+        requested.append(f"{options.fps:g} fps")
         got.append(f"{fps:g} fps")
-    if asked:
+    if requested:
         raise SourceError(
-            f"{name} was asked for {', '.join(asked)} and gives {', '.join(got)}; "
-            "see what it can do with v4l2-ctl --list-formats-ext"
+            f"requested {', '.join(requested)} from {name}, got {', '.join(got)}; "
+            "list its supported modes with v4l2-ctl --list-formats-ext"
         )
 
 
 def _text_of(fourcc: float) -> str:
-    """The four characters in OpenCV's number."""
+    """Decode OpenCV's number into the four characters of a pixel format."""
     characters = bytes(int(fourcc) >> shift & 0xFF for shift in (0, 8, 16, 24)).decode("latin-1")
     return characters if characters.isprintable() else "an unknown format"

@@ -1,4 +1,4 @@
-"""The live web page of a run: pictures, results, events and figures in a browser, metrics for Prometheus."""
+"""Live web page of a run: pictures, results, events and statistics in a browser, metrics for Prometheus."""
 
 from edgecnn.runtime.web.health import QUIET_AFTER_S
 from edgecnn.runtime.web.page import LivePage, open_page

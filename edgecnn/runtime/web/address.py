@@ -1,4 +1,4 @@
-"""From `--serve [HOST]:PORT` to a socket that listens there."""
+"""Parsing of the value of `--serve`, `[HOST]:PORT`, and the socket that listens there."""
 
 from __future__ import annotations
 
@@ -15,44 +15,65 @@ LOOPBACK = "127.0.0.1"
 _TEXT = re.compile(r"(?:(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:\[\]/]*)(?P<colon>:))?(?P<port>\d{1,5})", re.ASCII)
 
 _SEND_BUFFER_BYTES = 128 * 1024
-"""What the kernel may hold back of a stream: seconds of old pictures otherwise, on a slow link."""
+"""Size of the kernel's send buffer. A larger one delays a stream on a slow link by seconds of old pictures."""
 
 _DEAD_PEER_MS = 20_000
+"""Time after which a connection whose peer acknowledges nothing is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageAddress:
-    """Where a page is to listen."""
+    """Address at which a page listens."""
 
     host: str
-    """A name or an IP address without brackets; empty for every interface."""
+    """Host name, or IP address without brackets; empty for every interface."""
     port: int
-    """0 for a free one."""
+    """Port; 0 for any free one."""
 
     def __str__(self) -> str:
         return f"port {self.port} of {self.host or 'every interface'}"
 
 
 def parse_address(text: str) -> PageAddress:
-    """`8080` is port 8080 of this machine alone, `:8080` of every interface. Raises `InputError`."""
-    found = _TEXT.fullmatch(text)
-    if found is None or int(found["port"]) > 65535:
+    """Parse the address of a page.
+
+    Args:
+        text: `[HOST]:PORT`. `8080` is port 8080 for this machine only, `:8080` the same port on every interface.
+
+    Returns:
+        The address.
+
+    Raises:
+        InputError: If the text is malformed.
+    """
+    match = _TEXT.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
         raise InputError(
             f"expected [HOST]:PORT such as 8080, :8080 or 127.0.0.1:8080 to serve the page at, got {text!r}"
         )
-    host = found["host"].strip("[]") if found["colon"] else LOOPBACK
-    # Of the two addresses that a browser tries for localhost, one is enough.
-    return PageAddress(LOOPBACK if host.lower() == "localhost" else host, int(found["port"]))
+    host = match["host"].strip("[]") if match["colon"] else LOOPBACK
+    # A browser tries two addresses for localhost, IPv4 and IPv6; listening at one of them is enough.
+    return PageAddress(LOOPBACK if host.lower() == "localhost" else host, int(match["port"]))
 
 
 def listen(address: PageAddress) -> socket.socket:
-    """A socket that listens at `address`. Raises `InputError` where that is not possible."""
+    """Open a listening socket.
+
+    Args:
+        address: Address to listen at.
+
+    Returns:
+        The socket, which the caller must close.
+
+    Raises:
+        InputError: If that is not possible.
+    """
     try:
-        family, where, dual = _resolved(address)
-        listener = socket.create_server(where, family=family, dualstack_ipv6=dual)
+        family, socket_address, dual_stack = _resolved(address)
+        listener = socket.create_server(socket_address, family=family, dualstack_ipv6=dual_stack)
     except OSError as error:
-        raise InputError(_refusal(address, error)) from None
-    # Those that are accepted inherit both.
+        raise InputError(_describe_error(address, error)) from None
+    # Accepted connections inherit both options.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_PEER_MS)
@@ -60,12 +81,26 @@ def listen(address: PageAddress) -> socket.socket:
 
 
 def is_loopback_only(listener: socket.socket) -> bool:
-    """Whether nobody but this machine can reach it."""
+    """Return True if only this machine can reach a socket.
+
+    Args:
+        listener: Listening socket.
+
+    Returns:
+        True if it is bound to a loopback address.
+    """
     return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 def page_url(listener: socket.socket) -> str:
-    """An address to open, from another machine too where the socket listens to others."""
+    """Return the URL of a page.
+
+    Args:
+        listener: Listening socket.
+
+    Returns:
+        A URL that also works on other machines if the socket is reachable from them.
+    """
     host, port = listener.getsockname()[:2]
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
@@ -76,25 +111,29 @@ def page_url(listener: socket.socket) -> str:
 def _resolved(address: PageAddress) -> tuple[socket.AddressFamily, tuple[str, int], bool]:
     if address.host in ("", "::") and socket.has_dualstack_ipv6():
         return socket.AF_INET6, ("::", address.port), True
-    known = socket.getaddrinfo(address.host or "0.0.0.0", address.port, type=socket.SOCK_STREAM)  # noqa: S104 - asked for
-    family, _, _, _, where = min(known, key=lambda each: each[0] != socket.AF_INET)
-    return family, (str(where[0]), address.port), False
+    host = address.host or "0.0.0.0"  # noqa: S104 - the user requested every interface
+    candidates = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM)
+    family, _, _, _, socket_address = min(candidates, key=lambda candidate: candidate[0] != socket.AF_INET)
+    return family, (str(socket_address[0]), address.port), False
 
 
-def _refusal(address: PageAddress, error: OSError) -> str:
+def _describe_error(address: PageAddress, error: OSError) -> str:
     if isinstance(error, socket.gaierror):
-        return f"no address is known for {address.host}; serve the page at 8080 or :8080"
+        return f"cannot resolve the host name {address.host}; serve the page at 8080 or :8080"
     if error.errno == errno.EADDRINUSE:
-        return f"{address} is in use; choose another or stop what uses it"
+        return f"{address} is in use; choose another port or stop the program that uses it"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{address} is not permitted to this user; choose one from 1024 up"
+        return f"this user may not listen at {address}; choose a port of 1024 or higher"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{address.host} is no address of this machine; serve the page at 8080 or :8080"
-    return f"cannot listen at {address}: {error.strerror}; choose another"
+        return f"{address.host} is not an address of this machine; serve the page at 8080 or :8080"
+    return f"cannot listen at {address}: {error.strerror}; choose another address"
 
 
 def _own_address() -> str:
-    """The address that others reach this machine by, as far as its routes tell; nothing is sent."""
+    """Return the address of the interface with the default route; nothing is sent.
+
+    The socket is connected to an address reserved for documentation (RFC 5737), which only selects a route.
+    """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))

@@ -1,4 +1,4 @@
-"""The page's addresses, and what each answers."""
+"""URLs of the page and their responses."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from edgecnn.runtime.web.metrics import metrics_registry
 from edgecnn.runtime.web.pictures import LivePicture, Picture
 
 SNAPSHOT_WAIT_S = 2.0
+"""Longest wait for the picture of a snapshot."""
 
 _BOUNDARY = "edgecnn-picture"
 _PAGE, _TOKEN_FORM = "page.html", "token.html"
@@ -33,7 +34,16 @@ _MAY_CHANGE = {"Cache-Control": "no-cache"}
 
 
 def page_app(board: Board, pictures: Sequence[LivePicture], access: Access) -> ASGIApp:
-    """The whole page as an ASGI application."""
+    """Build the ASGI application of the page.
+
+    Args:
+        board: State of the run.
+        pictures: Pictures of each camera.
+        access: Access rules.
+
+    Returns:
+        The application, including access control.
+    """
     static = _static_files()
     routes = [
         Route("/", partial(_static, static, _PAGE)),
@@ -44,7 +54,7 @@ def page_app(board: Board, pictures: Sequence[LivePicture], access: Access) -> A
         Route("/healthz", partial(_health, board)),
         *(Route(f"/{name}", partial(_static, static, name)) for name in static if name not in (_PAGE, _TOKEN_FORM)),
     ]
-    app = Starlette(routes=routes, exception_handlers={HTTPException: _one_line, 404: _nothing_here})
+    app = Starlette(routes=routes, exception_handlers={HTTPException: _one_line, 404: _not_found})
     return Guard(app, access, static[_TOKEN_FORM])
 
 
@@ -58,7 +68,11 @@ async def _stream(pictures: Sequence[LivePicture], request: Request) -> Response
 
 
 async def _snapshot(pictures: Sequence[LivePicture], request: Request) -> Response:
-    """The next picture. Who tells the `X-Picture` that was shown last, as `after`, is told quietly if there is none."""
+    """Respond with the next picture.
+
+    A client that follows the pictures sends the `X-Picture` of the last one as `after`. If there is no new picture, it
+    gets status 204 instead of an error.
+    """
     camera = _camera(pictures, request.query_params.get("camera", "0"))
     shown = request.query_params.get("after")
     picture = await camera.next(SNAPSHOT_WAIT_S, shown=int(shown) if shown and shown.isdecimal() else None)
@@ -66,7 +80,7 @@ async def _snapshot(pictures: Sequence[LivePicture], request: Request) -> Respon
         return Response(picture.jpeg, media_type="image/jpeg", headers=_picture_headers(picture))
     if shown is not None:
         return Response(status_code=204)
-    return PlainTextResponse(f"the camera gave no picture for {SNAPSHOT_WAIT_S:g} s; try again\n", 503)
+    return PlainTextResponse(f"no picture from the camera for {SNAPSHOT_WAIT_S:g} s; try again\n", 503)
 
 
 async def _events(board: Board, request: Request) -> Response:
@@ -83,18 +97,18 @@ async def _health(board: Board, request: Request) -> Response:
     return Response(json.dumps(record) + "\n", status, media_type="application/json")
 
 
-async def _nothing_here(request: Request, error: Exception) -> Response:
-    reason = error.detail if isinstance(error, HTTPException) and error.detail != "Not Found" else "nothing is here"
+async def _not_found(request: Request, error: Exception) -> Response:
+    reason = error.detail if isinstance(error, HTTPException) and error.detail != "Not Found" else "not found"
     return PlainTextResponse(f"{reason}; the page is at /\n", 404)
 
 
 async def _one_line(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for HTTPException only
     return PlainTextResponse(f"{error.detail}\n", error.status_code, headers=error.headers)
 
 
 def _endless(content: AsyncIterator[bytes], media_type: str, request: Request) -> Response:
-    # A proxy is not to wait for its end.
+    # Proxies must not buffer a response that never ends.
     headers = {"X-Accel-Buffering": "no"}
     if request.method == "HEAD":
         return Response(media_type=media_type, headers=headers)
@@ -108,7 +122,7 @@ def _camera(pictures: Sequence[LivePicture], number: str) -> LivePicture:
 
 
 async def _parts(camera: LivePicture) -> AsyncIterator[bytes]:
-    # The boundary comes right behind a picture, as some readers show none before they have seen its end.
+    # The boundary follows each picture immediately, because some clients show a picture only after seeing its end.
     yield f"--{_BOUNDARY}\r\n".encode()
     async with aclosing(camera.stream()) as pictures:
         async for picture in pictures:
@@ -130,6 +144,6 @@ def _picture_headers(picture: Picture) -> dict[str, str]:
 
 
 def _static_files() -> dict[str, bytes]:
-    """The page's own files, by name."""
+    """Return the static files of the page by name."""
     folder = files("edgecnn.runtime.web") / "static"
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}

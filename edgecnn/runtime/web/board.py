@@ -1,4 +1,4 @@
-"""What a page shows of a run: its cameras, its outputs, and what happened last."""
+"""State of a run as shown by the page: cameras, outputs and recent events."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from edgecnn.runtime.sources import FrameSource
 from edgecnn.runtime.web.figures import CameraFigures
 
 KEPT_EVENTS = 200
-"""Events of all cameras together; a viewer that falls behind by more misses the older ones."""
+"""Number of events kept for all cameras together; a viewer that falls further behind misses the older ones."""
 
 
 class KeptEvent(NamedTuple):
-    """An event, and the how-manieth it is, counted from 1."""
+    """An event and its 1-based sequence number."""
 
     number: int
     event: CameraEvent
 
 
 class Board:
-    """Owns the figures of every camera and the recent events; any thread may call any of this."""
+    """Owner of the statistics of every camera and of the recent events. Thread-safe."""
 
     def __init__(
         self,
@@ -54,29 +54,30 @@ class Board:
 
     @property
     def uptime_s(self) -> float:
+        """Time since the board was created."""
         return time.monotonic() - self._started_s
 
     @property
     def seconds(self) -> int:
-        """How often `end_second` was called."""
+        """Number of calls of `end_second`."""
         return self._seconds
 
     def add(self, result: Result) -> None:
-        """Counts a result."""
+        """Count a result."""
         self.cameras[result.camera].add(result)
 
     def on_event(self, event: CameraEvent) -> None:
-        """Keeps an event."""
+        """Keep an event."""
         with self._events_lock:
             self._events.append(KeptEvent(next(self._numbers), event))
 
     def events_after(self, number: int) -> list[KeptEvent]:
-        """The kept events after the one of that number, oldest first."""
+        """Return the kept events after the one with this sequence number, oldest first."""
         with self._events_lock:
             return [event for event in self._events if event.number > number]
 
     def end_second(self) -> None:
-        """To be called once a second, by one thread: takes every camera's history a point further."""
+        """Add a point to the history of every camera. Must be called once a second, by a single thread."""
         at = time.time()
         for camera in self.cameras:
             camera.end_second(at)
@@ -84,5 +85,5 @@ class Board:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, those that are there more than once with their camera's number."""
+    """Return the names; repeated ones get the index of their camera."""
     return [f"{name} #{camera}" if names.count(name) > 1 else name for camera, name in enumerate(names)]

@@ -1,4 +1,4 @@
-"""What a page hears of a run while it goes on: server-sent events."""
+"""Server-sent events, which keep an open page up to date."""
 
 from __future__ import annotations
 
@@ -11,24 +11,32 @@ from edgecnn.runtime.web.board import Board
 from edgecnn.runtime.web.records import camera_result_record, hello_record, kept_event_record, status_record
 
 RESULTS_PER_S = 10
+"""Maximum number of results sent per camera and second."""
 _RETRY = b"retry: 1000\n\n"
 
 
 async def server_sent_events(board: Board) -> AsyncIterator[bytes]:
-    """`hello` with all there is; then every camera's newest `result`, every `event`, and `status` once a second.
+    """Stream the state of a run to one client.
 
-    A reader that is slow gets fewer results and all events, as long as the board keeps them.
+    The first message is `hello` with the complete state. After it come the newest `result` of every camera, every
+    `event`, and a `status` once a second. A slow client gets fewer results, but all events that the board still keeps.
+
+    Args:
+        board: State of the run.
+
+    Yields:
+        One or more encoded messages.
     """
-    teller = _Teller(board)
+    cursor = _Cursor(board)
     yield _RETRY + _message("hello", hello_record(board))
     while True:
         await asyncio.sleep(1 / RESULTS_PER_S)
-        if news := b"".join(teller.news()):
-            yield news
+        if messages := b"".join(cursor.new_messages()):
+            yield messages
 
 
-class _Teller:
-    """What one reader has been told."""
+class _Cursor:
+    """Position of one client in the results, events and seconds of a run."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
@@ -36,19 +44,19 @@ class _Teller:
         self._seconds = board.seconds
         self._event = max((event.number for event in board.events_after(0)), default=0)
 
-    def news(self) -> Iterator[bytes]:
-        """Messages of what is new since the last call."""
-        for place, camera in enumerate(self._board.cameras):
+    def new_messages(self) -> Iterator[bytes]:
+        """Yield messages about everything that is new since the last call."""
+        for index, camera in enumerate(self._board.cameras):
             count, latest = camera.newest()
-            if latest is not None and count != self._results[place]:
-                self._results[place] = count
+            if latest is not None and count != self._results[index]:
+                self._results[index] = count
                 yield _message("result", camera_result_record(latest))
         for event in self._board.events_after(self._event):
             self._event = event.number
             yield _message("event", kept_event_record(event))
         if self._seconds != self._board.seconds:
             self._seconds = self._board.seconds
-            # The comment is for proxies, the record for the page: either tells it that we are still here.
+            # The comment keeps proxies from closing the connection; the record shows the page that it is alive.
             yield b": alive\n\n" + _message("status", status_record(self._board))
 
 

@@ -1,4 +1,4 @@
-"""What a page knows of one camera, in memory that does not grow with the run."""
+"""Statistics of one camera, in memory that does not grow with the duration of the run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from edgecnn.runtime.sinks import Result
 from edgecnn.runtime.sources import FrameSource, SourceStatus, SurvivingSource
 
 HISTORY_S = 120
+"""Length of the history."""
 
 _BOUNDS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _RATE_OVER_S = 5
@@ -24,48 +25,60 @@ _NO_PIXELS: Image = np.empty((0, 0, 3), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """The results of one second."""
+    """Summary of the results of one second."""
 
     at: float
     """Unix time of its end."""
     frames: int
+    """Number of results."""
     age_ms: float | None
-    """Mean, as is the other; None where there was no result."""
+    """Mean age of the results; None if there was none."""
     oldest_ms: float | None
+    """Age of the oldest result; None if there was none."""
     inference_ms: float | None
+    """Mean inference time; None if there was no result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Times by their size, as Prometheus has them: `(upper bound in s, how many are no longer)`, and their sum."""
+    """Cumulative histogram of times, as Prometheus defines it."""
 
     counts: tuple[tuple[float, int], ...]
+    """Pairs of an upper bound in seconds and the number of times up to it."""
     sum_s: float
+    """Sum of all times."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraView:
-    """A camera's figures at one moment."""
+    """Statistics of a camera at one moment."""
 
     name: str
+    """Distinct name of the camera."""
     live: bool
+    """False for files."""
     status: SourceStatus | None
-    """Of a camera that survives its losses."""
+    """Connection status of a camera that is reopened after losses, otherwise None."""
     bad_pictures: int
+    """Number of pictures that were truncated or could not be decoded."""
     latest: Result | None
-    """The newest result, without its pixels."""
+    """Newest result, without its pixels."""
     frames: int
+    """Number of results."""
     dropped: int
+    """Number of frames dropped."""
     since_result_s: float | None
-    """None before the first result."""
+    """Time since the last result; None before the first."""
     age: Distribution
+    """Ages of the results."""
     stages: dict[str, Distribution]
+    """Times of the inference stages by name."""
     seconds: tuple[Second, ...]
-    """The last `HISTORY_S` of them, oldest first."""
+    """History of the last `HISTORY_S`, oldest first."""
 
     @property
     def per_second(self) -> float:
-        """Results a second, over the last few seconds; over more of them for a camera with few results."""
+        """Results per second over the last few seconds, or over a longer time if there are few results."""
         for over_s in (_RATE_OVER_S, _SLOW_RATE_OVER_S):
             recent = self.seconds[-over_s:]
             frames = sum(second.frames for second in recent)
@@ -75,7 +88,7 @@ class CameraView:
 
 
 class CameraFigures:
-    """Counts the results of a camera; any thread may call any of this."""
+    """Collector of the statistics of a camera. Thread-safe."""
 
     def __init__(self, source: FrameSource, name: str) -> None:
         self.name = name
@@ -92,11 +105,11 @@ class CameraFigures:
         self._inferences_ms: list[float] = []
 
     def add(self, result: Result) -> None:
-        """Counts a result and keeps it, without its pixels, as the latest."""
-        small = replace(result, frame=replace(result.frame, pixels=_NO_PIXELS))
+        """Count a result and keep it, without its pixels, as the latest."""
+        without_pixels = replace(result, frame=replace(result.frame, pixels=_NO_PIXELS))
         stages_ms = result.prediction.latency_ms._asdict()
         with self._lock:
-            self._latest, self._latest_s = small, time.monotonic()
+            self._latest, self._latest_s = without_pixels, time.monotonic()
             self._frames += 1
             self._age.add(result.age_ms / 1e3)
             for stage, spent_ms in stages_ms.items():
@@ -105,19 +118,19 @@ class CameraFigures:
             self._inferences_ms.append(sum(stages_ms.values()))
 
     def end_second(self, at: float) -> None:
-        """Makes the results since the last call a point of the history, which is called once a second."""
+        """Add the results since the last call as a point of the history. Must be called once a second."""
         with self._lock:
             ages_ms, self._ages_ms = self._ages_ms, []
             inferences_ms, self._inferences_ms = self._inferences_ms, []
             self._seconds.append(_second(at, ages_ms, inferences_ms))
 
     def newest(self) -> tuple[int, Result | None]:
-        """How many results there were, and the last of them."""
+        """Return the number of results, and the last of them."""
         with self._lock:
             return self._frames, self._latest
 
     def view(self) -> CameraView:
-        """All of it, at one moment."""
+        """Return all statistics, as a consistent snapshot."""
         status = self._source.status if isinstance(self._source, SurvivingSource) else None
         bad_pictures = self._source.bad_pictures
         with self._lock:
@@ -137,7 +150,7 @@ class CameraFigures:
 
 
 class _Histogram:
-    """Counts times by their size."""
+    """Histogram of times."""
 
     def __init__(self) -> None:
         self._counts = [0] * (len(_BOUNDS_S) + 1)

@@ -1,4 +1,4 @@
-"""Whether the run does what it is there for: `/healthz`."""
+"""Health of a run, as reported by `/healthz`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from edgecnn.runtime.web.board import Board
 from edgecnn.runtime.web.figures import CameraView
 
 QUIET_AFTER_S = 10.0
-"""A camera without a result for so long is not well, unless the run was told to expect that."""
+"""Time without a result after which a camera counts as unhealthy, unless the run expects such silences."""
 
 CameraHealth = Literal["ok", "starting", "silent", "reconnecting"]
 
 
 def health_record(board: Board) -> dict[str, Any]:
-    """The JSON object of `/healthz`; all is well only if its `status` is "ok"."""
+    """Build the JSON object of `/healthz`.
+
+    Args:
+        board: State of the run.
+
+    Returns:
+        The object; its `status` is "ok" only if every camera is healthy.
+    """
     views = [camera.view() for camera in board.cameras]
     states = [camera_health(view, board.uptime_s, board.quiet_after_s) for view in views]
     return {
@@ -34,7 +41,17 @@ def health_record(board: Board) -> dict[str, Any]:
 
 
 def camera_health(view: CameraView, uptime_s: float, quiet_after_s: float | None) -> CameraHealth:
-    """How a camera is doing; with `quiet_after_s` None, no silence is too long for one that is connected."""
+    """Determine the health of a camera.
+
+    Args:
+        view: Statistics of the camera.
+        uptime_s: Time since the start of the run.
+        quiet_after_s: Longest time without a result of a healthy camera; with None, a connected camera may be silent
+            for any time.
+
+    Returns:
+        The state.
+    """
     reconnecting = view.status is not None and view.status.state == "reconnecting"
     limit_s = quiet_after_s if quiet_after_s is not None else 0.0 if reconnecting else float("inf")
     if view.since_result_s is not None and view.since_result_s <= limit_s:

@@ -1,4 +1,4 @@
-"""A run's figures in the text format of Prometheus."""
+"""Statistics of a run in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ from edgecnn.runtime.web.figures import CameraView, Distribution
 
 
 def metrics_registry(board: Board) -> CollectorRegistry:
-    """A registry of its own, with the figures of the run and of this process."""
+    """Create a registry with the metrics of a run and of this process.
+
+    Args:
+        board: State of the run.
+
+    Returns:
+        The registry, which is independent of the global one.
+    """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     registry.register(BoardCollector(board))
@@ -29,16 +36,17 @@ def metrics_registry(board: Board) -> CollectorRegistry:
 
 
 class BoardCollector(Collector):
-    """Reads the board whenever the metrics are asked for."""
+    """Collector that reads the board whenever the metrics are requested."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
 
     def collect(self) -> Iterator[Metric]:
+        """Yield all metrics."""
         board = self._board
         build = {"version": board.version, "model": _text(board.model)}
-        yield InfoMetricFamily("edgecnn_build", "What runs here.", build)
-        yield GaugeMetricFamily("edgecnn_start_time_seconds", "When this run began, in Unix time.", board.started_at)
+        yield InfoMetricFamily("edgecnn_build", "Version of edgecnn and name of the model.", build)
+        yield GaugeMetricFamily("edgecnn_start_time_seconds", "Start of this run, in Unix time.", board.started_at)
         yield from _camera_metrics([camera.view() for camera in board.cameras])
         yield from _output_metrics(board.outputs())
 
@@ -52,7 +60,7 @@ def _camera_metrics(views: Sequence[CameraView]) -> Iterator[Metric]:
     )
     yield _gauge(
         "edgecnn_last_frame_age_seconds",
-        "From the last picture being complete to its result being there.",
+        "Time from the complete picture to its result, for the last result.",
         ((view, view.latest.age_ms / 1e3) for view in views if view.latest),
     )
     yield _gauge(
@@ -62,7 +70,7 @@ def _camera_metrics(views: Sequence[CameraView]) -> Iterator[Metric]:
     )
     yield _labels(views)
     ages = HistogramMetricFamily(
-        "edgecnn_frame_age_seconds", "From a picture being complete to its result being there.", labels=["camera"]
+        "edgecnn_frame_age_seconds", "Time from the complete picture to its result.", labels=["camera"]
     )
     stages = HistogramMetricFamily(
         "edgecnn_inference_seconds", "Time spent on a picture, by stage.", labels=["camera", "stage"]
@@ -76,20 +84,20 @@ def _camera_metrics(views: Sequence[CameraView]) -> Iterator[Metric]:
 
 
 def _camera_counters(views: Sequence[CameraView]) -> Iterator[Metric]:
-    counted = {
-        "edgecnn_frames_classified": ("Results.", [view.frames for view in views]),
-        "edgecnn_frames_dropped": ("Pictures that made way for newer ones.", [view.dropped for view in views]),
-        "edgecnn_bad_pictures": ("Pictures that came cut or garbled.", [view.bad_pictures for view in views]),
+    counters = {
+        "edgecnn_frames_classified": ("Number of results.", [view.frames for view in views]),
+        "edgecnn_frames_dropped": ("Pictures dropped in favor of newer ones.", [view.dropped for view in views]),
+        "edgecnn_bad_pictures": ("Pictures that were truncated or corrupted.", [view.bad_pictures for view in views]),
         "edgecnn_camera_losses": (
-            "How often the camera was lost.",
+            "Number of times the camera was lost.",
             [view.status.losses if view.status else 0 for view in views],
         ),
         "edgecnn_camera_reconnects": (
-            "How often the camera came back.",
+            "Number of times the camera came back.",
             [view.status.reconnects if view.status else 0 for view in views],
         ),
     }
-    for name, (meaning, counts) in counted.items():
+    for name, (meaning, counts) in counters.items():
         counter = CounterMetricFamily(name, meaning, labels=["camera"])
         for view, count in zip(views, counts, strict=True):
             counter.add_metric([_text(view.name)], count)
@@ -97,12 +105,18 @@ def _camera_counters(views: Sequence[CameraView]) -> Iterator[Metric]:
 
 
 def _output_metrics(outputs: Sequence[OutputStatus]) -> Iterator[Metric]:
-    counted = {
+    counters = {
         "edgecnn_output_delivered": ("Results and events delivered.", [output.delivered for output in outputs]),
-        "edgecnn_output_dropped": ("Those that made way for newer ones.", [output.dropped for output in outputs]),
-        "edgecnn_output_failed": ("Those that could not be delivered.", [output.failed for output in outputs]),
+        "edgecnn_output_dropped": (
+            "Results and events dropped in favor of newer ones.",
+            [output.dropped for output in outputs],
+        ),
+        "edgecnn_output_failed": (
+            "Results and events that could not be delivered.",
+            [output.failed for output in outputs],
+        ),
     }
-    for name, (meaning, counts) in counted.items():
+    for name, (meaning, counts) in counters.items():
         counter = CounterMetricFamily(name, meaning, labels=["output"])
         for output, count in zip(outputs, counts, strict=True):
             counter.add_metric([_text(output.name)], count)
@@ -123,7 +137,7 @@ def _gauge(name: str, meaning: str, values: Iterable[tuple[CameraView, float]]) 
 def _labels(views: Sequence[CameraView]) -> GaugeMetricFamily:
     labels = GaugeMetricFamily(
         "edgecnn_current_label",
-        "1 for what is decided, or without decisions the best class.",
+        "1 for the current decision, or for the best class if no decisions are made.",
         labels=["camera", "label"],
     )
     for view in views:
@@ -148,5 +162,5 @@ def _bound(bound_s: float) -> str:
 
 
 def _text(name: str) -> str:
-    """A name that UTF-8 can hold: a file's may be other bytes."""
+    """Escape what UTF-8 cannot encode: the name of a file may be arbitrary bytes."""
     return name.encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The sink that shows a run in a browser."""
+"""Sink that shows a run in a browser."""
 
 from __future__ import annotations
 
@@ -25,32 +25,34 @@ from edgecnn.runtime.web.server import WebServer
 
 
 class LivePage(Closeable):
-    """A sink for results and events that never waits for those who look at them. Made by `open_page`."""
+    """Sink for results and events that never waits for viewers. Created by `open_page`."""
 
     def __init__(self, board: Board, listener: socket.socket, access: Access) -> None:
         self.url = _url(page_url(listener), access)
-        """Fit to be opened; where there is a token, it is in there."""
+        """URL to open, including the token if there is one."""
         self._board = board
-        # One thread makes the pictures of all cameras, so that they never take more than a core from the classifier.
+        # A single thread encodes the pictures of all cameras, so that the classifier loses one core at most.
         self._encoder = ThreadPoolExecutor(1, "live page pictures")
         self._pictures = [LivePicture(self._encoder) for _ in board.cameras]
-        beside: list[Callable[[], Coroutine[None, None, None]]] = [
+        background: list[Callable[[], Coroutine[None, None, None]]] = [
             partial(_tick, board),
             *(picture.run for picture in self._pictures),
         ]
-        self._server = WebServer(page_app(board, self._pictures, access), listener, beside)
+        self._server = WebServer(page_app(board, self._pictures, access), listener, background)
 
     def __call__(self, result: Result, /) -> None:
+        """Show a result."""
         self._raise_defect()
         self._board.add(result)
         self._pictures[result.camera].offer(result.frame)
 
     def on_event(self, event: CameraEvent, /) -> None:
+        """Show an event."""
         self._raise_defect()
         self._board.on_event(event)
 
     def close(self) -> None:
-        """Hangs up on all who look, and ends the page's threads, within a second."""
+        """Disconnect all viewers and end the threads of the page, within a second."""
         self._server.close()
         self._encoder.shutdown()
 
@@ -69,18 +71,29 @@ def open_page(
     outputs: Callable[[], Sequence[OutputStatus]],
     quiet_after_s: float | None = QUIET_AFTER_S,
 ) -> LivePage:
-    """Serves a page about a run at `address`: `8080` for this machine alone, `:8080` for others too, port 0 for any.
+    """Serve a page about a run.
 
-    Others need `token`, and one is made up where none is given. `model` is what the page calls the model; `outputs` is
-    asked for their state from another thread. A camera without a result for `quiet_after_s` counts as unwell at
-    `/healthz`; None says that silence is to be expected. Raises `InputError` for an address or a token that cannot be
-    used.
+    Args:
+        address: `8080` for this machine only, `:8080` for other machines too; port 0 for any free port.
+        token: Token that other machines need; with None, one is generated if they can reach the page.
+        cameras: Sources of the results.
+        labels: Labels of the model.
+        model: Name of the model.
+        outputs: Function that returns the status of all outputs; it is called from another thread.
+        quiet_after_s: Time without a result after which a camera counts as unhealthy at `/healthz`; None if silence is
+            expected.
+
+    Returns:
+        The running page.
+
+    Raises:
+        InputError: If the address or the token cannot be used.
     """
-    where = parse_address(address)
+    page_address = parse_address(address)
     if token is not None:
         check_token(token)
     board = Board(cameras, labels=labels, model=model, outputs=outputs, quiet_after_s=quiet_after_s)
-    listener = listen(where)
+    listener = listen(page_address)
     access = page_access(token, loopback_only=is_loopback_only(listener), port=listener.getsockname()[1])
     return LivePage(board, listener, access)
 
@@ -92,7 +105,7 @@ def _url(url: str, access: Access) -> str:
 async def _tick(board: Board) -> None:
     due_s = time.monotonic()
     while True:
-        # Whole seconds from the start, but not all at once that a machine has slept through.
+        # Tick at whole seconds from the start, but do not make up for the seconds that the machine was suspended.
         due_s = max(due_s + 1, time.monotonic())
         await asyncio.sleep(due_s - time.monotonic())
         board.end_second()

@@ -1,4 +1,4 @@
-"""What the page's script is sent: JSON objects made of the board."""
+"""JSON objects for the script of the page."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from edgecnn.runtime.web.board import Board, KeptEvent
 from edgecnn.runtime.web.figures import CameraView, Second
 
 SHOWN_EVENTS = 50
+"""Number of events in the initial state."""
 
 
 def hello_record(board: Board) -> dict[str, Any]:
-    """All that a page needs that was just opened, or had lost us."""
+    """Build the complete state, for a page that was just opened or has reconnected.
+
+    Args:
+        board: State of the run.
+
+    Returns:
+        The object.
+    """
     views = [camera.view() for camera in board.cameras]
     return {
         **_run_record(board),
@@ -23,18 +31,32 @@ def hello_record(board: Board) -> dict[str, Any]:
         "model": board.model,
         "classes": len(board.labels),
         "started_at": round(board.started_at, 3),
-        "cameras": [_whole_camera_record(view) for view in views],
+        "cameras": [_complete_camera_record(view) for view in views],
         "events": [kept_event_record(event) for event in board.events_after(0)[-SHOWN_EVENTS:]],
     }
 
 
 def status_record(board: Board) -> dict[str, Any]:
-    """What is new after a second, apart from results and events."""
+    """Build the update that is sent every second, without results and events.
+
+    Args:
+        board: State of the run.
+
+    Returns:
+        The object.
+    """
     return {**_run_record(board), "cameras": [camera_record(camera.view()) for camera in board.cameras]}
 
 
 def camera_result_record(result: Result) -> dict[str, Any]:
-    """A result as `run --json` has it, with the camera's number and for how long its decision has held."""
+    """Build the object of a result.
+
+    Args:
+        result: Result of any camera.
+
+    Returns:
+        The object that `run --json` prints, plus the index of the camera and how long the decision has held.
+    """
     decision = result.decision
     held_s = None
     if decision is not None and decision.since_ns is not None:
@@ -43,13 +65,27 @@ def camera_result_record(result: Result) -> dict[str, Any]:
 
 
 def kept_event_record(kept: KeptEvent) -> dict[str, Any]:
-    """An event as `run --json` has it, with the camera's number."""
+    """Build the object of an event.
+
+    Args:
+        kept: Event from the board.
+
+    Returns:
+        The object that `run --json` prints, plus the index of the camera.
+    """
     event = kept.event
     return {**event_record(event.event, event.source, event.at), "camera": event.camera}
 
 
 def camera_record(view: CameraView) -> dict[str, Any]:
-    """A camera's figures, with the newest second of its history."""
+    """Build the object with the statistics of a camera.
+
+    Args:
+        view: Statistics of the camera.
+
+    Returns:
+        The object, with the newest second of the history.
+    """
     status = view.status
     return {
         "state": status.state if status else "connected",
@@ -65,7 +101,7 @@ def camera_record(view: CameraView) -> dict[str, Any]:
     }
 
 
-def _whole_camera_record(view: CameraView) -> dict[str, Any]:
+def _complete_camera_record(view: CameraView) -> dict[str, Any]:
     return {
         "name": view.name,
         "live": view.live,

@@ -1,4 +1,4 @@
-"""An HTTP server in a thread of its own, which no caller can wear out."""
+"""HTTP server in a thread of its own, with limits that keep clients from exhausting it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edgecnn.runtime.closeable import Closeable
 
-MOST_CONNECTIONS = 64
-"""Beyond these, a caller is told 503; beyond twice as many, nothing."""
+MAX_CONNECTIONS = 64
+"""Number of connections above which requests get status 503; above twice as many, connections are dropped."""
 
 CLOSE_TIMEOUT_S = 1.0
+"""Longest time that `close` waits for the thread."""
 
-_ASK_WITHIN_S = 10.0
+_REQUEST_TIMEOUT_S = 10.0
+"""Time after which a connection without a complete request is dropped."""
 _STUCK_AFTER_S = 15.0
-_MOST_HEAD_BYTES = 16 * 1024
+"""Time after which a client that does not read its response is dropped."""
+_MAX_HEAD_BYTES = 16 * 1024
 _POLL_S = 0.02
 
 
 class WebServer(Closeable):
-    """Owns a listening socket, and the thread whose event loop answers what comes there."""
+    """Owner of a listening socket, and of the thread whose event loop answers the requests."""
 
     def __init__(
-        self, app: ASGIApp, listener: socket.socket, beside: Sequence[Callable[[], Coroutine[None, None, None]]]
+        self, app: ASGIApp, listener: socket.socket, background: Sequence[Callable[[], Coroutine[None, None, None]]]
     ) -> None:
-        """`beside` runs in the event loop beside the server, and is canceled at its end."""
+        """Start the server; the `background` coroutines run in its event loop and are canceled at its end."""
         self.failure: BaseException | None = None
-        """A defect that has ended the server."""
-        self._beside = beside
+        """Defect that ended the server."""
+        self._background = background
         self._listener = listener
         self._server = Server(_config(app))
         self._started = threading.Event()
@@ -45,9 +48,9 @@ class WebServer(Closeable):
         self._started.wait()
 
     def close(self) -> None:
-        """Ends all connections at once, and the thread; may be called twice."""
+        """Close all connections immediately and end the thread; may be called twice."""
         if self._thread.is_alive() and self._loop is not None and self._ending is not None:
-            # A defect may have closed the loop just now.
+            # A defect may have just closed the loop.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join(CLOSE_TIMEOUT_S)
@@ -55,7 +58,7 @@ class WebServer(Closeable):
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the owner has to know
+        except BaseException as error:  # noqa: BLE001 - any defect is reported to the owner
             self.failure = error
         finally:
             self._listener.close()
@@ -64,18 +67,19 @@ class WebServer(Closeable):
     async def _serve(self) -> None:
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
         serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-        others = [asyncio.ensure_future(each) for each in (self._ending.wait(), *(each() for each in self._beside))]
+        coroutines = [self._ending.wait(), *(function() for function in self._background)]
+        others = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
         self._started.set()
-        # Any that ends before it is told to has failed.
+        # A task that ends without being asked to has failed.
         ended, _ = await asyncio.wait([serving, *others], return_when=asyncio.FIRST_COMPLETED)
         for other in others:
             other.cancel()
-        await self._hang_up(serving)
+        await self._stop(serving)
         for task in ended:
             task.result()
 
-    async def _hang_up(self, serving: asyncio.Task[None]) -> None:
-        """Ends the server without waiting for callers, who may well never read what is sent to them."""
+    async def _stop(self, serving: asyncio.Task[None]) -> None:
+        """End the server without waiting for clients, which may never read their responses."""
         self._server.should_exit = True
         while not serving.done():
             for connection in list(self._server.server_state.connections):
@@ -84,20 +88,20 @@ class WebServer(Closeable):
 
 
 class _Connection(H11Protocol):
-    """One caller; left when it does not ask, does not read, or is one too many even for a refusal."""
+    """Connection of one client; dropped if it sends no request, does not read, or exceeds twice the limit."""
 
     _stuck: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > 2 * MOST_CONNECTIONS:
+        if len(self.connections) > 2 * MAX_CONNECTIONS:
             transport.abort()
         else:
-            self.loop.call_later(_ASK_WITHIN_S, self._leave_unasked)
+            self.loop.call_later(_REQUEST_TIMEOUT_S, self._drop_without_request)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._forget_stuck()
+        self._cancel_stuck()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -105,13 +109,13 @@ class _Connection(H11Protocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._forget_stuck()
+        self._cancel_stuck()
 
-    def _leave_unasked(self) -> None:
+    def _drop_without_request(self) -> None:
         if self.cycle is None:
             self.transport.abort()
 
-    def _forget_stuck(self) -> None:
+    def _cancel_stuck(self) -> None:
         if self._stuck is not None:
             self._stuck.cancel()
             self._stuck = None
@@ -125,13 +129,13 @@ def _config(app: ASGIApp) -> Config:
         ws="none",
         lifespan="off",
         interface="asgi3",
-        # What is logged is defects; an access log would have tokens in it.
+        # Only defects are logged; an access log would contain tokens.
         log_config=None,
         log_level="error",
         access_log=False,
-        # The peer's own address counts, whatever it says that it is sent for.
+        # Access control needs the address of the peer itself; a forwarding header could claim any other.
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
-        h11_max_incomplete_event_size=_MOST_HEAD_BYTES,
+        limit_concurrency=MAX_CONNECTIONS,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
     )

@@ -1,4 +1,4 @@
-"""A real MQTT broker on 127.0.0.1 that can be killed, frozen and brought back, and someone who listens to it."""
+"""A real MQTT broker on 127.0.0.1 that can be killed, frozen and restarted, and a subscriber."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Self
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-# Debian has it where an ordinary user's PATH does not lead.
+# Debian installs it in a folder that is not on the PATH of an ordinary user.
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 WHY_NO_BROKER = "" if MOSQUITTO else "no MQTT broker: apt install mosquitto"
 DEADLINE_S = 60
@@ -32,10 +32,10 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 
 
 class Mosquitto:
-    """Owns a broker process and its port; its files are in `folder`.
+    """Owner of a broker process and its port; its files are in `folder`.
 
-    With `logins` (passwords by user) everyone has to log in; `rules` are the lines of an access control file. With a
-    `certificate` (and its key, in one PEM file) it speaks TLS.
+    With `logins` (passwords by user), clients must log in; `rules` are the lines of an access control file. With a
+    `certificate` (and its key, in one PEM file) the broker uses TLS.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Mosquitto:
             self.port = int(free.getsockname()[1])
         self._logins = folder / "logins"
         self._config = folder / "mosquitto.conf"
-        # Started by root it would become a user who may not read these files.
+        # When started by root, it would otherwise switch to a user who may not read these files.
         lines = ["user root", "persistence false", f"listener {self.port} 127.0.0.1"]
         lines.append(f"allow_anonymous {'true' if logins is None else 'false'}")
         if logins is not None:
@@ -61,7 +61,7 @@ class Mosquitto:
         self.start()
 
     def start(self) -> None:
-        """Serves, on the same port as before."""
+        """Serve, on the same port as before."""
         assert MOSQUITTO is not None
         command = [MOSQUITTO, "-c", str(self._config)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -69,22 +69,23 @@ class Mosquitto:
         wait_until(self._answers, "a broker that takes connections")
 
     def stop(self) -> None:
-        """Ends it in order: it tells its clients."""
+        """Shut down in an orderly way: the broker notifies its clients."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it at once."""
+        """Kill the process."""
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Connections stay, and nothing is read from them."""
+        """Stop the process: connections stay open, but nothing is read from them."""
         self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
+        """Continue a frozen process."""
         self._send(signal.SIGCONT)
 
     def change_logins(self, logins: Mapping[str, str]) -> None:
-        """For those who connect from now on."""
+        """Change the logins for future connections."""
         self._write_logins(logins)
         if self._process is not None:
             self._send(signal.SIGHUP)
@@ -99,7 +100,7 @@ class Mosquitto:
             self.kill()
 
     def _answers(self) -> bool:
-        assert self._process is not None and self._process.poll() is None, "the broker ended by itself"
+        assert self._process is not None and self._process.poll() is None, "the broker exited"
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
             return True
         return False
@@ -119,14 +120,14 @@ class Mosquitto:
         subprocess.run(["mosquitto_passwd", "-U", str(self._logins)], check=True, capture_output=True)
 
 
-class Heard(NamedTuple):
-    """A message as it came."""
+class Received(NamedTuple):
+    """A received message."""
 
     topic: str
     payload: str
     qos: int
     retain: bool
-    """Whether it was there before the listener."""
+    """True if the broker retained it before the subscription."""
     expiry_s: int | None
 
     @property
@@ -137,15 +138,15 @@ class Heard(NamedTuple):
 
 
 class Listener:
-    """Hears all that is published, in order, from the moment it is made."""
+    """Subscriber that records all messages in order, from its creation."""
 
     def __init__(self, port: int, *, login: tuple[str, str] | None = None, topics: str = "#") -> None:
-        self.heard: list[Heard] = []
+        self.received: list[Received] = []
         subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         if login is not None:
             self._client.username_pw_set(*login)
-        self._client.on_message = lambda client, userdata, message: self.heard.append(_heard(message))
+        self._client.on_message = lambda client, userdata, message: self.received.append(_received(message))
         self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
@@ -155,12 +156,12 @@ class Listener:
     def publish(self, topic: str, payload: str) -> None:
         self._client.publish(topic, payload, qos=1)
 
-    def on(self, topic: str) -> list[Heard]:
-        return [heard for heard in list(self.heard) if heard.topic == topic]
+    def on(self, topic: str) -> list[Received]:
+        return [message for message in list(self.received) if message.topic == topic]
 
-    def wait_for(self, topic: str, count: int = 1) -> list[Heard]:
-        """The messages on `topic`, once there are so many."""
-        wait_until(lambda: len(self.on(topic)) >= count, f"{count} messages on {topic}, heard {self.heard[-3:]}")
+    def wait_for(self, topic: str, count: int = 1) -> list[Received]:
+        """Wait for N messages on a topic and return them."""
+        wait_until(lambda: len(self.on(topic)) >= count, f"{count} messages on {topic}, received {self.received[-3:]}")
         return self.on(topic)
 
     def __enter__(self) -> Self:
@@ -171,10 +172,10 @@ class Listener:
     ) -> None:
         self._client.disconnect()
         self._client.loop_stop()
-        # With the client go the descriptors that it keeps.
+        # Deleting the client closes its descriptors.
         del self._client
 
 
-def _heard(message: MQTTMessage) -> Heard:
+def _received(message: MQTTMessage) -> Received:
     expiry_s = getattr(message.properties, "MessageExpiryInterval", None)
-    return Heard(message.topic, message.payload.decode(), message.qos, message.retain, expiry_s)
+    return Received(message.topic, message.payload.decode(), message.qos, message.retain, expiry_s)

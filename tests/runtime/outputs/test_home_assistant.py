@@ -1,4 +1,4 @@
-"""Discovery messages, field by field against what Home Assistant's MQTT sensor takes."""
+"""Discovery messages, compared field by field with the format of Home Assistant's MQTT sensor."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def messages_for(cameras: Sequence[tuple[str, str]], labels: LabelMap = LABELS) 
     return discovery_messages("garden/pi", cameras, labels, model="pets-int8", device_id="device1")
 
 
-def test_a_camera_is_a_label_sensor_and_a_score_sensor_of_one_device() -> None:
+def test_a_camera_has_a_label_sensor_and_a_score_sensor_of_one_device() -> None:
     assert messages_for([("Front door", "front-door")]) == {
         "homeassistant/sensor/device1/front-door_label/config": {
             "unique_id": "device1_front-door_label",
@@ -61,14 +61,14 @@ def test_a_camera_is_a_label_sensor_and_a_score_sensor_of_one_device() -> None:
     }
 
 
-def test_a_label_that_two_classes_share_is_one_option_and_unknown_is_not_there_twice() -> None:
+def test_the_options_contain_no_duplicate_labels() -> None:
     labels = LabelMap(("crane", "unknown", "crane"))
     (label_sensor, _) = messages_for([("a", "a")], labels).values()
     assert label_sensor["options"] == ["crane", "unknown"]
 
 
 @given(st.lists(st.text(max_size=20), max_size=6))
-def test_every_camera_whatever_its_name_has_sensors_that_home_assistant_can_tell_apart(names: list[str]) -> None:
+def test_cameras_of_any_name_have_distinct_sensors(names: list[str]) -> None:
     messages = messages_for(list(zip(names, topic_levels(names), strict=True)))
     assert len(messages) == 2 * len(names)
     assert len({message["unique_id"] for message in messages.values()}) == len(messages)

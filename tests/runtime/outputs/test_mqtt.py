@@ -1,4 +1,4 @@
-"""The MQTT output against a real broker, which is killed, frozen and brought back."""
+"""The MQTT output with a real broker, which is killed, frozen and restarted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from edgecnn.runtime.outputs.output import ItemsLost
 from edgecnn.runtime.outputs.queued import QueuedOutput
 from edgecnn.runtime.sinks import CameraEvent, Result, result_record
 from edgecnn.runtime.sources.surviving import Backoff
-from tests.runtime.outputs.mosquitto import WHY_NO_BROKER, Heard, Listener, Mosquitto, wait_until
+from tests.runtime.outputs.mosquitto import WHY_NO_BROKER, Listener, Mosquitto, Received, wait_until
 
 needs_broker = pytest.mark.skipif(bool(WHY_NO_BROKER), reason=WHY_NO_BROKER)
 
@@ -48,7 +48,7 @@ LABELS = LabelMap(("cat", "dog"))
 SECRET = "s3cret/@%word"
 STATUS, RESULT, EVENT, STATE = "t/status", "t/door/result", "t/door/event", "t/door/state"
 BULKY = "x" * 100_000
-"""A label that makes a few dozen results fill every buffer on the way to the broker."""
+"""A label so long that a few dozen results fill every buffer on the way to the broker."""
 
 
 CAMERAS = ("door", "yard")
@@ -86,7 +86,7 @@ def opened(
 
 @contextlib.contextmanager
 def an_output(broker: Mosquitto, login: str = "", **options: Any) -> Iterator[MqttOutput]:
-    """One whose events may be lost at the end, as its broker may be away by then."""
+    """An output whose events may be lost at the end, because its broker may be unreachable by then."""
     output = opened(broker, login, **options)
     try:
         yield output
@@ -100,8 +100,8 @@ def a_broker_with_logins(folder: Path) -> Mosquitto:
 
 
 @contextlib.contextmanager
-def heard_from_the_start(broker: Mosquitto) -> Iterator[Listener]:
-    """Starts a broker that is down, and lets the device in when there is someone who listens."""
+def listening_from_the_start(broker: Mosquitto) -> Iterator[Listener]:
+    """Start a broker that is down, and accept the device once there is a subscriber."""
     broker.change_logins({"listener": "pw"})
     broker.start()
     with Listener(broker.port, login=("listener", "pw")) as listener:
@@ -109,16 +109,16 @@ def heard_from_the_start(broker: Mosquitto) -> Iterator[Listener]:
         yield listener
 
 
-def retained_for_home_assistant(broker: Mosquitto) -> list[Heard]:
+def retained_for_home_assistant(broker: Mosquitto) -> list[Received]:
     with Listener(broker.port, topics="homeassistant/#") as listener:
-        # What is retained comes before what is published now.
+        # Retained messages arrive before new ones.
         listener.publish("homeassistant/end", "")
         listener.wait_for("homeassistant/end")
-        return [heard for heard in listener.heard if heard.retain]
+        return [message for message in listener.received if message.retain]
 
 
 def error_of(output: MqttOutput, item: Result | CameraEvent) -> str:
-    """Why `item` was not delivered; empty if it was."""
+    """Return the reason why `item` was not delivered; empty if it was."""
     try:
         output.take(item)
     except WriteError as error:
@@ -127,15 +127,15 @@ def error_of(output: MqttOutput, item: Result | CameraEvent) -> str:
 
 
 def wait_for_error(output: MqttOutput, part: str) -> str:
-    """The first error with `part` in it."""
+    """Wait for the first error that contains `part` and return it."""
     errors: list[str] = []
 
-    def has_come() -> bool:
+    def has_occurred() -> bool:
         errors.append(error_of(output, a_result()))
         assert "\n" not in errors[-1]
         return part in errors[-1]
 
-    wait_until(has_come, f"an error with {part!r}")
+    wait_until(has_occurred, f"an error with {part!r}")
     return errors[-1]
 
 
@@ -144,8 +144,8 @@ def wait_for_delivery(output: MqttOutput, number: int = 0) -> None:
 
 
 @contextlib.contextmanager
-def nothing_left_behind() -> Iterator[None]:
-    """Threads and descriptors are as many afterwards as before."""
+def no_leaks() -> Iterator[None]:
+    """Check that no thread and no descriptor is left."""
 
     def owned() -> tuple[int, int]:
         gc.collect()
@@ -157,15 +157,15 @@ def nothing_left_behind() -> Iterator[None]:
 
 
 @needs_broker
-def test_results_and_events_arrive_as_their_records(broker: Mosquitto) -> None:
+def test_results_and_events_are_published_as_their_records(broker: Mosquitto) -> None:
     with Listener(broker.port) as listener, an_output(broker) as output:
         for number in range(3):
             output.take(a_result(number))
         output.take(an_event(4))
         output.take(a_result(camera=1))
         results = listener.wait_for(RESULT, 3)
-        assert [heard.record for heard in results] == [result_record(a_result(number)) for number in range(3)]
-        assert {(heard.qos, heard.expiry_s) for heard in results} == {(0, 60)}
+        assert [message.record for message in results] == [result_record(a_result(number)) for number in range(3)]
+        assert {(message.qos, message.expiry_s) for message in results} == {(0, 60)}
         (event,) = listener.wait_for(EVENT)
         assert event.record == event_record(an_event(4).event, "door", 4.0)
         assert event.qos == 1
@@ -176,49 +176,49 @@ def test_results_and_events_arrive_as_their_records(broker: Mosquitto) -> None:
 
 
 @needs_broker
-def test_the_state_is_published_when_the_label_changes_and_stays_for_those_who_come_later(broker: Mosquitto) -> None:
+def test_the_state_is_published_when_the_label_changes_and_is_retained(broker: Mosquitto) -> None:
     with Listener(broker.port) as listener, an_output(broker) as output:
         for number, label in enumerate(("cat", "cat", "dog", "dog", "cat", "dog")):
             output.take(a_result(number, label=label))
         states = listener.wait_for(STATE, 4)
-        assert [heard.record["label"] for heard in states] == ["cat", "dog", "cat", "dog"]
+        assert [message.record["label"] for message in states] == ["cat", "dog", "cat", "dog"]
         assert states[0].record == {"label": "cat", "index": 0, "score": 0.75, "since": 1700000000.25}
-        assert {heard.qos for heard in states} == {1}
+        assert {message.qos for message in states} == {1}
         with Listener(broker.port) as late:
             (state,) = late.wait_for(STATE)
             assert state.retain and state.record["label"] == "dog"
 
 
 @needs_broker
-def test_the_status_is_online_and_after_an_orderly_end_offline_and_nothing_is_left_behind(broker: Mosquitto) -> None:
+def test_the_status_is_online_then_offline_after_an_orderly_end_without_leaks(broker: Mosquitto) -> None:
     with Listener(broker.port) as listener:
-        with nothing_left_behind(), an_output(broker) as output:
+        with no_leaks(), an_output(broker) as output:
             output.take(a_result())
             listener.wait_for(STATUS)
             with Listener(broker.port) as late:
                 (status,) = late.wait_for(STATUS)
                 assert status.retain and status.payload == "online"
-        assert [heard.payload for heard in listener.wait_for(STATUS, 2)] == ["online", "offline"]
-        # A last will would have come by the time of what is published after it.
+        assert [message.payload for message in listener.wait_for(STATUS, 2)] == ["online", "offline"]
+        # A last will would have arrived before a message published after it.
         with an_output(broker):
-            payloads = [heard.payload for heard in listener.wait_for(STATUS, 3)]
+            payloads = [message.payload for message in listener.wait_for(STATUS, 3)]
         assert payloads == ["online", "offline", "online"]
 
 
 @needs_broker
-def test_what_was_taken_just_before_the_end_is_delivered(broker: Mosquitto) -> None:
+def test_items_taken_just_before_the_end_are_delivered(broker: Mosquitto) -> None:
     with Listener(broker.port) as listener:
         with an_output(broker) as output:
             for number in range(50):
                 output.take(a_result(number))
                 output.take(an_event(number))
-        assert [heard.record["at"] for heard in listener.wait_for(EVENT, 50)] == list(range(50))
+        assert [message.record["at"] for message in listener.wait_for(EVENT, 50)] == list(range(50))
         assert len(listener.wait_for(RESULT, 50)) == 50
 
 
 @contextlib.contextmanager
-def a_run_of_its_own(broker: Mosquitto) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with an output, which is killed at the latest at the end."""
+def a_separate_run(broker: Mosquitto) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with an output, which is killed at the end at the latest."""
     script = """
 import sys, time
 from edgecnn.core.labels import LabelMap
@@ -234,9 +234,9 @@ time.sleep(600)
 
 
 @needs_broker
-def test_a_process_that_dies_leaves_its_last_will(broker: Mosquitto) -> None:
+def test_the_last_will_of_a_killed_process_is_published(broker: Mosquitto) -> None:
     with Listener(broker.port) as listener:
-        with a_run_of_its_own(broker):
+        with a_separate_run(broker):
             assert listener.wait_for(STATUS)[0].payload == "online"
         assert listener.wait_for(STATUS, 2)[1].payload == "offline"
         with Listener(broker.port) as late:
@@ -244,32 +244,32 @@ def test_a_process_that_dies_leaves_its_last_will(broker: Mosquitto) -> None:
 
 
 @needs_broker
-def test_the_last_will_of_a_former_run_that_is_noticed_late_says_nothing_of_the_new_one(broker: Mosquitto) -> None:
-    with Listener(broker.port) as listener, a_run_of_its_own(broker) as former:
+def test_the_last_will_of_a_previous_run_does_not_change_the_status_of_a_new_one(broker: Mosquitto) -> None:
+    with Listener(broker.port) as listener, a_separate_run(broker) as previous:
         listener.wait_for(STATUS)
-        # As if its power had been cut: the connection stays.
-        former.send_signal(signal.SIGSTOP)
+        # As after a power failure, the connection stays open.
+        previous.send_signal(signal.SIGSTOP)
         with an_output(broker) as output:
             wait_for_delivery(output)
-            former.kill()
-            former.wait()
+            previous.kill()
+            previous.wait()
             output.take(an_event())
             listener.wait_for(EVENT)
-            assert [heard.payload for heard in listener.on(STATUS)] == ["online", "offline", "online"]
+            assert [message.payload for message in listener.on(STATUS)] == ["online", "offline", "online"]
 
 
 @needs_broker
-def test_a_broker_that_is_down_at_first_is_no_error_and_is_used_when_it_comes_up(broker: Mosquitto) -> None:
+def test_a_broker_that_is_down_at_the_start_is_used_when_it_comes_up(broker: Mosquitto) -> None:
     broker.kill()
     with an_output(broker) as output:
         error = wait_for_error(output, "not connected")
-        assert error == f"mqtt://127.0.0.1:{broker.port}: not connected: Connection refused; it is tried again"
+        assert error == f"mqtt://127.0.0.1:{broker.port}: not connected: Connection refused; retrying"
         broker.start()
         wait_for_delivery(output)
 
 
 @needs_broker
-def test_after_a_restart_events_come_late_states_anew_and_results_of_the_outage_not_at_all(tmp_path: Path) -> None:
+def test_after_an_outage_events_and_states_are_published_but_not_its_results(tmp_path: Path) -> None:
     with a_broker_with_logins(tmp_path) as broker, an_output(broker, "device:pw@", home_assistant=True) as output:
         wait_for_delivery(output, 1)
         broker.kill()
@@ -277,36 +277,38 @@ def test_after_a_restart_events_come_late_states_anew_and_results_of_the_outage_
         for number in range(20):
             assert not error_of(output, an_event(number))
             assert error_of(output, a_result(2, label="dog"))
-        with heard_from_the_start(broker) as listener:
-            assert [heard.record["at"] for heard in listener.wait_for(EVENT, 20)] == list(range(20))
+        with listening_from_the_start(broker) as listener:
+            assert [message.record["at"] for message in listener.wait_for(EVENT, 20)] == list(range(20))
             wait_for_delivery(output, 3)
-            assert {heard.record["frame"] for heard in listener.wait_for(RESULT)} == {3}
+            assert {message.record["frame"] for message in listener.wait_for(RESULT)} == {3}
             assert listener.wait_for(STATUS)[0].payload == "online"
-            # What was under way when the broker died comes once more, before what is the case now.
+            # A message in transit when the broker died arrives again, before the current state.
             wait_until(
-                lambda: [heard.record["label"] for heard in listener.on(STATE)][-2:] == ["dog", "cat"], "the states"
+                lambda: [message.record["label"] for message in listener.on(STATE)][-2:] == ["dog", "cat"], "the states"
             )
-            discovery = {heard.topic for heard in listener.heard if heard.topic.startswith("homeassistant/sensor/")}
+            discovery = {
+                message.topic for message in listener.received if message.topic.startswith("homeassistant/sensor/")
+            }
             assert len(discovery) == 4
 
 
 @needs_broker
-def test_home_assistant_finds_the_cameras_whenever_it_looks_if_that_is_wanted(broker: Mosquitto) -> None:
+def test_discovery_messages_are_retained_if_home_assistant_is_requested(broker: Mosquitto) -> None:
     with an_output(broker) as output, Listener(broker.port, topics="homeassistant/#") as listener:
         wait_for_delivery(output)
-        assert not listener.heard
+        assert not listener.received
     with an_output(broker, home_assistant=True) as output:
         wait_for_delivery(output)
         wait_until(lambda: len(retained_for_home_assistant(broker)) == 4, "two sensors for each of two cameras")
-        found = retained_for_home_assistant(broker)
-        device_id = found[0].topic.split("/")[2]
-        assert {heard.topic: heard.record for heard in found} == discovery_messages(
+        retained = retained_for_home_assistant(broker)
+        device_id = retained[0].topic.split("/")[2]
+        assert {message.topic: message.record for message in retained} == discovery_messages(
             "t", [("door", "door"), ("yard", "yard")], LABELS, model="pets", device_id=device_id
         )
 
 
 @needs_broker
-def test_of_too_many_events_in_an_outage_the_newest_are_kept_and_the_others_said_to_be_lost(tmp_path: Path) -> None:
+def test_only_the_newest_events_are_kept_during_an_outage_and_the_losses_reported(tmp_path: Path) -> None:
     extra = 5
     with a_broker_with_logins(tmp_path) as broker, an_output(broker, "device:pw@") as output:
         wait_for_delivery(output)
@@ -315,24 +317,24 @@ def test_of_too_many_events_in_an_outage_the_newest_are_kept_and_the_others_said
         errors = [error_of(output, an_event(number)) for number in range(EVENTS_KEPT + extra)]
         assert not any(errors[:EVENTS_KEPT])
         assert all("an event is lost" in error for error in errors[EVENTS_KEPT:])
-        with heard_from_the_start(broker) as listener:
+        with listening_from_the_start(broker) as listener:
             events = listener.wait_for(EVENT, EVENTS_KEPT)
-            assert [heard.record["at"] for heard in events] == list(range(extra, EVENTS_KEPT + extra))
+            assert [message.record["at"] for message in events] == list(range(extra, EVENTS_KEPT + extra))
 
 
 @needs_broker
-def test_a_frozen_broker_never_blocks_the_run_and_results_flow_again_when_it_wakes(broker: Mosquitto) -> None:
+def test_a_frozen_broker_never_blocks_the_run_and_results_resume_when_it_continues(broker: Mosquitto) -> None:
     capacity = 8
     with Listener(broker.port) as listener, QueuedOutput(opened(broker), capacity=capacity) as queued:
         queued(a_result(0))
         listener.wait_for(RESULT)
         broker.freeze()
-        # That this ends, with the broker as it is, is the proof.
+        # If the frozen broker blocked the run, this loop would never end.
         numbers = itertools.count(1)
 
         def drops_and_fails() -> bool:
             queued(a_result(next(numbers), label=BULKY))
-            return queued.status.dropped > 0 and "took nothing" in queued.status.last_error
+            return queued.status.dropped > 0 and "accepted nothing" in queued.status.last_error
 
         wait_until(drops_and_fails, "results that were dropped and results that could not be delivered")
         for _ in range(100):
@@ -342,16 +344,16 @@ def test_a_frozen_broker_never_blocks_the_run_and_results_flow_again_when_it_wak
         assert count - capacity - 1 <= status.delivered + status.dropped + status.failed <= count
         broker.thaw()
 
-        def flows() -> bool:
+        def results_resume() -> bool:
             queued(a_result(next(numbers)))
             return int(listener.on(RESULT)[-1].record["frame"]) > count
 
-        wait_until(flows, "results again")
-        wait_until(lambda: not queued.status.failing, "an output that is well again")
+        wait_until(results_resume, "results again")
+        wait_until(lambda: not queued.status.failing, "the output to recover")
 
 
 @needs_broker
-def test_what_a_frozen_broker_does_not_take_is_not_kept_for_it(broker: Mosquitto) -> None:
+def test_results_that_a_frozen_broker_does_not_accept_are_not_kept(broker: Mosquitto) -> None:
     with Listener(broker.port) as listener, an_output(broker) as output:
         wait_for_delivery(output)
         listener.wait_for(RESULT)
@@ -365,13 +367,13 @@ def test_what_a_frozen_broker_does_not_take_is_not_kept_for_it(broker: Mosquitto
         broker.thaw()
         wait_for_delivery(output, 10_000)
         wait_until(lambda: listener.on(RESULT)[-1].record["frame"] == 10_000, "the newest result")
-        assert [heard.record["frame"] for heard in listener.on(RESULT)] == [*accepted, 10_000]
+        assert [message.record["frame"] for message in listener.on(RESULT)] == [*accepted, 10_000]
 
 
 @needs_broker
 @pytest.mark.parametrize("fate", ["freeze", "kill"])
-def test_closing_leaves_nothing_behind_whatever_the_broker_does(broker: Mosquitto, fate: str) -> None:
-    with nothing_left_behind(), an_output(broker) as output:
+def test_closing_leaks_nothing_in_any_state_of_the_broker(broker: Mosquitto, fate: str) -> None:
+    with no_leaks(), an_output(broker) as output:
         wait_for_delivery(output)
         getattr(broker, fate)()
         with contextlib.suppress(WriteError):
@@ -379,14 +381,14 @@ def test_closing_leaves_nothing_behind_whatever_the_broker_does(broker: Mosquitt
 
 
 @needs_broker
-def test_closing_before_a_frozen_broker_ever_answered_leaves_nothing_behind(broker: Mosquitto) -> None:
+def test_closing_before_a_frozen_broker_ever_answered_leaks_nothing(broker: Mosquitto) -> None:
     broker.freeze()
-    with nothing_left_behind(), an_output(broker) as output:
+    with no_leaks(), an_output(broker) as output:
         assert "not connected: no answer yet" in error_of(output, a_result())
 
 
 @needs_broker
-def test_a_frozen_broker_that_wakes_after_the_end_hears_of_it(broker: Mosquitto) -> None:
+def test_a_frozen_broker_that_continues_after_the_end_receives_the_status(broker: Mosquitto) -> None:
     with Listener(broker.port) as listener:
         with an_output(broker) as output:
             wait_for_delivery(output)
@@ -397,7 +399,7 @@ def test_a_frozen_broker_that_wakes_after_the_end_hears_of_it(broker: Mosquitto)
 
 
 @needs_broker
-def test_a_wrong_password_is_said_never_shown_and_can_be_put_right(tmp_path: Path) -> None:
+def test_a_wrong_password_is_reported_but_never_shown_and_can_be_corrected(tmp_path: Path) -> None:
     with (
         Mosquitto(tmp_path, logins={"device": "another"}) as broker,
         QueuedOutput(opened(broker, f"device:{quote(SECRET, safe='')}@"), capacity=8) as queued,
@@ -419,7 +421,7 @@ def test_a_wrong_password_is_said_never_shown_and_can_be_put_right(tmp_path: Pat
 
 
 @needs_broker
-def test_what_the_broker_does_not_let_the_user_publish_is_said(tmp_path: Path) -> None:
+def test_a_message_that_the_broker_does_not_permit_is_reported(tmp_path: Path) -> None:
     rules = "user device\ntopic write t/status\ntopic write t/door/result\n"
     with (
         Mosquitto(tmp_path, logins={"device": "pw"}, rules=rules) as broker,
@@ -427,12 +429,12 @@ def test_what_the_broker_does_not_let_the_user_publish_is_said(tmp_path: Path) -
     ):
         output.take(an_event())
         error = wait_for_error(output, "refused")
-        assert error.endswith("refused a message: Not authorized; check what it lets this user publish")
+        assert error.endswith("refused a message: Not authorized; check which topics this user may publish to")
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate that 127.0.0.1 signed for itself, and its key, in one file."""
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: no certificate for a broker")
     folder = tmp_path_factory.mktemp("tls")
@@ -446,22 +448,22 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_broker
-def test_over_tls_a_broker_is_used_if_its_certificate_is_trusted(
+def test_a_broker_with_tls_is_used_if_its_certificate_is_trusted(
     tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Mosquitto(tmp_path, certificate=certificate) as broker:
         with an_output(broker, tls=True) as output:
-            wait_for_error(output, "self-signed certificate, name the file of a certificate to trust in SSL_CERT_FILE")
+            wait_for_error(output, "self-signed certificate, set SSL_CERT_FILE to a file with the certificate to trust")
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        with nothing_left_behind(), an_output(broker, tls=True) as output:
+        with no_leaks(), an_output(broker, tls=True) as output:
             for number in range(20):
                 wait_for_delivery(output, number)
                 output.take(an_event(number))
 
 
 @contextlib.contextmanager
-def something_that_answers(answer: bytes) -> Iterator[str]:
-    """The address of a server that says `answer` to whoever connects, and hangs up if that is nothing."""
+def server_that_answers(answer: bytes) -> Iterator[str]:
+    """Yield the address of a server that sends `answer` to every client, or disconnects if that is empty."""
     with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as connections:
 
         def serve() -> None:
@@ -485,26 +487,26 @@ def something_that_answers(answer: bytes) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (b"", "no MQTT 5 broker answered; it is tried again"),
-        (bytes.fromhex("20050000ffffff"), "Protocol error; it is tried again"),
-        (bytes.fromhex("2003000000 3000"), "Protocol error; it is tried again"),
-        (bytes.fromhex("20020001"), "Unsupported protocol version; it is tried again"),
+        (b"", "no MQTT 5 broker answered; retrying"),
+        (bytes.fromhex("20050000ffffff"), "Protocol error; retrying"),
+        (bytes.fromhex("2003000000 3000"), "Protocol error; retrying"),
+        (bytes.fromhex("20020001"), "Unsupported protocol version; retrying"),
         (bytes.fromhex("2003008600"), "Bad user name or password; check user and password"),
         (
             bytes.fromhex("2003000000 e0068e041f000178"),
             "Session taken over; another run has the same topic prefix and cameras, stop one of them",
         ),
-        (bytes.fromhex("2003000000 e0068b041f000178"), "Server shutting down; it is tried again"),
+        (bytes.fromhex("2003000000 e0068b041f000178"), "Server shutting down; retrying"),
     ],
 )
-def test_why_there_is_no_connection_is_said(answer: bytes, error: str) -> None:
-    with something_that_answers(answer) as address:
+def test_the_reason_for_a_missing_connection_is_reported(answer: bytes, error: str) -> None:
+    with server_that_answers(answer) as address:
         output = open_mqtt(address, cameras=["door"], labels=LABELS, model="pets", reconnecting=QUICK)
         with contextlib.closing(output):
             wait_for_error(output, f"{output.name}: not connected: {error}")
 
 
-def test_a_state_is_the_best_class_or_where_decisions_are_made_what_is_decided_and_since_when() -> None:
+def test_a_state_is_the_decision_if_decisions_are_made_otherwise_the_best_class() -> None:
     result = a_result(label="dog")
     assert state_record(result) == {"label": "dog", "index": 0, "score": 0.75, "since": 1700000000.25}
 
@@ -528,7 +530,7 @@ def test_a_state_is_the_best_class_or_where_decisions_are_made_what_is_decided_a
 
 
 @needs_broker
-def test_events_that_the_broker_never_confirmed_are_lost_when_the_run_ends(broker: Mosquitto) -> None:
+def test_events_that_the_broker_never_confirmed_count_as_lost_when_the_run_ends(broker: Mosquitto) -> None:
     output = opened(broker)
     output.take(a_result())
     broker.freeze()
@@ -539,14 +541,14 @@ def test_events_that_the_broker_never_confirmed_are_lost_when_the_run_ends(broke
     assert caught.value.items == 3
 
 
-def test_addresses_say_all_that_there_is_to_say() -> None:
+def test_all_parts_of_an_address_are_parsed() -> None:
     broker = parse_broker("mqtts://us%40er:p%2Fw%40@[::1]:99/gar%20den/%C3%BCber/")
     assert (broker.tls, broker.host, broker.port, broker.prefix) == (True, "::1", 99, "gar den/über")
     assert (broker.user, broker.password) == ("us@er", "p/w@")
     assert broker.name == "mqtts://[::1]:99"
 
 
-def test_what_an_address_leaves_out_has_defaults() -> None:
+def test_missing_parts_of_an_address_have_defaults() -> None:
     plain, tls = parse_broker("mqtt://Host"), parse_broker("mqtts://host/")
     assert (plain.tls, plain.host, plain.port, plain.user, plain.password) == (False, "host", 1883, None, None)
     assert (tls.tls, tls.port, tls.name) == (True, 8883, "mqtts://host")
@@ -554,7 +556,7 @@ def test_what_an_address_leaves_out_has_defaults() -> None:
     assert plain.name == "mqtt://host"
 
 
-def test_the_password_of_the_environment_comes_before_that_of_the_address() -> None:
+def test_a_separate_password_overrides_the_one_in_the_address() -> None:
     assert parse_broker("mqtt://user:old@host", "new").password == "new"
     assert parse_broker("mqtt://user@host", "new").password == "new"
     assert parse_broker("mqtt://user:old@host", None).password == "old"
@@ -568,7 +570,7 @@ def test_the_password_of_the_environment_comes_before_that_of_the_address() -> N
     prefix=st.lists(st.text("aZ9äß -_.~:@?&%$", min_size=1), min_size=1).map("/".join).filter(lambda p: p[0] != "$"),
 )
 @example(user="@", password="://@%2F", port=1, prefix="a")
-def test_whatever_is_escaped_comes_back(user: str, password: str, port: int, prefix: str) -> None:
+def test_escaped_parts_of_an_address_are_restored(user: str, password: str, port: int, prefix: str) -> None:
     login = f"{quote(user, safe='')}:{quote(password, safe='')}"
     broker = parse_broker(f"mqtt://{login}@host:{port}/{quote(prefix)}")
     assert (broker.user, broker.password, broker.port, broker.prefix) == (user, password, port, prefix)
@@ -609,7 +611,7 @@ def test_whatever_is_escaped_comes_back(user: str, password: str, port: int, pre
         "mqtt://host?password=PASSWORD",
     ],
 )
-def test_an_address_that_cannot_be_used_is_an_error_in_one_line_without_the_password(address: str) -> None:
+def test_an_invalid_address_is_a_one_line_error_without_the_password(address: str) -> None:
     with pytest.raises(InputError, match=r"^expected mqtt://") as caught:
         open_mqtt(address, cameras=["door"], labels=LABELS, model="pets")
     assert "\n" not in str(caught.value)
@@ -617,7 +619,7 @@ def test_an_address_that_cannot_be_used_is_an_error_in_one_line_without_the_pass
 
 
 def test_a_password_without_a_user_is_an_error() -> None:
-    with pytest.raises(InputError, match="expected a user to go with the password of mqtt://host") as caught:
+    with pytest.raises(InputError, match="got a password but no user for mqtt://host") as caught:
         parse_broker("mqtt://host/t", SECRET)
     assert SECRET not in str(caught.value)
 
@@ -625,13 +627,13 @@ def test_a_password_without_a_user_is_an_error() -> None:
 @given(st.lists(st.text()))
 @example(["a", "A", "a-2", "a"])
 @example(["玄関", "庭", ""])
-def test_every_camera_has_a_topic_level_of_its_own_that_any_broker_takes(names: list[str]) -> None:
+def test_every_camera_has_a_distinct_topic_level_that_any_broker_accepts(names: list[str]) -> None:
     levels = topic_levels(names)
     assert len(set(levels)) == len(levels) == len(names)
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", level) for level in levels)
 
 
-def test_topic_levels_can_be_read() -> None:
+def test_topic_levels_are_readable() -> None:
     names = ["rtsp://user:***@10.0.0.2/live", "Haustür", "haustur", "玄関", "/dev/video0"]
     assert list(topic_levels(names)) == [
         "rtsp-user-10-0-0-2-live",

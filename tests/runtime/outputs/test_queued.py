@@ -1,4 +1,4 @@
-"""The queue between the loop and an output: what gets through, what makes way, and how it ends."""
+"""The queue between the loop and an output: delivered items, dropped items, and shutdown."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ Item = Result | CameraEvent
 
 @pytest.fixture(autouse=True, scope="module")
 def _patient() -> Iterator[None]:
-    """However busy the machine is, what is queued is delivered, but where a test says otherwise."""
+    """Deliver all queued items even on a busy machine, unless a test sets a shorter time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "DRAIN_S", DEADLINE_S)
         yield
 
 
 def a_result(number: int, *, side: int = 4, camera: int = 0) -> Result:
-    """One whose picture is of the color `number`."""
+    """Return a result whose picture has the color `number`."""
     frame = Frame(np.full((side, side, 3), number % 256, np.uint8), "camera 0", number, 0.0, number, 0.0)
     return Result(frame, Prediction((Score("cat", 0, 1.0),), StageLatency(0.0, 0.0, 0.0)), 0.0, 0, camera=camera)
 
@@ -57,7 +57,7 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 
 
 class Recorder:
-    """An output that delivers at once, and keeps copies of what it was given."""
+    """An output that delivers immediately and keeps copies of the items."""
 
     def __init__(self, want: Want = "figures") -> None:
         self.name = "recorder"
@@ -84,7 +84,7 @@ class Recorder:
 
 
 class Gated(Recorder):
-    """An output that delivers an item for every `permits.release()`; those whose number is in `refused` fail."""
+    """An output that delivers one item per `permits.release()`; items with a number in `refused` fail."""
 
     def __init__(self, want: Want = "figures", *, refused: frozenset[int] = frozenset()) -> None:
         super().__init__(want)
@@ -99,20 +99,20 @@ class Gated(Recorder):
             raise WriteError(f"no room for {number_of(item)}")
         super().take(item)
 
-    def open_for_good(self) -> None:
+    def unblock(self) -> None:
         self.permits.release(2000)
 
 
 @contextmanager
-def held_up(output: Gated, *, capacity: int) -> Iterator[QueuedOutput]:
-    """A queue whose output has item 0 under way and nothing else."""
+def blocked(output: Gated, *, capacity: int) -> Iterator[QueuedOutput]:
+    """A queue whose output is delivering item 0, with nothing else queued."""
     with QueuedOutput(output, capacity=capacity) as queued:
         try:
             queued(a_result(0))
-            wait_until(lambda: output.entered == 1, "the first item is under way")
+            wait_until(lambda: output.entered == 1, "the first item is in progress")
             yield queued
         finally:
-            output.open_for_good()
+            output.unblock()
 
 
 def settled(queued: QueuedOutput, items: int) -> None:
@@ -122,7 +122,7 @@ def settled(queued: QueuedOutput, items: int) -> None:
     )
 
 
-def test_items_come_in_the_order_they_were_given() -> None:
+def test_items_are_delivered_in_order() -> None:
     output = Recorder()
     with QueuedOutput(output, capacity=1000) as queued:
         for number in range(200):
@@ -135,35 +135,35 @@ def test_items_come_in_the_order_they_were_given() -> None:
     assert (queued.status.delivered, queued.status.dropped, queued.status.failed) == (200, 0, 0)
 
 
-def test_an_output_that_is_stuck_holds_nobody_up_and_loses_the_oldest_results() -> None:
+def test_a_stuck_output_blocks_nobody_and_loses_the_oldest_results() -> None:
     output = Gated()
-    with held_up(output, capacity=5) as queued:
-        # The output delivers nothing all the while: that these calls return is what is tested.
+    with blocked(output, capacity=5) as queued:
+        # The output delivers nothing meanwhile: the test is that these calls return.
         for number in range(1, 1001):
             queued(a_result(number))
         assert output.taken == []
         assert queued.status.dropped == 995
-        output.open_for_good()
+        output.unblock()
         settled(queued, 1001)
     assert output.numbers == [0, 996, 997, 998, 999, 1000]
 
 
-def test_events_outlive_results_and_the_oldest_event_goes_when_there_are_only_events() -> None:
+def test_results_are_dropped_before_events_and_old_events_before_new_ones() -> None:
     output = Gated()
-    with held_up(output, capacity=3) as queued:
+    with blocked(output, capacity=3) as queued:
         for number in (1, 2, 3):
             queued(a_result(number))
         for number in (4, 5, 6):
             queued.on_event(an_event(number))
         queued(a_result(7))
         queued.on_event(an_event(8))
-        output.open_for_good()
+        output.unblock()
         settled(queued, 9)
     assert output.numbers == [0, 5, 6, 8]
     assert queued.status.dropped == 5
 
 
-def test_figures_come_without_pixels() -> None:
+def test_figures_are_delivered_without_pixels() -> None:
     output = Recorder("figures")
     with QueuedOutput(output, capacity=10) as queued:
         queued(a_result(1))
@@ -173,7 +173,7 @@ def test_figures_come_without_pixels() -> None:
     assert taken.frame.number == 1 and taken.prediction.best.label == "cat"
 
 
-def test_what_is_not_wanted_is_neither_delivered_nor_counted() -> None:
+def test_results_that_are_not_wanted_are_neither_delivered_nor_counted() -> None:
     output = Recorder("nothing")
     with QueuedOutput(output, capacity=10) as queued:
         queued(a_result(1))
@@ -182,22 +182,22 @@ def test_what_is_not_wanted_is_neither_delivered_nor_counted() -> None:
     assert output.numbers == [2]
 
 
-def test_pictures_are_copies_as_the_loop_uses_its_array_again() -> None:
+def test_pictures_are_copied_because_the_loop_reuses_its_array() -> None:
     output = Gated("picture")
-    with held_up(output, capacity=10) as queued:
+    with blocked(output, capacity=10) as queued:
         pixels = np.empty((4, 4, 3), np.uint8)
         for number in range(1, 6):
             pixels[:] = number
             queued(replace(a_result(number), frame=replace(a_result(number).frame, pixels=pixels)))
         pixels[:] = 255
-        output.open_for_good()
+        output.unblock()
         settled(queued, 6)
     for item in output.taken:
         assert isinstance(item, Result)
         assert (item.frame.pixels == item.frame.number).all()
 
 
-def test_a_part_of_a_larger_picture_is_copied_as_it_is() -> None:
+def test_a_view_into_a_larger_picture_is_copied_correctly() -> None:
     output = Recorder("picture")
     whole = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
     with QueuedOutput(output, capacity=10) as queued:
@@ -209,15 +209,15 @@ def test_a_part_of_a_larger_picture_is_copied_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("sides", [(4,), (4, 6)], ids=["one size", "cameras of two sizes"])
-def test_arrays_go_round(sides: tuple[int, ...]) -> None:
+def test_arrays_are_reused(sides: tuple[int, ...]) -> None:
     arrays: list[Image] = []
 
     class Watched(QueuedOutput):
-        """Keeps hold of every array that is put into the queue."""
+        """Queue that records every array put into it."""
 
         def _put(self, item: Item) -> None:
             assert isinstance(item, Result)
-            if all(item.frame.pixels is not each for each in arrays):
+            if all(item.frame.pixels is not array for array in arrays):
                 arrays.append(item.frame.pixels)
             super()._put(item)
 
@@ -228,26 +228,26 @@ def test_arrays_go_round(sides: tuple[int, ...]) -> None:
             if number % 2:
                 output.permits.release()
         with queued._changed:
-            assert len(queued._spare) <= 4
-        output.open_for_good()
+            assert len(queued._spares) <= 4
+        output.unblock()
         settled(queued, 400)
-    # Of each size four wait, one is under way and one is being filled, at most.
+    # At most four arrays of each size are queued, one is being delivered and one is being filled.
     assert len(arrays) <= 6 * len(sides)
 
 
-def test_sizes_that_come_and_go_leave_no_arrays_behind() -> None:
+def test_arrays_of_former_sizes_are_released() -> None:
     output = Recorder("picture")
     with QueuedOutput(output, capacity=4) as queued:
         for number in range(50):
             queued(a_result(number, side=4 + number))
             settled(queued, number + 1)
             with queued._changed:
-                assert len(queued._spare) <= 4
+                assert len(queued._spares) <= 4
 
 
-def test_an_item_that_fails_is_counted_and_the_next_one_tried() -> None:
+def test_a_failed_item_is_counted_and_the_next_one_attempted() -> None:
     output = Gated(refused=frozenset({1, 2}))
-    output.open_for_good()
+    output.unblock()
     with QueuedOutput(output, capacity=10) as queued:
         queued(a_result(0))
         queued(a_result(1))
@@ -283,9 +283,9 @@ class Defective(Recorder):
             raise ZeroDivisionError("a defect")
 
 
-def test_a_defect_is_raised_in_the_next_call_of_the_loop_and_every_one_after_it() -> None:
+def test_a_defect_is_raised_in_every_following_call_of_the_loop() -> None:
     output = Defective("take")
-    # Closing does not raise it once more.
+    # Closing does not raise it again.
     with QueuedOutput(output, capacity=10) as queued:
         for number in range(4):
             queued(a_result(number))
@@ -297,13 +297,13 @@ def test_a_defect_is_raised_in_the_next_call_of_the_loop_and_every_one_after_it(
             with pytest.raises(ZeroDivisionError, match="a defect"):
                 queued.on_event(an_event(5))
     assert output.closed == 1
-    # The item of the defect has failed; nobody took those behind it.
+    # The item with the defect counts as failed; those after it were not delivered.
     assert (queued.status.delivered, queued.status.failed, queued.status.dropped) == (0, 1, 3)
     assert queued.status.failing and "a defect" in queued.status.last_error
 
 
 @pytest.mark.parametrize("where", ["take", "close"])
-def test_a_defect_that_the_loop_did_not_hear_of_is_raised_by_close_after_all_are_closed(where: str) -> None:
+def test_a_defect_not_yet_raised_in_the_loop_is_raised_after_all_outputs_are_closed(where: str) -> None:
     output, other = Defective(where), Recorder()
     output.released.set()
     queues = [QueuedOutput(output, capacity=10), QueuedOutput(other, capacity=10)]
@@ -315,7 +315,7 @@ def test_a_defect_that_the_loop_did_not_hear_of_is_raised_by_close_after_all_are
     assert other.numbers == [0]
 
 
-def test_close_delivers_what_is_queued_and_then_closes_the_output() -> None:
+def test_close_delivers_the_queued_items_and_then_closes_the_output() -> None:
     output = Recorder()
     queued = QueuedOutput(output, capacity=100)
     for number in range(50):
@@ -326,7 +326,7 @@ def test_close_delivers_what_is_queued_and_then_closes_the_output() -> None:
     assert output.closed == 1
 
 
-def test_a_slow_output_is_cut_short_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_output_is_interrupted_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DRAIN_S", 0.5)
     monkeypatch.setattr(module, "_GRACE_S", DEADLINE_S)
 
@@ -348,7 +348,7 @@ def test_a_slow_output_is_cut_short_and_the_rest_is_counted(monkeypatch: pytest.
     assert output.closed == 1
 
 
-def test_stuck_outputs_close_in_the_time_of_one_and_what_they_held_is_counted_once(
+def test_stuck_outputs_close_in_parallel_and_their_items_are_counted_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "DRAIN_S", 0.5)
@@ -357,23 +357,23 @@ def test_stuck_outputs_close_in_the_time_of_one_and_what_they_held_is_counted_on
     for queued, output in zip(queues, outputs, strict=True):
         for number in range(4):
             queued(a_result(number))
-        wait_until(lambda output=output: output.entered == 1, "an item is under way")  # type: ignore[misc]
-    began_s = time.monotonic()
+        wait_until(lambda output=output: output.entered == 1, "an item is in progress")  # type: ignore[misc]
+    started_s = time.monotonic()
     close_outputs(queues)
-    # One after the other they would take half a minute.
-    assert time.monotonic() - began_s < 15
+    # Sequentially they would take half a minute.
+    assert time.monotonic() - started_s < 15
     before = [queued.status for queued in queues]
     assert all((status.delivered, status.failed, status.dropped) == (0, 1, 3) for status in before)
-    assert all(status.last_error == "still under way when the run ended" for status in before)
+    assert all(status.last_error == "still in progress when the run ended" for status in before)
     for output in outputs:
-        output.open_for_good()
-    wait_until(lambda: all(output.closed for output in outputs), "they end when they are no longer stuck")
+        output.unblock()
+    wait_until(lambda: all(output.closed for output in outputs), "they end once they are no longer stuck")
     assert [queued.status for queued in queues] == before
     queues[0](a_result(4))
     assert queues[0].status.dropped == 4
 
 
-def test_no_thread_is_left() -> None:
+def test_no_thread_is_leaked() -> None:
     before = threading.active_count()
     for _ in range(20):
         with QueuedOutput(Recorder(), capacity=10) as queued:
@@ -383,48 +383,48 @@ def test_no_thread_is_left() -> None:
 
 
 class Batching(Recorder):
-    """An output that holds everything back until it is flushed."""
+    """An output that buffers everything until it is flushed."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.full = False
-        self.held: list[Item] = []
+        self.is_full = False
+        self.buffered: list[Item] = []
         self.flushes = 0
 
     def take(self, item: Item) -> None:
-        self.held.append(item)
+        self.buffered.append(item)
 
     def flush(self) -> None:
         self.flushes += 1
-        if self.full:
+        if self.is_full:
             raise WriteError("the disk is full")
-        self.taken += self.held
-        self.held = []
+        self.taken += self.buffered
+        self.buffered = []
 
     def close(self) -> None:
         super().close()
-        if self.held:
-            raise ItemsLost("the disk is full to the end", len(self.held))
+        if self.buffered:
+            raise ItemsLost("the disk is full to the end", len(self.buffered))
 
 
-def test_what_an_output_holds_back_is_flushed_when_nothing_more_comes() -> None:
+def test_buffered_items_are_flushed_when_no_more_items_arrive() -> None:
     output = Batching()
     with QueuedOutput(output, capacity=10) as queued:
         queued(a_result(0))
         queued(a_result(1))
-        wait_until(lambda: output.numbers == [0, 1], "it was told to flush")
-        output.full = True
+        wait_until(lambda: output.numbers == [0, 1], "the flush")
+        output.is_full = True
         queued(a_result(2))
-        wait_until(lambda: queued.status.failing, "the failure to flush is told")
+        wait_until(lambda: queued.status.failing, "the failed flush is reported")
         assert (queued.status.delivered, queued.status.failed) == (3, 0)
         assert queued.status.last_error == "the disk is full"
-        output.full = False
-        wait_until(lambda: output.numbers == [0, 1, 2], "it was tried again")
+        output.is_full = False
+        wait_until(lambda: output.numbers == [0, 1, 2], "the next flush")
 
 
-def test_what_is_held_back_and_lost_in_the_end_was_not_delivered() -> None:
+def test_buffered_items_that_are_lost_at_the_end_count_as_failed() -> None:
     output = Batching()
-    output.full = True
+    output.is_full = True
     with QueuedOutput(output, capacity=10) as queued:
         for number in range(3):
             queued(a_result(number))
@@ -435,37 +435,37 @@ def test_what_is_held_back_and_lost_in_the_end_was_not_delivered() -> None:
 
 @st.composite
 def schedules(draw: st.DrawFn) -> tuple[int, list[str], frozenset[int]]:
-    """A capacity, what happens one after the other, and which items the output refuses."""
+    """Draw a capacity, a sequence of steps, and the items that the output refuses."""
     steps = draw(st.lists(st.sampled_from(["result", "event", "deliver"]), max_size=40))
     return draw(st.integers(1, 5)), steps, draw(st.frozensets(st.integers(0, len(steps)), max_size=10))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(schedules())
-def test_every_item_is_delivered_dropped_or_failed_in_order_and_never_too_many_wait(
+def test_every_item_is_delivered_dropped_or_failed_in_order_within_the_capacity(
     schedule: tuple[int, list[str], frozenset[int]],
 ) -> None:
     capacity, steps, refused = schedule
     output = Gated(refused=refused)
-    # What should happen, worked out beside it: what waits, what is under way, what was given up.
+    # A model of the expected behavior: queued items, the item in progress, finished items and dropped items.
     waiting: list[tuple[int, str]] = []
-    under_way: list[tuple[int, str]] = []
-    let_go: list[int] = []
+    in_progress: list[tuple[int, str]] = []
+    finished: list[int] = []
     dropped: list[tuple[int, str]] = []
     put = 0
 
     def begin_next() -> None:
-        if waiting and not under_way:
-            under_way.append(waiting.pop(0))
-            wait_until(lambda: output.entered == len(let_go) + 1, "the next item is under way")
+        if waiting and not in_progress:
+            in_progress.append(waiting.pop(0))
+            wait_until(lambda: output.entered == len(finished) + 1, "the next item is in progress")
 
     with QueuedOutput(output, capacity=capacity) as queued:
         for step in steps:
             if step == "deliver":
-                if under_way:
-                    let_go.append(under_way.pop()[0])
+                if in_progress:
+                    finished.append(in_progress.pop()[0])
                     output.permits.release()
-                    settled(queued, len(let_go) + len(dropped))
+                    settled(queued, len(finished) + len(dropped))
             else:
                 if step == "result":
                     queued(a_result(put))
@@ -479,19 +479,19 @@ def test_every_item_is_delivered_dropped_or_failed_in_order_and_never_too_many_w
                 dropped.append(results[0] if results else waiting[0])
                 waiting.remove(dropped[-1])
             with queued._changed:
-                assert [number_of(item) for item in queued._waiting] == [number for number, _ in waiting]
+                assert [number_of(item) for item in queued._queue] == [number for number, _ in waiting]
             assert len(waiting) <= capacity
             assert queued.status.dropped == len(dropped)
-        output.open_for_good()
-    let_go += [number for number, _ in (*under_way, *waiting)]
-    assert output.numbers == [number for number in let_go if number not in refused]
+        output.unblock()
+    finished += [number for number, _ in (*in_progress, *waiting)]
+    assert output.numbers == [number for number in finished if number not in refused]
     status = queued.status
     assert status.delivered == len(output.numbers)
-    assert status.failed == len(refused.intersection(let_go))
+    assert status.failed == len(refused.intersection(finished))
     assert status.delivered + status.dropped + status.failed == put
 
 
-def test_results_of_a_file_wait_for_room_and_none_is_lost() -> None:
+def test_results_of_a_file_wait_for_room_so_that_none_is_lost() -> None:
     class Slow(Recorder):
         def take(self, item: Item) -> None:
             time.sleep(0.005)
@@ -505,13 +505,13 @@ def test_results_of_a_file_wait_for_room_and_none_is_lost() -> None:
     assert queued.status.dropped == 0
 
 
-def test_a_file_waits_once_for_an_output_that_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_waits_only_once_for_a_stuck_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FILE_PATIENCE_S", 0.3)
     output = Gated()
     with QueuedOutput(output, capacity=2, files={0}) as queued:
-        began_s = time.monotonic()
+        started_s = time.monotonic()
         for number in range(200):
             queued(a_result(number))
-        assert time.monotonic() - began_s < 200 * 0.3
+        assert time.monotonic() - started_s < 200 * 0.3
         assert queued.status.dropped >= 196
         output.permits.release(2000)

@@ -1,4 +1,4 @@
-"""Video of a run: what is in it, when, and what happens where it cannot be written."""
+"""Video of a run: its content and timing, and failures to write it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def a_result(
 
 
 def frames_of(path: Path) -> list[Image]:
-    """RGB pictures of a video that plays."""
+    """Read the frames of a video as RGB."""
     capture = cv2.VideoCapture(str(path))
     frames = []
     while True:
@@ -64,13 +64,13 @@ def frames_of(path: Path) -> list[Image]:
 
 
 def color_at(frame: Image, row: int, column: int) -> tuple[int, int, int]:
-    """The pure color that a pixel is nearest to, after a lossy codec."""
+    """Return the pure color closest to a pixel after a lossy codec."""
     red, green, blue = (255 if value > 127 else 0 for value in frame[row, column].tolist())
     return red, green, blue
 
 
 def colors_of(path: Path) -> list[tuple[int, int, int]]:
-    """Of the lower right corners, where no caption is."""
+    """Return the colors of the lower right corners, which no caption covers."""
     return [color_at(frame, -8, -8) for frame in frames_of(path)]
 
 
@@ -99,7 +99,7 @@ def test_every_kind_of_file_plays_after_the_end(suffix: str, tmp_path: Path) -> 
     assert queued.status.delivered == 41
 
 
-def test_of_a_slow_camera_a_picture_is_shown_until_the_next_one(tmp_path: Path) -> None:
+def test_a_picture_of_a_slow_camera_is_shown_until_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "out.avi"
     with closing(open_recording(path, cameras=[LIVE], fps=10)) as recording:
         for at_s, color in [(0.0, RED), (0.5, GREEN), (0.7, BLUE)]:
@@ -107,7 +107,7 @@ def test_of_a_slow_camera_a_picture_is_shown_until_the_next_one(tmp_path: Path) 
     assert colors_of(path) == [RED] * 5 + [GREEN] * 2 + [BLUE]
 
 
-def test_of_a_fast_camera_pictures_are_left_out(tmp_path: Path) -> None:
+def test_pictures_of_a_fast_camera_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "out.avi"
     with closing(open_recording(path, cameras=[LIVE], fps=10)) as recording:
         for count in range(101):
@@ -115,7 +115,7 @@ def test_of_a_fast_camera_pictures_are_left_out(tmp_path: Path) -> None:
     assert colors_of(path) == [RED] * 6 + [BLUE] * 5
 
 
-def test_a_long_time_without_results_takes_a_second(tmp_path: Path) -> None:
+def test_a_long_gap_is_shortened_to_a_second(tmp_path: Path) -> None:
     path = tmp_path / "out.avi"
     with closing(open_recording(path, cameras=[LIVE], fps=10)) as recording:
         for at_s, color in [(0.0, RED), (60.0, GREEN), (60.5, BLUE)]:
@@ -127,7 +127,7 @@ def test_a_long_time_without_results_takes_a_second(tmp_path: Path) -> None:
     gaps_ns=st.lists(st.integers(0, 3 * 10**9) | st.integers(0, 10**8), max_size=60),
     fps=st.floats(0.5, 240, allow_nan=False),
 )
-def test_video_time_is_the_time_of_the_camera_with_its_gaps_cut(gaps_ns: list[int], fps: float) -> None:
+def test_video_time_is_the_time_of_the_camera_with_shortened_gaps(gaps_ns: list[int], fps: float) -> None:
     at_ns = 7_000_000_000
     time, repeats, shown = step_video(None, at_ns, fps)
     frames = 1
@@ -141,17 +141,17 @@ def test_video_time_is_the_time_of_the_camera_with_its_gaps_cut(gaps_ns: list[in
         assert repeats >= 0
         assert repeats <= fps + 1
         assert time.frames == frames
-        # The last frame is on the screen from here to one frame later.
+        # The last frame is on the screen from this time for the duration of one frame.
         assert abs((frames - 1) * 1e9 / fps - played_ns) <= 1e9 / fps
         assert shown or repeats == 0
 
 
-def test_a_picture_that_is_older_than_the_one_before_is_left_out() -> None:
+def test_a_picture_older_than_the_previous_one_is_skipped() -> None:
     before = VideoTime(start_ns=0, last_ns=10**9, frames=26)
     assert step_video(before, 10**9 - 5, 25) == (before, 0, False)
 
 
-def test_of_a_file_every_result_is_a_frame_however_fast_it_is_read(tmp_path: Path) -> None:
+def test_every_result_of_a_file_is_a_frame_at_any_reading_speed(tmp_path: Path) -> None:
     path = tmp_path / "out.mkv"
     with closing(open_recording(path, cameras=[VIDEO])) as recording:
         for count in range(30):
@@ -160,7 +160,7 @@ def test_of_a_file_every_result_is_a_frame_however_fast_it_is_read(tmp_path: Pat
     assert colors_of(path) == [RED] * 10 + [GREEN] * 20 + [BLUE]
 
 
-def test_each_of_several_cameras_has_a_file_of_its_own(tmp_path: Path) -> None:
+def test_each_of_several_cameras_has_its_own_file(tmp_path: Path) -> None:
     cameras = [Camera("camera 0"), Camera("rtsp://door/1"), Camera("video.mp4", live=False)]
     with closing(open_recording(tmp_path / "out.avi", cameras=cameras)) as recording:
         for camera, color in enumerate((RED, GREEN, BLUE)):
@@ -169,7 +169,7 @@ def test_each_of_several_cameras_has_a_file_of_its_own(tmp_path: Path) -> None:
     assert [colors_of(tmp_path / f"out-{number}.avi") for number in (1, 2, 3)] == [[RED], [GREEN], [BLUE]]
 
 
-def test_a_camera_that_changes_its_size_goes_on_with_black_bars(tmp_path: Path) -> None:
+def test_a_change_of_size_leads_to_black_bars(tmp_path: Path) -> None:
     path = tmp_path / "out.avi"
     with closing(open_recording(path, cameras=[VIDEO])) as recording:
         recording.take(a_result(color=RED))
@@ -183,7 +183,9 @@ def test_a_camera_that_changes_its_size_goes_on_with_black_bars(tmp_path: Path) 
 
 @every_suffix
 @pytest.mark.parametrize(("height", "width"), [(121, 161), (120, 161), (2, 2), (1, 1), (7, 9), (4, 4)])
-def test_odd_and_very_small_pictures_make_a_video_too(height: int, width: int, suffix: str, tmp_path: Path) -> None:
+def test_pictures_with_odd_or_very_small_sides_can_be_recorded(
+    height: int, width: int, suffix: str, tmp_path: Path
+) -> None:
     path = tmp_path / f"out{suffix}"
     noise = np.random.default_rng(0)
     with closing(open_recording(path, cameras=[VIDEO])) as recording:
@@ -207,47 +209,47 @@ def test_any_picture_fits_into_any_canvas(size: tuple[int, int], canvas_size: tu
     assert colors <= {(20, 10, 250), BLACK}
     filled = (canvas == (20, 10, 250)).all(axis=2)
     rows, columns = filled.any(axis=1), filled.any(axis=0)
-    # It reaches from edge to edge in one direction at least, and is in the middle in the other.
+    # The picture fills at least one direction and is centered in the other.
     assert rows.all() or columns.all()
     for line in (rows, columns):
         assert abs(int(line.argmax()) - int(line[::-1].argmax())) <= 1
 
 
 @pytest.mark.parametrize("name", ["out.webm", "out", "out.avi.gz", ".mp4"])
-def test_another_suffix_is_refused_and_the_choices_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a recording called \*\.avi, \*\.mp4, \*\.mkv, got"):
+def test_an_unknown_suffix_is_refused_and_the_choices_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a recording named \*\.avi, \*\.mp4, \*\.mkv, got"):
         open_recording(tmp_path / name, cameras=[LIVE])
 
 
 @pytest.mark.parametrize("fps", [0, -1, 241, float("nan"), float("inf")])
-def test_a_frame_rate_that_no_video_has_is_refused(fps: float, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="frames a second"):
+def test_an_invalid_frame_rate_is_refused(fps: float, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="frames per second"):
         open_recording(tmp_path / "out.avi", cameras=[LIVE], fps=fps)
 
 
-@pytest.mark.parametrize("there", ["out-1.avi", "out-2.avi"])
-def test_a_file_that_is_there_is_not_overwritten(there: str, tmp_path: Path) -> None:
-    (tmp_path / there).write_text("the only copy")
-    with pytest.raises(InputError, match=f"{there} is there already; choose another name"):
+@pytest.mark.parametrize("existing", ["out-1.avi", "out-2.avi"])
+def test_an_existing_file_is_not_overwritten(existing: str, tmp_path: Path) -> None:
+    (tmp_path / existing).write_text("the only copy")
+    with pytest.raises(InputError, match=f"{existing}: it exists already; choose another name"):
         open_recording(tmp_path / "out.avi", cameras=[LIVE, VIDEO])
-    assert [path.name for path in tmp_path.iterdir()] == [there]
-    assert (tmp_path / there).read_text() == "the only copy"
+    assert [path.name for path in tmp_path.iterdir()] == [existing]
+    assert (tmp_path / existing).read_text() == "the only copy"
 
 
 @every_suffix
-def test_a_place_that_cannot_be_written_is_an_error_in_one_line(suffix: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="check that its folder is there and yours to write") as caught:
+def test_a_location_that_cannot_be_written_is_a_one_line_error(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="check that its folder exists and may be written") as caught:
         open_recording(tmp_path / "missing" / f"out{suffix}", cameras=[LIVE])
     assert "\n" not in str(caught.value)
 
 
 @every_suffix
-def test_without_a_result_there_is_no_file(suffix: str, tmp_path: Path) -> None:
+def test_no_file_is_created_without_a_result(suffix: str, tmp_path: Path) -> None:
     open_recording(tmp_path / f"out{suffix}", cameras=[LIVE]).close()
     assert not any(tmp_path.iterdir())
 
 
-def test_a_name_with_a_colon_is_a_file_and_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_with_a_colon_is_not_interpreted_as_a_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with closing(open_recording(Path("file:12.avi"), cameras=[LIVE])) as recording:
         recording.take(a_result())
@@ -276,7 +278,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @every_suffix
-def test_a_disk_that_is_nearly_full_is_left_alone_until_there_is_space_again(suffix: str, small_disk: Path) -> None:
+def test_nothing_is_written_to_a_nearly_full_disk_until_there_is_space_again(suffix: str, small_disk: Path) -> None:
     path = small_disk / f"out{suffix}"
     with closing(open_recording(path, cameras=[LIVE], fps=10)) as recording:
         recording.take(a_result(0.0, RED))
@@ -286,7 +288,7 @@ def test_a_disk_that_is_nearly_full_is_left_alone_until_there_is_space_again(suf
                 recording.take(a_result(count / 10, GREEN))
         (small_disk / "filler").unlink()
         recording.take(a_result(5.0, BLUE))
-    # The pause takes a second, like any other.
+    # The pause takes a second in the video, like any other.
     assert colors_of(path) == [RED] * 10 + [BLUE]
 
 
@@ -312,15 +314,15 @@ with closing(open_recording(Path(sys.argv[1]), cameras=[LIVE])) as recording:
 """
 
 
-@pytest.mark.skipif(cv2.__version__.startswith("4."), reason="OpenCV 4 does not say whether it has written a picture")
+@pytest.mark.skipif(cv2.__version__.startswith("4."), reason="OpenCV 4 does not report whether a picture was written")
 @every_suffix
-def test_pictures_that_do_not_get_into_the_file_are_errors(suffix: str, tmp_path: Path) -> None:
+def test_pictures_that_cannot_be_written_are_errors(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"out{suffix}"
     command = [sys.executable, "-c", _LIMITED, str(path)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    first = int(told[0].split()[0])
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    first = int(lines[0].split()[0])
     assert 0 < first < 150
-    assert told == [
-        f"{count} cannot write {path}: it takes no more pictures; record into another file"
+    assert lines == [
+        f"{count} cannot write {path}: the file accepts no more pictures; record to another file"
         for count in range(first, 200)
     ]

@@ -23,11 +23,10 @@ from edgecnn.core.errors import InputError, WriteError
 from edgecnn.core.frame import Frame, Prediction, Score, StageLatency
 from edgecnn.runtime.decision import Decision, Event
 from edgecnn.runtime.outputs import log as module
-from edgecnn.runtime.outputs.log import ResultLog, open_log
+from edgecnn.runtime.outputs.log import ResultLog, open_log, rotated_path
 from edgecnn.runtime.outputs.log_record import COLUMNS, log_record
 from edgecnn.runtime.outputs.output import ItemsLost
 from edgecnn.runtime.outputs.queued import QueuedOutput
-from edgecnn.runtime.outputs.rotation import rotated_path
 from edgecnn.runtime.outputs.sqlite_log import APPLICATION_ID
 from edgecnn.runtime.sinks import CameraEvent, Result
 
@@ -61,7 +60,7 @@ def open_large(path: Path) -> ResultLog:
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    """What a CSV reader makes of a log; every line must be a whole record."""
+    """Read a log with a CSV reader; every line must be a complete record."""
     text = path.read_bytes().decode()
     assert text.endswith("\n")
     rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
@@ -76,7 +75,7 @@ def query(path: Path, text: str) -> list[tuple[object, ...]]:
 
 
 def frames_in(path: Path) -> list[int]:
-    """The numbers of the results in a log of either format."""
+    """Return the frame numbers of the results in a log of either format."""
     if path.suffix == ".csv":
         return [int(row["frame"]) for row in rows_of(path) if row["kind"] == "result"]
     assert query(path, "PRAGMA integrity_check") == [("ok",)]
@@ -84,14 +83,14 @@ def frames_in(path: Path) -> list[int]:
 
 
 @pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is held back."""
+def unbuffered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write every record immediately."""
     monkeypatch.setattr(module, "FLUSH_S", 0.0)
 
 
 @pytest.fixture
-def never_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the first record everything is held back."""
+def buffered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buffer all records after the first."""
     monkeypatch.setattr(module, "FLUSH_S", 3600.0)
 
 
@@ -111,7 +110,7 @@ def test_a_csv_log_has_a_header_and_a_line_for_every_result_and_event(tmp_path: 
     ]
 
 
-def test_an_sqlite_log_has_a_table_of_results_and_one_of_events(tmp_path: Path) -> None:
+def test_an_sqlite_log_has_a_table_of_results_and_a_table_of_events(tmp_path: Path) -> None:
     path = tmp_path / "log.sqlite3"
     with closing(open_small(path)) as log:
         log.take(a_result())
@@ -129,7 +128,7 @@ def test_an_sqlite_log_has_a_table_of_results_and_one_of_events(tmp_path: Path) 
     assert "results_by_time" in str(plan)
 
 
-def test_others_can_read_an_sqlite_log_while_it_is_being_written(at_once: None, tmp_path: Path) -> None:
+def test_others_can_read_an_sqlite_log_while_it_is_being_written(unbuffered: None, tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     with closing(open_small(path)) as log, closing(sqlite3.connect(path)) as reader:
         for number in range(5):
@@ -138,20 +137,20 @@ def test_others_can_read_an_sqlite_log_while_it_is_being_written(at_once: None, 
 
 
 @pytest.mark.parametrize("name", ["log.txt", "log", "log.csv.gz", ".csv"])
-def test_another_suffix_is_refused_and_the_choices_named(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a log called \*\.csv, \*\.db, \*\.sqlite, \*\.sqlite3, got"):
+def test_an_unknown_suffix_is_refused_and_the_choices_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a log named \*\.csv, \*\.db, \*\.sqlite, \*\.sqlite3, got"):
         open_small(tmp_path / name)
     assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("max_bytes", "keep"), [(99_999, 3), (100_000, 0)])
 def test_a_log_that_would_keep_nothing_is_refused(max_bytes: int, keep: int, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="give more"):
+    with pytest.raises(InputError, match="use larger numbers"):
         open_log(tmp_path / "log.csv", max_bytes=max_bytes, keep=keep)
 
 
 @both
-def test_a_place_that_cannot_be_written_is_an_error_in_one_line(name: str, tmp_path: Path) -> None:
+def test_a_location_that_cannot_be_written_is_a_one_line_error(name: str, tmp_path: Path) -> None:
     for path in (tmp_path / "missing" / name, tmp_path / name):
         (tmp_path / name).mkdir(exist_ok=True)
         with pytest.raises(InputError, match="cannot open the log") as caught:
@@ -160,7 +159,7 @@ def test_a_place_that_cannot_be_written_is_an_error_in_one_line(name: str, tmp_p
 
 
 @both
-def test_a_log_that_is_there_is_continued(name: str, tmp_path: Path) -> None:
+def test_an_existing_log_is_continued(name: str, tmp_path: Path) -> None:
     for number in range(3):
         with closing(open_small(tmp_path / name)) as log:
             log.take(a_result(number))
@@ -170,10 +169,10 @@ def test_a_log_that_is_there_is_continued(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"a,b\n1,2\n", HEADER.encode() + b",more\n", b"x", HEADER.upper().encode() + b"\n"]
 )
-def test_another_csv_file_is_refused_and_stays_as_it_was(content: bytes, tmp_path: Path) -> None:
+def test_another_csv_file_is_refused_and_stays_unchanged(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="got another first line; move it away or choose another name"):
+    with pytest.raises(InputError, match="got a different first line; move the file or choose another name"):
         open_small(path)
     assert path.read_bytes() == content
 
@@ -188,27 +187,27 @@ def test_another_csv_file_is_refused_and_stays_as_it_was(content: bytes, tmp_pat
     ],
     ids=["a table", "our version", "a later version", "no table"],
 )
-def test_another_database_is_refused_and_stays_as_it_was(script: str, tmp_path: Path) -> None:
+def test_another_database_is_refused_and_stays_unchanged(script: str, tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(script)
     before = path.read_bytes()
-    with pytest.raises(InputError, match="got another file; move it away or choose another name"):
+    with pytest.raises(InputError, match="got a different file; move the file or choose another name"):
         open_small(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_that_is_no_database_is_refused_and_stays_as_it_was(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused_and_stays_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     path.write_text(HEADER * 100)
-    with pytest.raises(InputError, match="got another file"):
+    with pytest.raises(InputError, match="got a different file"):
         open_small(path)
     assert path.read_text() == HEADER * 100
 
 
 @both
-def test_a_file_of_no_bytes_becomes_a_log(name: str, tmp_path: Path) -> None:
+def test_an_empty_file_becomes_a_log(name: str, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     with closing(open_small(tmp_path / name)) as log:
         log.take(a_result(1))
@@ -217,7 +216,9 @@ def test_a_file_of_no_bytes_becomes_a_log(name: str, tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_a_csv_log_that_was_cut_anywhere_goes_on_after_its_last_whole_line(data: st.DataObject, tmp_path: Path) -> None:
+def test_a_csv_log_truncated_anywhere_continues_after_its_last_complete_line(
+    data: st.DataObject, tmp_path: Path
+) -> None:
     path = tmp_path / "log.csv"
     path.unlink(missing_ok=True)
     with closing(open_small(path)) as log:
@@ -231,7 +232,7 @@ def test_a_csv_log_that_was_cut_anywhere_goes_on_after_its_last_whole_line(data:
     assert frames_in(path) == [*range(kept), 9]
 
 
-def test_the_end_of_a_long_torn_line_is_found(tmp_path: Path) -> None:
+def test_a_long_incomplete_line_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     with closing(open_small(path)) as log:
         log.take(a_result(0))
@@ -244,19 +245,17 @@ def test_the_end_of_a_long_torn_line_is_found(tmp_path: Path) -> None:
 
 @given(label=st.text(), source=st.text())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_label_holds_a_csv_record_is_one_line_and_no_formula(
-    label: str, source: str, tmp_path: Path
-) -> None:
+def test_a_csv_record_with_any_label_is_one_line_and_not_a_formula(label: str, source: str, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.unlink(missing_ok=True)
     with closing(open_small(path)) as log:
         log.take(a_result(label=label, source=source, decided=label))
     (row,) = rows_of(path)
     assert row["decision"] == row["label"]
-    for written, meant in ((row["label"], label), (row["source"], source)):
+    for written, original in ((row["label"], label), (row["source"], source)):
         assert not written.startswith(("=", "+", "-", "@"))
-        if meant.isprintable():
-            assert written.removeprefix("'") == meant
+        if original.isprintable():
+            assert written.removeprefix("'") == original
 
 
 @pytest.mark.parametrize(
@@ -271,7 +270,7 @@ def test_whatever_a_label_holds_a_csv_record_is_one_line_and_no_formula(
         ('a, "b"', 'a, "b"'),
     ],
 )
-def test_labels_that_would_drive_a_spreadsheet_or_break_a_line(label: str, written: str, tmp_path: Path) -> None:
+def test_labels_that_are_formulas_or_contain_line_breaks_are_escaped(label: str, written: str, tmp_path: Path) -> None:
     with closing(open_small(tmp_path / "log.csv")) as log:
         log.take(an_event(label=label))
     (row,) = rows_of(tmp_path / "log.csv")
@@ -282,13 +281,15 @@ def test_labels_that_would_drive_a_spreadsheet_or_break_a_line(label: str, writt
     ("source", "stored"),
     [("=two\nlines", "=two\nlines"), ("naïve \x00", "naïve \x00"), ("bad\udcff.jpg", "bad\\udcff.jpg")],
 )
-def test_an_sqlite_log_has_text_as_it_is_but_for_what_is_none(source: str, stored: str, tmp_path: Path) -> None:
+def test_an_sqlite_log_stores_text_unchanged_unless_it_cannot_be_encoded(
+    source: str, stored: str, tmp_path: Path
+) -> None:
     with closing(open_small(tmp_path / "log.db")) as log:
         log.take(a_result(label=source, source=source))
     assert query(tmp_path / "log.db", "SELECT label, source FROM results") == [(stored, stored)]
 
 
-def test_an_error_within_a_transaction_leaves_nothing_of_it(never_by_time: None, tmp_path: Path) -> None:
+def test_an_error_within_a_transaction_rolls_it_back(buffered: None, tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     with closing(open_small(path)) as log:
         log.take(a_result(0))
@@ -307,7 +308,7 @@ def test_an_error_within_a_transaction_leaves_nothing_of_it(never_by_time: None,
 
 
 @both
-def test_records_are_written_together_and_at_the_end(never_by_time: None, name: str, tmp_path: Path) -> None:
+def test_records_are_written_in_batches_and_at_the_end(buffered: None, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     log = open_small(path)
     for number in range(5):
@@ -322,7 +323,7 @@ def test_records_are_written_together_and_at_the_end(never_by_time: None, name: 
 
 
 @both
-def test_records_behind_a_queue_are_in_the_file_soon_though_nothing_more_comes(name: str, tmp_path: Path) -> None:
+def test_records_behind_a_queue_are_written_soon_even_if_no_more_arrive(name: str, tmp_path: Path) -> None:
     with QueuedOutput(open_small(tmp_path / name), capacity=10) as queued:
         for number in range(5):
             queued(a_result(number))
@@ -333,7 +334,7 @@ def test_records_behind_a_queue_are_in_the_file_soon_though_nothing_more_comes(n
 
 
 @both
-def test_what_is_held_back_has_a_limit(never_by_time: None, name: str, tmp_path: Path) -> None:
+def test_the_number_of_buffered_records_is_limited(buffered: None, name: str, tmp_path: Path) -> None:
     with closing(open_log(tmp_path / name, max_bytes=10_000_000, keep=1)) as log:
         for number in range(1500):
             log.take(a_result(number))
@@ -341,7 +342,7 @@ def test_what_is_held_back_has_a_limit(never_by_time: None, name: str, tmp_path:
 
 
 @both
-def test_a_full_log_makes_way_and_the_oldest_is_deleted(never_by_time: None, name: str, tmp_path: Path) -> None:
+def test_a_full_log_is_rotated_and_the_oldest_is_deleted(buffered: None, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     with closing(open_log(path, max_bytes=100_000, keep=2)) as log:
         for number in range(9000):
@@ -351,30 +352,30 @@ def test_a_full_log_makes_way_and_the_oldest_is_deleted(never_by_time: None, nam
     logs = [rotated_path(path, 2), rotated_path(path, 1), path]
     assert sorted(tmp_path.iterdir()) == sorted(logs)
     assert rotated_path(path, 1).name == name.replace(".", ".1.")
-    kept = [number for each in logs for number in frames_in(each)]
+    kept = [number for log_path in logs for number in frames_in(log_path)]
     assert kept == list(range(kept[0], 9000))
     assert kept[0] > 0
-    for each in logs[:2]:
-        assert 100_000 <= each.stat().st_size < 130_000
-    # Another run goes on with all of them.
+    for rotated in logs[:2]:
+        assert 100_000 <= rotated.stat().st_size < 130_000
+    # Another run continues the log.
     with closing(open_log(path, max_bytes=100_000, keep=2)) as log:
         log.take(a_result(9000))
     assert frames_in(path)[-1] == 9000
 
 
-def test_a_gap_in_the_numbers_of_older_logs_does_no_harm(at_once: None, tmp_path: Path) -> None:
+def test_a_gap_in_the_numbers_of_older_logs_is_filled(unbuffered: None, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     for number in (2, 3):
-        rotated_path(path, number).write_text(f"the one of number {number}\n")
+        rotated_path(path, number).write_text(f"log {number}\n")
     with closing(open_log(path, max_bytes=100_000, keep=3)) as log:
         while not rotated_path(path, 1).exists():
             log.take(a_result())
-    assert rotated_path(path, 3).read_text() == "the one of number 2\n"
+    assert rotated_path(path, 3).read_text() == "log 2\n"
     assert not rotated_path(path, 2).exists()
     assert not rotated_path(path, 4).exists()
 
 
-def test_an_sqlite_log_that_another_program_has_open_makes_way_later(at_once: None, tmp_path: Path) -> None:
+def test_an_sqlite_log_that_another_program_has_open_is_rotated_later(unbuffered: None, tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     number = 0
     with closing(open_log(path, max_bytes=100_000, keep=1)) as log:
@@ -391,7 +392,9 @@ def test_an_sqlite_log_that_another_program_has_open_makes_way_later(at_once: No
 
 
 @both
-def test_a_log_that_is_deleted_or_moved_during_a_run_begins_anew(at_once: None, name: str, tmp_path: Path) -> None:
+def test_a_log_that_is_deleted_or_moved_during_a_run_is_created_again(
+    unbuffered: None, name: str, tmp_path: Path
+) -> None:
     path, moved = tmp_path / name, tmp_path / f"moved-{name}"
     with closing(open_small(path)) as log:
         log.take(a_result(0))
@@ -402,13 +405,13 @@ def test_a_log_that_is_deleted_or_moved_during_a_run_begins_anew(at_once: None, 
     assert frames_in(path) == [2]
 
 
-def test_a_file_that_takes_the_name_of_the_log_during_a_run_is_left_alone(at_once: None, tmp_path: Path) -> None:
+def test_another_file_that_replaces_the_log_during_a_run_is_not_modified(unbuffered: None, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     with closing(open_small(path)) as log:
         log.take(a_result(0))
         path.unlink()
         path.write_text("my notes\n")
-        with pytest.raises(WriteError, match="got another first line"):
+        with pytest.raises(WriteError, match="got a different first line"):
             log.take(a_result(1))
         assert path.read_text() == "my notes\n"
         path.unlink()
@@ -430,7 +433,7 @@ for number in range(10**9):
 
 
 @both
-def test_a_log_whose_writer_was_killed_is_whole_and_can_be_continued(name: str, tmp_path: Path) -> None:
+def test_a_log_whose_writer_was_killed_is_intact_and_can_be_continued(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     command = [sys.executable, "-c", _WRITER, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
@@ -448,7 +451,7 @@ def test_a_log_whose_writer_was_killed_is_whole_and_can_be_continued(name: str, 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB: SQLite's write-ahead log takes half of it."""
+    """A file system of 8 MB; SQLite's write-ahead log takes half of it."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
@@ -459,7 +462,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Leaves no room at all, and gives the file that takes it."""
+    """Fill the disk completely and return the file that does."""
     filler = disk / "filler"
     with filler.open("ab", buffering=0) as file:
         try:
@@ -470,10 +473,12 @@ def fill(disk: Path) -> Path:
 
 
 @both
-def test_on_a_full_disk_every_item_fails_until_there_is_space_again(at_once: None, name: str, small_disk: Path) -> None:
+def test_on_a_full_disk_every_item_fails_until_there_is_space_again(
+    unbuffered: None, name: str, small_disk: Path
+) -> None:
     path = small_disk / name
     failed: list[int] = []
-    told: set[str] = set()
+    messages: set[str] = set()
     with closing(open_large(path)) as log:
         for number in range(1000):
             if number == 100:
@@ -484,18 +489,18 @@ def test_on_a_full_disk_every_item_fails_until_there_is_space_again(at_once: Non
                 log.take(a_result(number))
             except WriteError as error:
                 failed.append(number)
-                told.add(str(error))
-    # What is left of a page that is in use already can still be written to.
+                messages.add(str(error))
+    # The rest of a page that is already in use can still be written.
     assert failed == list(range(failed[0], 900))
     assert 100 <= failed[0] < 800
-    (line,) = told
-    assert line.startswith(f"cannot write {path}: ") and line.endswith("; free some space or choose another place")
+    (line,) = messages
+    assert line.startswith(f"cannot write {path}: ") and line.endswith("; free some space or choose another location")
     assert frames_in(path) == [number for number in range(1000) if number not in failed]
 
 
 @both
-def test_what_was_held_back_when_the_disk_was_full_is_written_when_there_is_space(
-    never_by_time: None, name: str, small_disk: Path
+def test_records_buffered_while_the_disk_was_full_are_written_when_there_is_space(
+    buffered: None, name: str, small_disk: Path
 ) -> None:
     path = small_disk / name
     with closing(open_large(path)) as log:
@@ -512,8 +517,8 @@ def test_what_was_held_back_when_the_disk_was_full_is_written_when_there_is_spac
 
 
 @both
-def test_what_is_held_back_when_the_disk_is_full_to_the_end_is_counted_as_lost(
-    never_by_time: None, name: str, small_disk: Path
+def test_buffered_records_count_as_lost_if_the_disk_is_full_until_the_end(
+    buffered: None, name: str, small_disk: Path
 ) -> None:
     path = small_disk / name
     log = open_large(path)
@@ -526,5 +531,5 @@ def test_what_is_held_back_when_the_disk_is_full_to_the_end_is_counted_as_lost(
     assert frames_in(path) == [0]
 
 
-def test_a_record_has_all_columns_whatever_it_is_of() -> None:
+def test_records_of_results_and_events_have_all_columns() -> None:
     assert tuple(log_record(a_result())) == tuple(log_record(an_event())) == COLUMNS

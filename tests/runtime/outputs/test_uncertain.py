@@ -1,4 +1,4 @@
-"""Pictures that the model was unsure of: which ones, where they go, and which make way."""
+"""Pictures that the model was unsure of: selection, file names, and deletion of the oldest."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def a_result(
     *scores: float, label: str = "cat", camera: int = 0, at_s: float = 0.0, decided: int | None = None
 ) -> Result:
     frame = Frame(NOISE.copy(), f"camera {camera}", 0, 1700000000.25 + at_s, round(at_s * 1e9), 0.0)
-    top = tuple(Score(label if place == 0 else "other", place, score) for place, score in enumerate(scores or (0.4,)))
+    top = tuple(Score(label if index == 0 else "other", index, score) for index, score in enumerate(scores or (0.4,)))
     decision = None
     if decided is not None:
         current = Score(UNKNOWN_LABEL if decided == UNKNOWN else label, decided, top[0].score)
@@ -65,7 +65,7 @@ def open_here(folder: Path, *, max_bytes: int = 10_000_000, every_s: float = 0.0
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """In the order of their times."""
+    """List the pictures in the order of their times."""
     return sorted(folder.rglob("*.jpg"), key=lambda path: path.name)
 
 
@@ -88,34 +88,34 @@ def test_a_model_is_unsure_by_score_and_by_margin(text: str, scores: tuple[float
 
 
 @pytest.mark.parametrize(("decided", "unsure"), [(UNKNOWN, True), (0, False), (None, False)])
-def test_what_was_decided_to_be_unknown_is_unsure(decided: int | None, unsure: bool) -> None:
+def test_a_picture_decided_to_be_unknown_is_unsure(decided: int | None, unsure: bool) -> None:
     assert is_unsure(Unsure(min_score=0.6), a_result(0.9, 0.05, decided=decided)) is unsure
 
 
 @pytest.mark.parametrize("text", ["entropy=0.5", "score=0.6,entropy=0.5"])
 def test_entropy_is_refused_with_the_reason(text: str) -> None:
-    with pytest.raises(InputError, match=r"a result has no entropy; use score=0\.6"):
+    with pytest.raises(InputError, match=r"results have no entropy; use for example score=0\.6"):
         parse_unsure(text)
 
 
 @pytest.mark.parametrize("text", ["score=1.1", "margin=-0.1", "score=nan", "score=x", "score", ""])
-def test_what_is_no_measure_or_number_is_refused(text: str) -> None:
+def test_an_invalid_measure_or_number_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         parse_unsure(text)
 
 
-def test_a_misspelled_measure_is_told_the_right_one() -> None:
+def test_the_right_name_is_suggested_for_a_misspelled_measure() -> None:
     with pytest.raises(UnknownName, match="did you mean 'margin'"):
         parse_unsure("margn=0.5")
 
 
 def test_a_margin_needs_results_of_two_classes(tmp_path: Path) -> None:
     frames = open_uncertain(tmp_path, cameras=CAMERAS, unsure="margin=0.1", max_bytes=1000)
-    with pytest.raises(InputError, match="give --top-k 2"):
+    with pytest.raises(InputError, match="use --top-k 2"):
         frames.wants(a_result(0.9))
 
 
-def test_of_each_camera_one_picture_is_wanted_in_so_many_seconds(tmp_path: Path) -> None:
+def test_one_picture_per_camera_is_wanted_in_each_interval(tmp_path: Path) -> None:
     frames = open_here(tmp_path, every_s=1.0)
     wanted = [
         (at_s, camera)
@@ -126,18 +126,18 @@ def test_of_each_camera_one_picture_is_wanted_in_so_many_seconds(tmp_path: Path)
     assert wanted == [(at_s, camera) for at_s in (0.0, 1.0, 2.0) for camera in (0, 1)]
 
 
-def test_a_picture_that_is_sure_is_not_wanted_and_uses_nobody_up(tmp_path: Path) -> None:
+def test_a_confident_result_is_not_wanted_and_does_not_start_an_interval(tmp_path: Path) -> None:
     frames = open_here(tmp_path, every_s=1.0)
     assert frames.wants(a_result(0.9, at_s=0.0)) == "nothing"
     assert frames.wants(a_result(0.1, at_s=0.1)) == "picture"
 
 
-def test_of_files_every_picture_is_wanted(tmp_path: Path) -> None:
+def test_every_picture_of_a_file_is_wanted(tmp_path: Path) -> None:
     frames = open_here(tmp_path, every_s=1.0)
     assert [frames.wants(a_result(at_s=number / 1000, camera=2)) for number in range(5)] == ["picture"] * 5
 
 
-def test_a_picture_is_kept_as_the_model_saw_it_in_the_folder_of_its_class(tmp_path: Path) -> None:
+def test_a_picture_is_saved_unchanged_in_the_folder_of_its_class(tmp_path: Path) -> None:
     with QueuedOutput(open_here(tmp_path / "new" / "unsure"), capacity=10) as queued:
         result = a_result(0.414)
         result.frame.pixels[:] = (200, 30, 60)
@@ -151,21 +151,21 @@ def test_a_picture_is_kept_as_the_model_saw_it_in_the_folder_of_its_class(tmp_pa
     assert not [name for name in os.listdir(path.parent) if name.startswith(".")]
 
 
-def test_of_a_region_that_is_classified_the_region_is_kept(tmp_path: Path) -> None:
+def test_only_the_classified_region_is_saved(tmp_path: Path) -> None:
     region = parse_region("10,20,30,16")
     frames = open_uncertain(tmp_path, cameras=CAMERAS, unsure="score=0.6", max_bytes=10**6, region=region)
     frames.take(a_result())
     (path,) = pictures_in(tmp_path)
-    kept = read_image(path)
-    assert kept.shape == (16, 30, 3)
-    assert np.abs(kept.mean(axis=(0, 1)) - NOISE[20:36, 10:40].mean(axis=(0, 1))).max() < 3
+    saved = read_image(path)
+    assert saved.shape == (16, 30, 3)
+    assert np.abs(saved.mean(axis=(0, 1)) - NOISE[20:36, 10:40].mean(axis=(0, 1))).max() < 3
 
 
-def test_the_folder_is_one_that_training_takes(tmp_path: Path) -> None:
+def test_training_accepts_the_folder(tmp_path: Path) -> None:
     labels = ["cat", "judge's robe, gown", "a/b", "..", "train", "val", "naïve", "🐈"]
     frames = open_here(tmp_path)
-    for place, label in enumerate(labels * 2):
-        frames.take(a_result(label=label, at_s=place))
+    for index, label in enumerate(labels * 2):
+        frames.take(a_result(label=label, at_s=index))
     dataset = scan_dataset(tmp_path, strict=True)
     assert len(dataset.labels) == len(labels)
     assert sorted(dataset.labels) == sorted(folder_name(label) for label in labels)
@@ -183,14 +183,14 @@ def test_the_folder_is_one_that_training_takes(tmp_path: Path) -> None:
 @example("\udcff")
 @example(".hidden ")
 @example("train")
-def test_every_label_has_a_folder_that_can_be_made(label: str) -> None:
+def test_every_label_has_a_valid_folder_name(label: str) -> None:
     name = folder_name(label)
     assert name == os.path.basename(name) and name not in ("", ".", "..")
     assert not name.startswith(".") and not name.endswith((".", " ")) and name == name.strip()
     assert name.isprintable() and len(name.encode()) <= 110
     assert not set(name) & set('<>:"/\\|?*')
     assert name not in ("train", "validation", "val", "test")
-    # What is a good name once stays as it is.
+    # A valid name stays unchanged.
     assert folder_name(name) == name or len(name.encode()) > 100
 
 
@@ -201,7 +201,7 @@ def test_different_labels_have_different_folders(labels: list[str]) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(label=st.text(max_size=200), source=st.text(max_size=200), score=st.floats(0, 1))
-def test_whatever_label_and_camera_are_called_a_picture_is_written_and_known_as_ours(
+def test_pictures_with_any_label_and_camera_are_written_and_recognized(
     label: str, source: str, score: float, tmp_path: Path
 ) -> None:
     result = a_result(score, label=label)
@@ -214,7 +214,7 @@ def test_whatever_label_and_camera_are_called_a_picture_is_written_and_known_as_
     assert not is_ours(path.with_name(f"my-{path.name}"))
 
 
-def test_the_oldest_make_way_and_the_limit_holds_all_the_time(tmp_path: Path) -> None:
+def test_the_oldest_are_deleted_so_that_the_limit_always_holds(tmp_path: Path) -> None:
     frames = open_here(tmp_path, max_bytes=200_000)
     for number in range(100):
         frames.take(a_result(label=f"class {number % 3}", at_s=number))
@@ -226,7 +226,7 @@ def test_the_oldest_make_way_and_the_limit_holds_all_the_time(tmp_path: Path) ->
     assert [path.name for path in kept] == newest[-len(kept) :]
 
 
-def test_pictures_of_an_earlier_run_count_and_make_way(tmp_path: Path) -> None:
+def test_pictures_of_an_earlier_run_are_counted_and_deleted_too(tmp_path: Path) -> None:
     for run in range(5):
         with closing(open_here(tmp_path, max_bytes=100_000)) as frames:
             for number in range(5):
@@ -236,7 +236,7 @@ def test_pictures_of_an_earlier_run_count_and_make_way(tmp_path: Path) -> None:
     assert len(pictures_in(tmp_path / "class 4")) == 5
 
 
-def test_what_others_put_there_or_moved_is_never_deleted(tmp_path: Path) -> None:
+def test_files_that_others_created_or_moved_are_never_deleted(tmp_path: Path) -> None:
     first = open_here(tmp_path)
     for number in range(3):
         first.take(a_result(at_s=number))
@@ -258,13 +258,13 @@ def test_what_others_put_there_or_moved_is_never_deleted(tmp_path: Path) -> None
     assert sum(path.stat().st_size for path in (tmp_path / "cat").iterdir() if is_ours(path)) <= 30_000
 
 
-def test_pictures_that_a_person_deletes_make_room_for_others(tmp_path: Path) -> None:
+def test_deleted_pictures_make_room_for_others(tmp_path: Path) -> None:
     frames = open_here(tmp_path, max_bytes=200_000)
     number = 0
     while len(pictures_in(tmp_path)) == number:
         frames.take(a_result(at_s=number))
         number += 1
-    # The newest are taken away: the older ones need not go as well.
+    # The newest ones are deleted here, so the older ones do not have to be.
     before = pictures_in(tmp_path)
     for path in before[3:]:
         path.unlink()
@@ -280,7 +280,7 @@ def test_pictures_that_a_person_deletes_make_room_for_others(tmp_path: Path) -> 
     assert len(pictures_in(tmp_path)) == 1
 
 
-def test_a_class_folder_that_is_empty_goes_as_training_would_stop_at_it(tmp_path: Path) -> None:
+def test_an_empty_class_folder_is_deleted_because_training_would_refuse_it(tmp_path: Path) -> None:
     frames = open_here(tmp_path, max_bytes=50_000)
     frames.take(a_result(label="rare"))
     for number in range(1, 20):
@@ -288,14 +288,14 @@ def test_a_class_folder_that_is_empty_goes_as_training_would_stop_at_it(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == ["cat"]
 
 
-def test_a_picture_that_is_larger_than_all_may_be_is_an_error_and_nothing_is_deleted(tmp_path: Path) -> None:
+def test_a_picture_larger_than_the_limit_is_an_error_and_nothing_is_deleted(tmp_path: Path) -> None:
     open_here(tmp_path).take(a_result())
-    with pytest.raises(WriteError, match="are more than the 1000 allowed for all; allow more"):
+    with pytest.raises(WriteError, match="exceed the 1000 allowed for all pictures; allow more"):
         open_here(tmp_path, max_bytes=1000).take(a_result(at_s=1))
     assert len(pictures_in(tmp_path)) == 1
 
 
-def test_a_file_in_the_place_of_the_folder_is_an_error_in_one_line(tmp_path: Path) -> None:
+def test_a_file_with_the_name_of_the_folder_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match=r"expected a folder for pictures, .* choose another") as caught:
@@ -326,7 +326,7 @@ def test_on_a_full_disk_every_picture_fails_until_there_is_space_again(small_dis
             frames.take(a_result(at_s=number))
         except WriteError as error:
             failed.append(number)
-            assert_full(error)
+            assert_disk_full(error)
     assert 5 < failed[0] < 50
     assert not set(failed) & {50, 51, 52}
     assert len(pictures_in(small_disk)) == 60 - len(failed) - 5
@@ -335,7 +335,7 @@ def test_on_a_full_disk_every_picture_fails_until_there_is_space_again(small_dis
     assert not list(small_disk.rglob(".*"))
 
 
-def assert_full(error: WriteError) -> None:
+def assert_disk_full(error: WriteError) -> None:
     assert "No space left on device" in str(error) and "\n" not in str(error)
 
 
@@ -350,7 +350,7 @@ for number in range(10**9):
 """
 
 
-def test_a_kill_leaves_no_half_picture(tmp_path: Path) -> None:
+def test_a_kill_leaves_no_incomplete_picture(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _WRITER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         assert writer.stdout is not None

@@ -1,4 +1,4 @@
-"""A `rpicam-vid` for machines without a Raspberry Pi's camera."""
+"""A fake `rpicam-vid` for machines without a Raspberry Pi camera."""
 
 from __future__ import annotations
 
@@ -18,24 +18,26 @@ for number in range({pictures}):
     sys.stdout.buffer.write(jpegs[number % len(jpegs)])
     sys.stdout.flush()
     time.sleep(0.01)
-sys.stderr.write({last_words!r})
+sys.stderr.write({exit_message!r})
 sys.stderr.flush()
 time.sleep({idle_s})
 """
 
 
 def install_rpicam(
-    folder: Path, *, name: str = "rpicam-vid", pictures: int = 1_000_000, last_words: str = "", idle_s: float = 0
+    folder: Path, *, name: str = "rpicam-vid", pictures: int = 1_000_000, exit_message: str = "", idle_s: float = 0
 ) -> None:
-    """Writes the program into `folder`: it gives so many pictures, says its last words, waits and ends."""
+    """Write the program to `folder`: it sends N pictures, logs `exit_message`, waits `idle_s` and exits."""
     folder.mkdir(exist_ok=True)
     for number in range(8):
         (folder / f"{number}.jpg").write_bytes(numbered_jpeg(number))
     program = folder / name
-    program.write_text(_PROGRAM.format(python=sys.executable, pictures=pictures, last_words=last_words, idle_s=idle_s))
+    program.write_text(
+        _PROGRAM.format(python=sys.executable, pictures=pictures, exit_message=exit_message, idle_s=idle_s)
+    )
     program.chmod(0o755)
 
 
 def runs_of_rpicam(folder: Path) -> list[list[str]]:
-    """The arguments of every run so far."""
+    """Return the arguments of every run so far."""
     return [line.split() for line in (folder / "runs.txt").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""A network camera on 127.0.0.1: Motion-JPEG over HTTP, every picture carrying its number as black and white bars."""
+"""A network camera on 127.0.0.1: Motion-JPEG over HTTP, each picture with its number as black and white bars."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ HEIGHT_PX, WIDTH_PX = 240, 320
 _BITS = 16
 
 Fault = Literal["close", "stall", "half and close", "half", "garbage", "garbage for ever", "no boundary", "resize"]
-"""After a connection's first pictures; those without an end of the connection in them go on with pictures."""
+"""What happens after the first pictures of a connection. Faults that do not end it are followed by more pictures."""
 
 _DIGEST_CHALLENGE = 'Digest realm="camera", nonce="abc123", qop="auth", algorithm=MD5'
 
 
 def numbered_picture(number: int, height: int = HEIGHT_PX, width: int = WIDTH_PX) -> Image:
-    """A picture whose bars, left to right, are the bits of `number`, the lowest first."""
+    """Draw a picture whose bars, from left to right, are the bits of `number`, lowest first."""
     bits = (number >> np.arange(_BITS)) & 1
     row = np.repeat(bits * 255, width // _BITS).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (height, width, 3)))
 
 
 def number_in(picture: Image) -> int:
-    """The number that `numbered_picture` put there, whatever JPEG did to it."""
+    """Read the number that `numbered_picture` drew, despite JPEG artifacts."""
     height, width = picture.shape[:2]
     bar = width // _BITS
     centers = picture[height // 2, bar // 2 :: bar, 0]
@@ -49,7 +49,7 @@ def numbered_jpeg(number: int, height: int = HEIGHT_PX, width: int = WIDTH_PX) -
 
 
 def write_numbered_video(path: Path, frames: int) -> str:
-    """A Motion-JPEG file of numbered pictures; returns its path as text."""
+    """Write a Motion-JPEG file of numbered pictures and return its path as text."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (WIDTH_PX, HEIGHT_PX))
     for number in range(frames):
         writer.write(numbered_picture(number))
@@ -58,11 +58,12 @@ def write_numbered_video(path: Path, frames: int) -> str:
 
 
 class LoopbackCamera:
-    """Owns an HTTP server; can stall (connected, silent), die (every connection cut) and come back like a real camera.
+    """Owner of an HTTP server that can stall (connected, silent), die (all connections cut) and come back.
 
-    Each connection takes the next of `faults`, and has it after its first `before_fault` pictures; with
-    `closes_after_fault` it ends a picture later. Besides the stream there are `/hop/N`, which redirects N times before
-    the stream, and `/away`, which redirects to `away`. With a `certificate` (and its key, in one PEM file) it is HTTPS.
+    Each connection takes the next of `faults`, which occurs after its first `before_fault` pictures; with
+    `closes_after_fault` the connection ends one picture later. Besides the stream there are `/hop/N`, which redirects
+    N times before the stream, and `/away`, which redirects to `away`. With a `certificate` (and its key, in one PEM
+    file) the camera uses HTTPS.
     """
 
     def __init__(
@@ -109,18 +110,18 @@ class LoopbackCamera:
 
     @property
     def number(self) -> int:
-        """Of the picture that the camera takes now."""
+        """Number of the picture that the camera takes now."""
         return int((time.monotonic() - self._born_s) / self.period_s)
 
     def die(self) -> None:
-        """Cuts all connections and takes no new one."""
+        """Cut all connections and accept no new ones."""
         self.dead.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def come_back(self) -> None:
-        """Serves again, on the same port."""
+        """Serve again, on the same port."""
         port = self.port
         self.dead = threading.Event()
         self._start(port)
@@ -157,17 +158,17 @@ class LoopbackCamera:
         return Handler
 
     def _answer(self, client: BaseHTTPRequestHandler) -> None:
-        given = client.headers.get("Authorization")
-        if given is not None:
-            self.authorizations.append(given)
-        if not self._admits(given):
+        authorization = client.headers.get("Authorization")
+        if authorization is not None:
+            self.authorizations.append(authorization)
+        if not self._admits(authorization):
             client.send_response(401)
             client.send_header("WWW-Authenticate", _DIGEST_CHALLENGE if self._digest else 'Basic realm="camera"')
         elif client.path == "/away" or client.path.startswith("/hop/"):
             hops = int(client.path.removeprefix("/hop/")) if client.path != "/away" else 0
-            onwards = f"/hop/{hops - 1}" if hops > 1 else "/stream.mjpg"
+            target = f"/hop/{hops - 1}" if hops > 1 else "/stream.mjpg"
             client.send_response(302)
-            client.send_header("Location", self.away if client.path == "/away" else onwards)
+            client.send_header("Location", self.away if client.path == "/away" else target)
         else:
             client.send_response(200)
             client.send_header("Content-Type", self._content_type)
@@ -183,8 +184,8 @@ class LoopbackCamera:
             return authorization == self._login
         if authorization is None or not authorization.startswith("Digest "):
             return False
-        answered = parse_keqv_list(parse_http_list(authorization.removeprefix("Digest ")))
-        return answered["username"] == self._user and answered["nonce"] == "abc123" and len(answered["response"]) == 32
+        answer = parse_keqv_list(parse_http_list(authorization.removeprefix("Digest ")))
+        return answer["username"] == self._user and answer["nonce"] == "abc123" and len(answer["response"]) == 32
 
     def _stream(self, client: BaseHTTPRequestHandler) -> None:
         dead, fault = self.dead, next(self._faults, None)
@@ -201,14 +202,14 @@ class LoopbackCamera:
             return
 
     def _fails(self, client: BaseHTTPRequestHandler, fault: Fault | None, dead: threading.Event) -> bool:
-        """Does what `fault` says; whether that is the end of the connection."""
+        """Produce the fault; return True if it ends the connection."""
         if fault is None:
             return False
         self.faults_done += 1
         noise = np.random.default_rng(self.faults_done)
         if fault in ("half", "half and close"):
             jpeg = numbered_jpeg(self.number)
-            self._send(client, jpeg[: len(jpeg) // 2], claimed=len(jpeg))
+            self._send(client, jpeg[: len(jpeg) // 2], content_length=len(jpeg))
         elif fault == "garbage":
             client.wfile.write(noise.bytes(50_000))
         elif fault == "garbage for ever":
@@ -225,6 +226,6 @@ class LoopbackCamera:
         return fault in ("close", "stall", "half and close", "garbage for ever")
 
     @staticmethod
-    def _send(client: BaseHTTPRequestHandler, jpeg: bytes, claimed: int | None = None) -> None:
-        head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {claimed or len(jpeg)}\r\n\r\n"
+    def _send(client: BaseHTTPRequestHandler, jpeg: bytes, content_length: int | None = None) -> None:
+        head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {content_length or len(jpeg)}\r\n\r\n"
         client.wfile.write(head.encode() + jpeg + b"\r\n")

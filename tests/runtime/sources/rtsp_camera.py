@@ -1,4 +1,4 @@
-"""An RTSP camera on 127.0.0.1 by GStreamer, which the system's Python has where it is installed."""
+"""An RTSP camera on 127.0.0.1, served by GStreamer through the system's Python if that is installed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GLib.MainLoop().run()
 
 @cache
 def why_no_rtsp_camera() -> str:
-    """Why there can be none here; empty if there can."""
+    """Return the reason why this machine cannot run the camera, or "" if it can."""
     try:
         done = subprocess.run([SYSTEM_PYTHON, "-c", _IMPORTS], capture_output=True, timeout=100, check=False)
     except OSError:
@@ -48,7 +48,7 @@ def why_no_rtsp_camera() -> str:
 
 
 class RtspCamera:
-    """Owns a server process."""
+    """Owner of a server process."""
 
     def __init__(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -60,14 +60,14 @@ class RtspCamera:
         return f"rtsp://127.0.0.1:{self._port}/stream"
 
     def come_back(self) -> None:
-        """Serves, on the same port as before."""
+        """Serve, on the same port as before."""
         command = [SYSTEM_PYTHON, "-c", _SERVER, str(self._port)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n"
 
     def die(self) -> None:
-        """Cuts all connections and takes no new one."""
+        """Cut all connections and accept no new ones."""
         with self._process as process:
             process.kill()
 

@@ -29,24 +29,24 @@ def write_image(path: Path, rgb: tuple[int, int, int]) -> None:
     assert cv2.imwrite(str(path), picture)
 
 
-def rest_of(source: FrameSource) -> list[tuple[str, int, Image]]:
-    found = []
+def remaining_frames(source: FrameSource) -> list[tuple[str, int, Image]]:
+    frames = []
     while (frame := source.read()) is not None:
-        found.append((frame.source, frame.number, frame.pixels))
-    return found
+        frames.append((frame.source, frame.number, frame.pixels))
+    return frames
 
 
-def test_a_video_file_gives_every_frame_in_order(tmp_path: Path) -> None:
+def test_a_video_file_yields_every_frame_in_order(tmp_path: Path) -> None:
     write_numbered_video(tmp_path / "a.avi", 40)
     with open_source(str(tmp_path / "a.avi")) as source:
         assert not source.live
-        frames = rest_of(source)
+        frames = remaining_frames(source)
     assert [number for _, number, _ in frames] == list(range(40))
     assert [number_in(pixels) for _, _, pixels in frames] == list(range(40))
     assert {name for name, _, _ in frames} == {str(tmp_path / "a.avi")}
 
 
-def test_an_array_is_written_again_only_after_it_was_handed_back(tmp_path: Path) -> None:
+def test_an_array_is_reused_only_after_it_was_handed_back(tmp_path: Path) -> None:
     write_numbered_video(tmp_path / "a.avi", 3)
     with open_source(str(tmp_path / "a.avi")) as source:
         first = source.read()
@@ -59,7 +59,7 @@ def test_an_array_is_written_again_only_after_it_was_handed_back(tmp_path: Path)
         assert number_in(second.pixels) == 1
 
 
-def test_an_array_of_another_size_is_not_written_into(tmp_path: Path) -> None:
+def test_an_array_of_another_size_is_not_reused(tmp_path: Path) -> None:
     write_numbered_video(tmp_path / "a.avi", 1)
     other = np.zeros((5, 5, 3), np.uint8)
     with open_source(str(tmp_path / "a.avi")) as source:
@@ -80,24 +80,24 @@ def test_frames_are_rgb(tmp_path: Path) -> None:
     assert np.abs(frame.pixels.astype(int) - (255, 0, 0)).max() < 10
 
 
-def test_a_folder_gives_its_images_sorted_and_called_by_their_paths(tmp_path: Path) -> None:
+def test_a_folder_yields_its_images_sorted_and_named_by_their_paths(tmp_path: Path) -> None:
     write_image(tmp_path / "b.png", (255, 0, 0))
     write_image(tmp_path / "a.bmp", (0, 255, 0))
     write_image(tmp_path / "cats" / "c.png", (0, 0, 255))
     write_image(tmp_path / ".hidden" / "d.png", (0, 0, 0))
     (tmp_path / "notes.txt").write_text("no image")
     with open_source(str(tmp_path)) as source:
-        frames = rest_of(source)
+        frames = remaining_frames(source)
     assert [name for name, _, _ in frames] == [str(tmp_path / name) for name in ("a.bmp", "b.png", "cats/c.png")]
     assert [tuple(pixels[0, 0]) for _, _, pixels in frames] == [(0, 255, 0), (255, 0, 0), (0, 0, 255)]
 
 
-def test_a_damaged_image_in_a_folder_is_named_and_passed_over(tmp_path: Path) -> None:
+def test_a_corrupted_image_in_a_folder_is_reported_and_skipped(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", (1, 2, 3))
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:20])
     write_image(tmp_path / "c.png", (1, 2, 3))
     with open_source(str(tmp_path)) as source:
-        assert [(name, number) for name, number, _ in rest_of(source)] == [
+        assert [(name, number) for name, number, _ in remaining_frames(source)] == [
             (str(tmp_path / "a.png"), 0),
             (str(tmp_path / "c.png"), 2),
         ]
@@ -107,16 +107,16 @@ def test_a_damaged_image_in_a_folder_is_named_and_passed_over(tmp_path: Path) ->
 def test_a_single_image_is_a_source_of_one_frame(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", (1, 2, 3))
     with open_source(str(tmp_path / "a.png")) as source:
-        assert [(name, number) for name, number, _ in rest_of(source)] == [(str(tmp_path / "a.png"), 0)]
+        assert [(name, number) for name, number, _ in remaining_frames(source)] == [(str(tmp_path / "a.png"), 0)]
 
 
-def test_a_single_image_that_is_damaged_is_an_error(tmp_path: Path) -> None:
+def test_a_single_corrupted_image_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n")
     with open_source(str(tmp_path / "a.png")) as source, pytest.raises(DataError, match=r"a\.png"):
         source.read()
 
 
-def test_what_cannot_be_opened_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_sources_that_cannot_be_opened_raise_one_line_errors(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)) * 10)
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
@@ -141,20 +141,24 @@ def test_what_cannot_be_opened_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_a_video_without_a_frame_is_an_error_and_not_an_empty_run(tmp_path: Path) -> None:
     write_numbered_video(tmp_path / "a.avi", 2)
     content = (tmp_path / "a.avi").read_bytes()
-    (tmp_path / "cut.avi").write_bytes(content[: content.index(b"movi") + 4])
-    with pytest.raises(SourceError, match=r"cut\.avi"), open_source(str(tmp_path / "cut.avi")) as source:
+    (tmp_path / "truncated.avi").write_bytes(content[: content.index(b"movi") + 4])
+    with pytest.raises(SourceError, match=r"truncated\.avi"), open_source(str(tmp_path / "truncated.avi")) as source:
         source.read()
 
 
-def test_frames_that_are_no_pictures_are_refused_with_the_reason() -> None:
-    for odd in (np.zeros((1, 614400), np.uint8), np.zeros((1, 640, 3), np.uint8), np.zeros((480, 640, 2), np.uint8)):
+def test_frames_that_are_not_pictures_raise_an_error_with_the_reason() -> None:
+    for invalid in (
+        np.zeros((1, 614400), np.uint8),
+        np.zeros((1, 640, 3), np.uint8),
+        np.zeros((480, 640, 2), np.uint8),
+    ):
         with pytest.raises(SourceError, match="height x width x 3"):
-            rgb_of(odd, "camera 0")
+            rgb_of(invalid, "camera 0")
     with pytest.raises(SourceError, match="uint16"):
         rgb_of(np.zeros((480, 640, 3), np.uint16), "camera 0")
 
 
-def test_a_network_camera_that_wants_a_password_is_read_and_the_password_never_shown() -> None:
+def test_a_network_camera_with_a_password_is_read_and_the_password_never_shown() -> None:
     with LoopbackCamera(user="admin", password="s3cret") as camera:
         address = camera.address.replace("http://", "http://admin:s3cret@")
         with open_source(address) as source:
@@ -164,7 +168,7 @@ def test_a_network_camera_that_wants_a_password_is_read_and_the_password_never_s
             assert frame.source == source.name == camera.address.replace("http://", "http://admin:***@")
             camera.die()
             with pytest.raises(SourceLost) as lost:
-                rest_of(source)
+                remaining_frames(source)
         assert "s3cret" not in str(lost.value)
 
 
@@ -192,7 +196,7 @@ def test_an_address_is_printed_without_its_secrets(address: str, printable: str)
     assert printable_address(address) == printable
 
 
-def test_opencv_and_ffmpeg_keep_quiet_about_what_cannot_be_opened(tmp_path: Path) -> None:
+def test_opencv_and_ffmpeg_print_nothing_about_sources_that_cannot_be_opened(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n")
     script = f"""
 from edgecnn.core.errors import EdgecnnError
@@ -207,7 +211,7 @@ for text in ("97", "http://me:s3cret@127.0.0.1:1/", {str(tmp_path)!r}):
     assert done.stdout + done.stderr == ""
 
 
-def test_a_folder_image_that_vanishes_is_passed_over_too(tmp_path: Path) -> None:
+def test_an_image_deleted_from_the_folder_is_skipped_too(tmp_path: Path) -> None:
     write_image(tmp_path / "photos" / "a.png", (1, 2, 3))
     with open_source(str(tmp_path / "photos")) as source:
         shutil.rmtree(tmp_path / "photos")

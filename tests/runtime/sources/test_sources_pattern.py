@@ -13,7 +13,7 @@ from edgecnn.runtime.sources import SourceOptions, open_source
 from edgecnn.runtime.sources.pattern import PatternSource, pattern_number
 
 
-def test_an_unpaced_pattern_gives_every_number() -> None:
+def test_an_unpaced_pattern_yields_every_number() -> None:
     with open_source("pattern:160x120@0") as source:
         assert not source.live
         for number in range(300):
@@ -31,14 +31,14 @@ def test_the_number_survives_a_jpeg() -> None:
     assert pattern_number(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)) == 0xA5A5_1234
 
 
-def test_a_paced_pattern_is_live_and_counts_what_nobody_read() -> None:
+def test_a_paced_pattern_is_live_and_counts_dropped_frames() -> None:
     with open_source("pattern:64x64@1000") as source:
         assert source.live
         pause = threading.Event()
-        for read in range(1, 20):
+        for count in range(1, 20):
             frame = source.read()
             pause.wait(0.005)
-            assert frame is not None and frame.number + 1 == read + source.dropped
+            assert frame is not None and frame.number + 1 == count + source.dropped
         assert source.dropped > 0
 
 
@@ -51,12 +51,12 @@ def test_a_pattern_takes_its_size_and_rate_from_text_or_options() -> None:
 
 
 @pytest.mark.parametrize("text", ["pattern:", "pattern:8x8", "pattern:99999x99999", "pattern@5000", "pattern:64x64@x"])
-def test_a_pattern_that_makes_no_sense_is_refused(text: str) -> None:
+def test_an_invalid_pattern_is_refused(text: str) -> None:
     with pytest.raises(SourceError, match="expected a test pattern"):
         open_source(text)
 
 
-def test_a_closed_pattern_gives_no_more_and_does_not_wait() -> None:
+def test_a_closed_pattern_yields_no_more_frames_and_does_not_wait() -> None:
     source = open_source("pattern:64x64@0.001")
     assert source.read() is not None
     threading.Timer(0.1, source.close).start()
@@ -64,7 +64,7 @@ def test_a_closed_pattern_gives_no_more_and_does_not_wait() -> None:
         source.read()
 
 
-def test_memory_stays_flat_over_many_frames() -> None:
+def test_memory_use_stays_constant_over_many_frames() -> None:
     with open_source("pattern:64x64@0") as source:
         pixels: Image | None = None
         for round_ in range(2):

@@ -35,14 +35,14 @@ def is_running(program: Path) -> bool:
 
 @pytest.fixture
 def only_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is all there is on PATH."""
+    """The only folder on PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
     return folder
 
 
-def test_a_csi_camera_is_read_through_rpicam_vid_which_is_gone_afterwards(only_path: Path) -> None:
+def test_a_csi_camera_is_read_through_rpicam_vid_which_is_ended_afterwards(only_path: Path) -> None:
     install_rpicam(only_path)
     before = descriptors()
     with open_source("csi:1", SourceOptions(height=240, width=320, fps=15, stall_timeout_s=20)) as source:
@@ -58,22 +58,22 @@ def test_a_csi_camera_is_read_through_rpicam_vid_which_is_gone_afterwards(only_p
     assert " ".join(arguments).startswith("--codec mjpeg -o - -t 0 --nopreview")
 
 
-def test_the_older_name_of_the_program_will_do(only_path: Path) -> None:
+def test_the_older_name_of_the_program_works_too(only_path: Path) -> None:
     install_rpicam(only_path, name="libcamera-vid")
     with open_source("csi", PATIENT) as source:
         assert source.read() is not None
 
 
-def test_why_a_csi_camera_cannot_be_opened_is_what_the_program_said_last(only_path: Path) -> None:
-    install_rpicam(only_path, pictures=0, last_words="ERROR: *** no cameras available ***\n\n")
+def test_the_error_for_a_csi_camera_contains_the_last_line_of_the_log(only_path: Path) -> None:
+    install_rpicam(only_path, pictures=0, exit_message="ERROR: *** no cameras available ***\n\n")
     before = descriptors()
     with pytest.raises(SourceError, match=r"csi:0: ERROR: \*\*\* no cameras available \*\*\*; .*--list-cameras"):
         open_source("csi")
     assert descriptors() == before
 
 
-def test_a_csi_camera_that_dies_is_lost_with_the_programs_last_words(only_path: Path) -> None:
-    install_rpicam(only_path, pictures=5, last_words="ERROR: Device timeout detected")
+def test_the_loss_of_a_csi_camera_is_reported_with_the_last_line_of_the_log(only_path: Path) -> None:
+    install_rpicam(only_path, pictures=5, exit_message="ERROR: Device timeout detected")
     with open_source("csi", PATIENT) as source, pytest.raises(SourceLost, match="Device timeout detected"):
         while source.read():
             pass
@@ -88,13 +88,13 @@ def test_a_csi_camera_that_stalls_is_lost_and_its_program_killed(only_path: Path
     assert not is_running(only_path / "rpicam-vid")
 
 
-def test_without_program_and_picamera2_it_is_said_what_to_install(only_path: Path) -> None:
+def test_without_the_program_and_picamera2_the_error_says_what_to_install(only_path: Path) -> None:
     with pytest.raises(SourceError, match="sudo apt install rpicam-apps-lite"):
         open_source("csi")
 
 
 class FakePicamera2:
-    """The few calls of picamera2 that are used."""
+    """The few picamera2 calls that are used."""
 
     def __init__(self, camera: int) -> None:
         self.calls = [f"open {camera}"]
@@ -124,7 +124,7 @@ class FakePicamera2:
         self.calls.append("close")
 
 
-def test_picamera2_is_used_where_there_is_no_program(only_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picamera2_is_used_if_the_program_is_missing(only_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[FakePicamera2] = []
 
     def make(camera: int) -> FakePicamera2:
@@ -143,7 +143,7 @@ def test_picamera2_is_used_where_there_is_no_program(only_path: Path, monkeypatc
     assert made[0].calls == ["open 2", "start", "frame", "frame", "frame", "stop", "close"]
 
 
-def test_a_fifo_is_read_until_its_writer_leaves(tmp_path: Path) -> None:
+def test_a_fifo_is_read_until_its_writer_closes_it(tmp_path: Path) -> None:
     fifo = tmp_path / "camera"
     os.mkfifo(fifo)
     before = descriptors()
@@ -159,16 +159,16 @@ def test_a_fifo_is_read_until_its_writer_leaves(tmp_path: Path) -> None:
 
         writer = threading.Thread(target=write)
         writer.start()
-        found = []
+        numbers = []
         with pytest.raises(SourceLost, match="no more frames"):
             while frame := source.read():
-                found.append(number_in(frame.pixels))
+                numbers.append(number_in(frame.pixels))
         writer.join()
-    assert found == sorted(set(found)) and found[-1] == 19
+    assert numbers == sorted(set(numbers)) and numbers[-1] == 19
     assert descriptors() == before
 
 
-def test_a_fifo_without_a_writer_is_waited_for_and_then_lost(tmp_path: Path) -> None:
+def test_a_fifo_without_a_writer_is_lost_after_the_timeout(tmp_path: Path) -> None:
     fifo = tmp_path / "camera"
     os.mkfifo(fifo)
     with (
@@ -178,7 +178,7 @@ def test_a_fifo_without_a_writer_is_waited_for_and_then_lost(tmp_path: Path) -> 
         source.read()
 
 
-def test_close_ends_a_read_that_waits_for_a_fifo(tmp_path: Path) -> None:
+def test_close_ends_a_read_that_is_waiting_for_a_fifo(tmp_path: Path) -> None:
     fifo = tmp_path / "camera"
     os.mkfifo(fifo)
     source = open_source(str(fifo), SourceOptions(stall_timeout_s=100))
@@ -201,7 +201,7 @@ except EdgecnnError as error:
 """
 
 
-def test_stdin_is_a_camera_that_ends() -> None:
+def test_stdin_is_a_live_source_that_ends() -> None:
     stream = b"".join(numbered_jpeg(number) for number in range(5))
     done = subprocess.run(
         [sys.executable, "-c", READ_STDIN], input=stream, capture_output=True, timeout=100, check=True
@@ -210,7 +210,7 @@ def test_stdin_is_a_camera_that_ends() -> None:
     assert lines[0] == "True" and lines[-1] == "4 4"
 
 
-def test_of_a_file_on_stdin_no_picture_is_dropped(tmp_path: Path) -> None:
+def test_no_picture_of_a_file_on_stdin_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "film.mjpg").write_bytes(b"".join(numbered_jpeg(number) for number in range(30)))
     with open(tmp_path / "film.mjpg", "rb") as film:
         done = subprocess.run(
@@ -223,4 +223,4 @@ def test_stdin_without_a_picture_is_an_error() -> None:
     done = subprocess.run(
         [sys.executable, "-c", READ_STDIN], input=b"no picture", capture_output=True, timeout=100, check=True
     )
-    assert "SourceError expected Motion-JPEG from stdin, no picture came" in done.stdout.decode()
+    assert "SourceError expected Motion-JPEG from stdin, got no picture" in done.stdout.decode()

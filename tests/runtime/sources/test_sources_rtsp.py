@@ -21,13 +21,13 @@ def camera() -> Iterator[RtspCamera]:
 def test_an_rtsp_camera_is_read_through_the_feed(camera: RtspCamera) -> None:
     source = open_source(camera.address, SourceOptions(stall_timeout_s=20))
     with Feed(source, stall_timeout_s=20) as feed:
-        for given in range(1, 10):
+        for count in range(1, 10):
             fed = feed.read()
             assert fed is not None and fed.frame.pixels.shape == (240, 320, 3)
-            assert fed.frame.number + 1 == given + feed.dropped
+            assert fed.frame.number + 1 == count + feed.dropped
 
 
-def test_an_rtsp_server_that_dies_and_comes_back_is_found_again(camera: RtspCamera) -> None:
+def test_an_rtsp_server_that_dies_and_comes_back_is_reconnected(camera: RtspCamera) -> None:
     options = SourceOptions(stall_timeout_s=2)
     with open_surviving(camera.address, options, backoff=Backoff(first_s=0.1, longest_s=0.5)) as source:
         assert isinstance(source, SurvivingSource)
@@ -39,7 +39,7 @@ def test_an_rtsp_server_that_dies_and_comes_back_is_found_again(camera: RtspCame
         assert source.status.losses == 1
 
 
-def test_an_rtsp_camera_that_is_not_there_is_an_error_without_its_password(camera: RtspCamera) -> None:
+def test_an_unreachable_rtsp_camera_is_an_error_without_its_password(camera: RtspCamera) -> None:
     camera.die()
     with pytest.raises(SourceError, match=r"me:\*\*\*@127") as caught:
         open_source(camera.address.replace("rtsp://", "rtsp://me:s3cret@"))

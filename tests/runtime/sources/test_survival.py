@@ -1,4 +1,4 @@
-"""Live sources that are lost and come back, alone and behind a feed."""
+"""Live sources that are lost and come back, on their own and behind a feed."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def frame_of(source: FrameSource) -> Frame:
 
 
 @contextlib.contextmanager
-def nothing_left_behind() -> Iterator[None]:
-    """Threads and descriptors are as many afterwards as before."""
+def no_leaks() -> Iterator[None]:
+    """Check that no thread and no descriptor is left."""
 
     def owned() -> tuple[int, int]:
         gc.collect()
@@ -78,10 +78,10 @@ def nothing_left_behind() -> Iterator[None]:
     wait_until(lambda: owned() <= before and owned()[1] <= before[1], f"{before} threads and descriptors as before")
 
 
-def test_fifty_faults_in_a_row_are_all_recovered_and_leave_nothing_behind() -> None:
+def test_fifty_consecutive_faults_are_recovered_without_leaks() -> None:
     faults = list(itertools.islice(itertools.cycle(FAULTS), 50))
-    # After a fault that the connection survives, it is closed: every one costs a reconnection.
-    with nothing_left_behind(), LoopbackCamera(per_second=100, faults=faults, closes_after_fault=True) as camera:
+    # Connections that survive a fault are closed after it, so that every fault costs a reconnection.
+    with no_leaks(), LoopbackCamera(per_second=100, faults=faults, closes_after_fault=True) as camera:
         with opened_surviving(camera.address) as source:
             numbers = [frame_of(source).number for _ in iter(lambda: source.status.reconnects < len(faults), False)]
             numbers.append(frame_of(source).number)
@@ -94,36 +94,36 @@ def test_fifty_faults_in_a_row_are_all_recovered_and_leave_nothing_behind() -> N
     assert status.last_error and "\n" not in status.last_error
 
 
-def test_faults_behind_a_feed_leave_nothing_behind_either() -> None:
+def test_faults_behind_a_feed_leak_nothing_either() -> None:
     faults = list(itertools.islice(itertools.cycle(FAULTS), 16))
-    with nothing_left_behind(), LoopbackCamera(per_second=100, faults=faults, closes_after_fault=True) as camera:
+    with no_leaks(), LoopbackCamera(per_second=100, faults=faults, closes_after_fault=True) as camera:
         source = opened_surviving(camera.address)
         with Feed(source, stall_timeout_s=None) as feed:
-            given = 0
+            count = 0
             fed: FedFrame | None = None
             while source.status.reconnects < len(faults):
                 with contextlib.suppress(NoFrameYet):
                     fed = feed.read(fed, timeout_s=0.05)
                     assert fed is not None
-                    given += 1
-                    assert fed.frame.number + 1 == given + feed.dropped
+                    count += 1
+                    assert fed.frame.number + 1 == count + feed.dropped
 
 
-def test_a_server_that_goes_and_comes_back_on_its_port_is_found_again() -> None:
+def test_a_server_that_restarts_on_its_port_is_reconnected() -> None:
     with LoopbackCamera() as camera, opened_surviving(camera.address, PATIENT) as source:
         last = frame_of(source).number
-        for turn in range(3):
+        for losses in range(3):
             camera.die()
             threading.Timer(0.3, camera.come_back).start()
-            # What was sent before the server died may still be on its way.
-            while source.status.reconnects == turn:
+            # Data sent before the server died may still be in transit.
+            while source.status.reconnects == losses:
                 frame = frame_of(source)
                 assert frame.number > last
                 last = frame.number
         assert source.status.attempts >= source.status.reconnects == 3
 
 
-def test_while_a_camera_is_away_its_status_says_why_and_no_password() -> None:
+def test_the_status_of_a_lost_camera_gives_the_reason_without_the_password() -> None:
     with LoopbackCamera(user="me", password="s3cret") as camera:
         source = opened_surviving(camera.address_for("me:s3cret"))
         assert source.status == SourceStatus("connected", 0, 0, 0, 0, "")
@@ -140,7 +140,7 @@ def test_while_a_camera_is_away_its_status_says_why_and_no_password() -> None:
                     feed.read(timeout_s=0.1)
 
 
-def test_a_stall_is_seen_while_it_lasts() -> None:
+def test_a_stall_is_reported_while_it_lasts() -> None:
     with (
         LoopbackCamera() as camera,
         opened_surviving(camera.address) as source,
@@ -151,17 +151,17 @@ def test_a_stall_is_seen_while_it_lasts() -> None:
         wait_until(lambda: source.status.state == "reconnecting", "the stall")
         assert "no frame for 0.3 s" in source.status.last_error
         camera.stalled.clear()
-        wait_until(lambda: source.status.state == "connected", "the stall's end")
+        wait_until(lambda: source.status.state == "connected", "the end of the stall")
         assert feed.read(timeout_s=DEADLINE_S) is not None
 
 
-def test_close_ends_a_stall_and_a_wait_between_attempts() -> None:
-    with nothing_left_behind(), LoopbackCamera() as camera:
+def test_close_ends_both_a_stall_and_a_wait_between_attempts() -> None:
+    with no_leaks(), LoopbackCamera() as camera:
         camera.stalled.set()
         feed = Feed(opened_surviving(camera.address, SourceOptions(stall_timeout_s=600)), stall_timeout_s=None)
         time.sleep(0.2)
         feed.close()
-    with nothing_left_behind(), LoopbackCamera() as camera:
+    with no_leaks(), LoopbackCamera() as camera:
         waiting = open_surviving(camera.address, HASTY, backoff=Backoff(first_s=600, longest_s=600))
         assert isinstance(waiting, SurvivingSource)
         feed = Feed(waiting, stall_timeout_s=None)
@@ -171,45 +171,47 @@ def test_close_ends_a_stall_and_a_wait_between_attempts() -> None:
         feed.close()
 
 
-def test_what_cannot_be_opened_at_the_start_is_an_error_at_once() -> None:
+def test_a_source_that_cannot_be_opened_at_the_start_is_an_error() -> None:
     with LoopbackCamera() as camera:
         camera.die()
         with pytest.raises(SourceError, match="Connection refused"):
             open_surviving(camera.address)
 
 
-def test_what_is_not_live_needs_no_survival(tmp_path: Path) -> None:
+def test_sources_that_are_not_live_are_not_wrapped(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(numbered_jpeg(1))
     assert not isinstance(open_surviving(str(tmp_path)), SurvivingSource)
     assert not isinstance(open_surviving("pattern@0"), SurvivingSource)
 
 
-def test_a_fifo_finds_its_next_writer(tmp_path: Path) -> None:
+def test_a_fifo_is_reopened_for_its_next_writer(tmp_path: Path) -> None:
     fifo = tmp_path / "camera"
     os.mkfifo(fifo)
 
     def write(number: int) -> None:
-        # A writer that finds no reader, as between two attempts, tries again like a service would.
+        # A writer without a reader, as between two attempts, retries like a service would.
         while True:
             with contextlib.suppress(OSError), open(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK), "wb") as stream:
                 stream.write(numbered_jpeg(number))
                 return
             time.sleep(0.005)
 
-    with nothing_left_behind(), opened_surviving(str(fifo)) as source:
+    with no_leaks(), opened_surviving(str(fifo)) as source:
         for number in range(5):
             writer = threading.Thread(target=write, args=(number,))
             writer.start()
             assert number_in(frame_of(source).pixels) == number
             writer.join()
-        # A writer that comes before the reader has noticed that the last one left costs no reconnection.
+        # A writer that opens the FIFO before the reader has noticed the end of the last one costs no reconnection.
         assert source.status.state == "connected"
 
 
-def test_a_csi_camera_whose_program_dies_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_rpicam(tmp_path / "bin", pictures=3, last_words="ERROR: Device timeout detected")
+def test_the_program_of_a_csi_camera_is_restarted_when_it_exits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_rpicam(tmp_path / "bin", pictures=3, exit_message="ERROR: Device timeout detected")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    with nothing_left_behind():
+    with no_leaks():
         with opened_surviving("csi", PATIENT) as source:
             while source.status.reconnects < 3:
                 frame_of(source)
@@ -218,7 +220,7 @@ def test_a_csi_camera_whose_program_dies_is_started_again(tmp_path: Path, monkey
 
 
 class Scripted:
-    """A live source that plays a list: a frame for a size, an error to raise, None for its end."""
+    """A live source that follows a list: a number is the size of a frame, an error is raised, None is the end."""
 
     name = "scripted"
     live = True
@@ -232,10 +234,10 @@ class Scripted:
         self.closed = 0
 
     def read(self, reuse: Image | None = None) -> Frame | None:
-        turn = next(self._script, SourceLost("the script is over"))
-        if isinstance(turn, Exception):
-            raise turn
-        return turn and Frame(np.zeros((turn, turn, 3), np.uint8), self.name, next(self._number), 0.0, 0, 0.0)  # type: ignore[return-value]
+        step = next(self._script, SourceLost("the script is over"))
+        if isinstance(step, Exception):
+            raise step
+        return step and Frame(np.zeros((step, step, 3), np.uint8), self.name, next(self._number), 0.0, 0, 0.0)  # type: ignore[return-value]
 
     def close(self) -> None:
         self.closed += 1
@@ -248,11 +250,11 @@ class Scripted:
 
 
 def surviving(*sources: Scripted | Exception) -> SurvivingSource:
-    """Of sources that open one after another, or fail to."""
-    rest = iter(sources[1:])
+    """Return a source that is reopened as one of `sources` after another; an exception fails the attempt."""
+    remaining = iter(sources[1:])
 
     def reopen() -> FrameSource:
-        opened = next(rest)
+        opened = next(remaining)
         if isinstance(opened, Exception):
             raise opened
         return opened
@@ -261,8 +263,8 @@ def surviving(*sources: Scripted | Exception) -> SurvivingSource:
     return SurvivingSource(reopen, sources[0], backoff=Backoff(0, 0))
 
 
-def test_frames_are_numbered_on_through_losses_and_every_source_is_closed() -> None:
-    scripts = Scripted(4, 4), Scripted(), Scripted(6, SourceError("odd")), Scripted(8)
+def test_frame_numbers_continue_after_losses_and_every_source_is_closed() -> None:
+    scripts = Scripted(4, 4), Scripted(), Scripted(6, SourceError("invalid")), Scripted(8)
     refusal = SourceError("not\nyet")
     with surviving(scripts[0], scripts[1], refusal, scripts[2], refusal, refusal, scripts[3]) as source:
         frames = [frame_of(source) for _ in range(4)]
@@ -272,25 +274,25 @@ def test_frames_are_numbered_on_through_losses_and_every_source_is_closed() -> N
     assert [script.closed for script in scripts] == [1, 1, 1, 1]
 
 
-def test_a_source_that_ends_has_ended() -> None:
+def test_a_source_that_ends_is_not_reopened() -> None:
     with surviving(Scripted(4, None)) as source:
         assert source.read() is not None
         assert source.read() is None
 
 
-def test_a_first_frame_that_cannot_be_used_is_an_error() -> None:
+def test_an_unusable_first_frame_is_an_error() -> None:
     with surviving(Scripted(SourceError("flat frames"))) as source, pytest.raises(SourceError, match="flat frames"):
         source.read()
 
 
-def test_a_defect_is_not_mistaken_for_a_lost_camera() -> None:
+def test_a_programming_error_is_not_mistaken_for_a_lost_camera() -> None:
     with surviving(Scripted(4, ZeroDivisionError())) as source:
         assert source.read() is not None
         with pytest.raises(ZeroDivisionError):
             source.read()
 
 
-def test_a_source_opened_just_when_all_is_closed_is_closed_too() -> None:
+def test_a_source_that_is_reopened_during_close_is_closed_too() -> None:
     late = Scripted(4)
 
     def reopen() -> FrameSource:
@@ -302,7 +304,7 @@ def test_a_source_opened_just_when_all_is_closed_is_closed_too() -> None:
     assert late.closed >= 1
 
 
-def test_delays_grow_to_the_longest_and_are_spread_from_zero() -> None:
+def test_delays_grow_to_the_limit_and_are_spread_from_zero() -> None:
     backoff = Backoff(first_s=0.5, longest_s=30)
     for failures, limit_s in ((0, 0.5), (1, 1), (3, 4), (6, 30), (10_000, 30)):
         delays = [backoff.delay_s(failures) for _ in range(300)]
@@ -310,7 +312,7 @@ def test_delays_grow_to_the_longest_and_are_spread_from_zero() -> None:
         assert limit_s * 0.9 < max(delays) <= limit_s
 
 
-def test_without_survival_a_lost_camera_is_lost() -> None:
+def test_a_lost_camera_that_is_not_reopened_stays_lost() -> None:
     with (
         LoopbackCamera(faults=["close"]) as camera,
         open_source(camera.address, PATIENT) as source,

@@ -1,4 +1,4 @@
-"""Debian's Chromium without a window, driven over the DevTools protocol through a pair of pipes."""
+"""Headless Chromium, controlled over the DevTools protocol through a pair of pipes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Self
 PROGRAM = shutil.which("chromium") or ""
 DEADLINE_S = 60.0
 
-# The browser reads commands from descriptor 3 and writes answers to 4, whatever the pipes' own numbers.
+# The browser reads commands from descriptor 3 and writes answers to descriptor 4.
 _LAUNCH = (
     "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
 )
@@ -41,18 +41,19 @@ _OPTIONS = (
 
 
 class View(NamedTuple):
-    """What a page has of a screen."""
+    """Screen of a page."""
 
     width: int
-    """In CSS pixels, as is the height."""
+    """Width in CSS pixels."""
     height: int
+    """Height in CSS pixels."""
     scale: float = 1
-    """Pixels of the screen in one of those."""
+    """Screen pixels per CSS pixel."""
     phone: bool = False
 
 
 class Chromium:
-    """Owns a browser and its throw-away profile."""
+    """Owner of a browser and its temporary profile."""
 
     def __init__(self) -> None:
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -73,7 +74,7 @@ class Chromium:
         os.close(answers)
 
     def open(self, url: str, view: View, *, dark: bool = False) -> Tab:
-        """A page in a tab of its own, in front of all others, which are not seen then."""
+        """Open a page in a new tab in front of all others, which become hidden."""
         target = self.command("Target.createTarget", url="about:blank")["targetId"]
         session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         tab = self._tabs[session] = Tab(self, session)
@@ -88,7 +89,7 @@ class Chromium:
         return tab
 
     def command(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """Sends a command and waits for its result, noting what the tabs say meanwhile."""
+        """Send a command and wait for its result, recording events of the tabs meanwhile."""
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters, **({"sessionId": session} if session else {})}
         os.write(self._write, json.dumps(message).encode() + b"\0")
@@ -120,7 +121,7 @@ class Chromium:
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._received:
-            assert select.select([self._read], [], [], DEADLINE_S)[0], f"Chromium said nothing for {DEADLINE_S:g} s"
+            assert select.select([self._read], [], [], DEADLINE_S)[0], f"no answer from Chromium for {DEADLINE_S:g} s"
             chunk = os.read(self._read, 1 << 20)
             assert chunk, "Chromium has ended"
             self._received += chunk
@@ -130,7 +131,7 @@ class Chromium:
 
 
 class Tab:
-    """A page in a browser, and what it complained about."""
+    """Page in a browser, with its errors and warnings."""
 
     def __init__(self, browser: Chromium, session: str) -> None:
         self.complaints: list[str] = []
@@ -141,13 +142,13 @@ class Tab:
         return self._browser.command(method, self._session, **parameters)
 
     def evaluate(self, script: str) -> Any:
-        """The value of a JavaScript expression, awaited if it is a promise."""
+        """Return the value of a JavaScript expression, awaited if it is a promise."""
         answer = self.command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
     def wait_until(self, script: str, true: Callable[[Any], bool] = bool) -> Any:
-        """The expression's value, once it is `true`."""
+        """Wait until the value of an expression satisfies `true` and return it."""
         deadline_s = time.monotonic() + DEADLINE_S
         while not true(value := self.evaluate(script)):
             assert time.monotonic() < deadline_s, f"not within {DEADLINE_S:g} s: {script}, last {value!r}"
@@ -160,18 +161,18 @@ class Tab:
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
 
-    def note(self, event: str, told: dict[str, Any]) -> None:
-        """Keeps errors and warnings of scripts, of the network and of the security policy."""
+    def note(self, event: str, parameters: dict[str, Any]) -> None:
+        """Record errors and warnings of scripts, of the network and of the security policy."""
         if event == "Runtime.exceptionThrown":
-            self.complaints.append(told["exceptionDetails"]["text"])
-        elif event == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning", "assert"):
-            self.complaints.append(str(told["args"]))
-        elif event == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
-            self.complaints.append(f"{told['entry']['text']} {told['entry'].get('url', '')}")
+            self.complaints.append(parameters["exceptionDetails"]["text"])
+        elif event == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning", "assert"):
+            self.complaints.append(str(parameters["args"]))
+        elif event == "Log.entryAdded" and parameters["entry"]["level"] in ("error", "warning"):
+            self.complaints.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}")
 
 
 def _pipe() -> tuple[int, int]:
-    """Both ends of a pipe, with numbers that are out of the way of 3 and 4."""
+    """Open a pipe whose descriptors are neither 3 nor 4."""
     moved = []
     for end in os.pipe():
         moved.append(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10))

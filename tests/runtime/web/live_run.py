@@ -1,4 +1,4 @@
-"""A real run with a live page: a tiny model whose classes are colors, a camera whose color can be set, HTTP."""
+"""A real run with a live page: a tiny model that classifies colors, a camera with a variable color, an HTTP client."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from tests.pixel_model import pixel_card, pixel_model
 from tests.runtime.sources.loopback_camera import LoopbackCamera
 
 DEADLINE_S = 60.0
-COLOURS = ("red", "green", "blue")
+COLORS = ("red", "green", "blue")
 
 INSTANT = DecisionSettings(smoothing="none", enter_score=0.6, enter_after_s=0, leave_after_s=0)
 
 
-def color_classifier(folder: Path, labels: tuple[str, ...] = COLOURS) -> Classifier:
-    """Scores the three channels of a picture's mean color from 0 to 1."""
+def color_classifier(folder: Path, labels: tuple[str, ...] = COLORS) -> Classifier:
+    """Create a classifier whose scores are the channels of the mean color, from 0 to 1."""
     card = pixel_card(1, 1, labels)
     spec = card.preprocess.model_copy(update={"mean": (0.0,) * 3, "std": (255.0,) * 3})
     card = card.model_copy(update={"preprocess": spec, "precision": "float32"})
@@ -51,7 +51,7 @@ def plain_picture(rgb: tuple[int, int, int]) -> Image:
 
 
 class ColorCamera(LoopbackCamera):
-    """Sees nothing but `rgb`."""
+    """Camera whose pictures show only the color `rgb`."""
 
     def __init__(self, rgb: tuple[int, int, int] = (255, 0, 0)) -> None:
         self.rgb = rgb
@@ -70,7 +70,7 @@ class ColorCamera(LoopbackCamera):
 
 
 class LiveRun:
-    """Owns the thread of a run, until it is stopped."""
+    """Owner of the thread of a run."""
 
     def __init__(self, classifier: Classifier, sources: Sequence[FrameSource], page: LivePage, decides: bool) -> None:
         self._stop = threading.Event()
@@ -85,7 +85,7 @@ class LiveRun:
         return self.end()
 
     def end(self) -> tuple[RunSummary, ...]:
-        """Waits until the run ends by itself."""
+        """Wait until the run ends."""
         self._thread.join()
         if self._failure is not None:
             raise self._failure
@@ -111,7 +111,7 @@ def live_run(
         run.stop()
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -125,29 +125,31 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-def ask(url: str, path: str = "/", *, method: str = "GET", host: str = "", **headers: str) -> Answer:
-    """One request to the page at `url`, whose own path and token are not used; `_` in a header's name is a dash."""
-    where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=DEADLINE_S)
+def request(url: str, path: str = "/", *, method: str = "GET", host: str = "", **headers: str) -> Response:
+    """Send one request to the server at `url`, ignoring its path and token; `_` in a header name stands for a dash."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=DEADLINE_S)
     try:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, headers={**({"Host": host} if host else {}), **named})
-        answer = connection.getresponse()
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        dashed = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers={**({"Host": host} if host else {}), **dashed})
+        response = connection.getresponse()
+        return Response(
+            response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        )
     finally:
         connection.close()
 
 
-def hear(url: str, path: str = "/events") -> Iterator[tuple[str, Any]]:
-    """Server-sent events as (name, record), until the server ends."""
-    where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=DEADLINE_S)
+def listen_to(url: str, path: str = "/events") -> Iterator[tuple[str, Any]]:
+    """Yield server-sent events as (name, record) until the server ends."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=DEADLINE_S)
     try:
         connection.request("GET", path)
-        answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
         name = ""
-        for line in iter(answer.readline, b""):
+        for line in iter(response.readline, b""):
             if line.startswith(b"event: "):
                 name = line.decode().removeprefix("event: ").strip()
             elif line.startswith(b"data: "):

@@ -1,4 +1,4 @@
-"""Takes the pictures of the live page in docs/images, from a real run.
+"""Take the screenshots of the live page in docs/images, from a real run.
 
     edgecnn export --pretrained efficientnet_lite0 --int8 --calibration PHOTOS --out imagenet-int8.tflite
     PYTHONPATH=. python tests/runtime/web/screenshots.py imagenet-int8.tflite docs/images
@@ -36,15 +36,15 @@ from tests.runtime.web.chromium import Chromium, View
 _HEIGHT_PX, _WIDTH_PX = 480, 640
 _PER_SECOND = 25
 _TURN_S = 14
-"""How long a photo stays."""
+"""Time for which a photo is shown."""
 _HISTORY_S = 125
-_COLOURS = 160
-_OWN_COLOURS = """["ground", "surface", "line", "text", "dim", "track", "accent", "second", "good", "live"].map(
+_COLORS = 160
+_OWN_COLORS = """["ground", "surface", "line", "text", "dim", "track", "accent", "second", "good", "live"].map(
   (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()).concat("#0b62c4")"""
 
 
 class PhotoCamera(LoopbackCamera):
-    """Shows one photo, then the other, each moving a little as in a hand."""
+    """Camera that shows two photos in turn, each moving slightly like a handheld camera."""
 
     def __init__(self) -> None:
         self._photos = [_covering(photo) for photo in (data.chelsea(), data.coffee())]
@@ -67,14 +67,14 @@ class PhotoCamera(LoopbackCamera):
 
 
 def _covering(photo: Image) -> Image:
-    """The photo, large enough that a view can wander over it."""
+    """Scale a photo so that a view can move over it."""
     height, width = photo.shape[:2]
     scale = max((_HEIGHT_PX + 40) / height, (_WIDTH_PX + 40) / width)
     return cv2.resize(photo, None, fx=scale + 0.01, fy=scale + 0.01, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
 
 
 def take(model: Path, folder: Path, history_s: float) -> None:
-    """Runs the classifier for `history_s`, then writes both pictures."""
+    """Run the classifier for `history_s`, then write both screenshots."""
     folder.mkdir(parents=True, exist_ok=True)
     classifier = Classifier(load_model(model), top_k=5)
     rule = decision_rule(DecisionSettings(enter_score=0.3), classifier.labels)
@@ -102,28 +102,28 @@ def take(model: Path, folder: Path, history_s: float) -> None:
         for name, tab in tabs.items():
             tab.bring_to_front()
             tab.command("Emulation.setScrollbarsHidden", hidden=True)
-            # Not in the middle of a change.
+            # Wait until nothing is changing.
             tab.wait_until("/for [4-9]\\D/.test(document.querySelector('.since').textContent)")
             tab.wait_until("document.querySelector('.badge').textContent === 'Live'")
             tab.screenshot(folder / name)
         stop.set()
         run.join()
         for name, tab in tabs.items():
-            _shrink(folder / name, tab.evaluate(_OWN_COLOURS))
+            _shrink(folder / name, tab.evaluate(_OWN_COLORS))
 
 
 def _shrink(path: Path, own_colors: Sequence[str]) -> None:
-    """Rewrites a screenshot with `_COLOURS`, the page's own exactly: a quarter of its size."""
+    """Reduce a screenshot to `_COLORS` colors, a quarter of its size; the colors of the page stay exact."""
     with PIL.Image.open(path) as opened:
         screenshot = opened.convert("RGB")
-    common = screenshot.quantize(_COLOURS - len(own_colors)).getpalette() or []
-    own = [int(color[place : place + 2], 16) for color in own_colors for place in (1, 3, 5)]
+    common = screenshot.quantize(_COLORS - len(own_colors)).getpalette() or []
+    own = [int(color[index : index + 2], 16) for color in own_colors for index in (1, 3, 5)]
     palette = np.array(own + common).reshape(-1, 3)
-    colors, places = np.unique(np.asarray(screenshot).reshape(-1, 3), axis=0, return_inverse=True)
+    colors, inverse = np.unique(np.asarray(screenshot).reshape(-1, 3), axis=0, return_inverse=True)
     nearest = np.array([np.square(palette - color).sum(1).argmin() for color in colors.astype(int)], np.uint8)
-    few = PIL.Image.fromarray(nearest[places.reshape(screenshot.height, screenshot.width)], "P")
-    few.putpalette(palette.ravel().tolist())
-    few.save(path, optimize=True)
+    reduced = PIL.Image.fromarray(nearest[inverse.reshape(screenshot.height, screenshot.width)], "P")
+    reduced.putpalette(palette.ravel().tolist())
+    reduced.save(path, optimize=True)
 
 
 if __name__ == "__main__":
@@ -131,7 +131,7 @@ if __name__ == "__main__":
     parser.add_argument("model", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument(
-        "--history", type=float, default=_HISTORY_S, help="seconds to run before the pictures are taken"
+        "--history", type=float, default=_HISTORY_S, help="seconds to run before taking the screenshots"
     )
-    given = parser.parse_args()
-    take(given.model, given.folder, given.history)
+    arguments = parser.parse_args()
+    take(arguments.model, arguments.folder, arguments.history)

@@ -1,4 +1,4 @@
-"""Who may see the live page, over real connections."""
+"""Access control of the live page, over real connections."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgecnn.runtime.sources import open_source
 from edgecnn.runtime.web import LivePage, open_page
 from edgecnn.runtime.web.access import Access, admits, page_access
 from edgecnn.runtime.web.address import PageAddress, is_loopback_only, listen, page_url, parse_address
-from tests.runtime.web.live_run import ask, color_classifier
+from tests.runtime.web.live_run import color_classifier, request
 
 TOKEN = "s3cret/t&ken+%41"
 PATHS = [
@@ -52,28 +52,28 @@ def served(classifier: Classifier, address: str, token: str | None) -> Iterator[
 
 
 @pytest.fixture
-def at_home(classifier: Classifier) -> Iterator[LivePage]:
-    """For this machine alone."""
+def local_page(classifier: Classifier) -> Iterator[LivePage]:
+    """A page for this machine only."""
     yield from served(classifier, "0", None)
 
 
 @pytest.fixture
-def at_home_with_token(classifier: Classifier) -> Iterator[LivePage]:
+def local_page_with_token(classifier: Classifier) -> Iterator[LivePage]:
     yield from served(classifier, "0", TOKEN)
 
 
 @pytest.fixture
-def in_public(classifier: Classifier) -> Iterator[LivePage]:
-    """For every machine, asked at an address that is not this machine's own loopback."""
+def public_page(classifier: Classifier) -> Iterator[LivePage]:
+    """A page for every machine, requested at an address other than loopback."""
     for page in served(classifier, ":0", TOKEN):
         if urlsplit(page.url).hostname == "127.0.0.1":
             pytest.skip("this machine has no address but its loopback")
         yield page
 
 
-def test_this_machine_alone_needs_no_token(at_home: LivePage) -> None:
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", at_home.url)
-    port = urlsplit(at_home.url).port
+def test_a_page_for_this_machine_only_needs_no_token(local_page: LivePage) -> None:
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", local_page.url)
+    port = urlsplit(local_page.url).port
     for host in (
         "localhost",
         f"localhost:{port}",
@@ -83,97 +83,99 @@ def test_this_machine_alone_needs_no_token(at_home: LivePage) -> None:
         f"[::1]:{port}",
         "LOCALHOST",
     ):
-        assert ask(at_home.url, host=host).status == 200
+        assert request(local_page.url, host=host).status == 200
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "192.168.1.7:80", "::1"]
 )
-def test_a_site_whose_name_points_here_is_refused(at_home: LivePage, path: str, host: str) -> None:
-    answer = ask(at_home.url, path, host=host)
+def test_a_site_whose_name_resolves_to_this_machine_is_refused(local_page: LivePage, path: str, host: str) -> None:
+    answer = request(local_page.url, path, host=host)
     assert answer.status == 403
-    assert answer.text == "this page is for this machine alone: ask for it as localhost\n"
+    assert answer.text == "this page is only for this machine: open it as localhost\n"
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_others_need_the_token_for_everything(in_public: LivePage, path: str, method: str) -> None:
-    for given_token in ({}, {"Authorization": "Bearer wrong-token"}, {"Authorization": TOKEN}, {"Cookie": "edgecnn=1"}):
-        answer = ask(in_public.url, path, method=method, **given_token)
+def test_other_machines_need_the_token_for_everything(public_page: LivePage, path: str, method: str) -> None:
+    for headers in ({}, {"Authorization": "Bearer wrong-token"}, {"Authorization": TOKEN}, {"Cookie": "edgecnn=1"}):
+        answer = request(public_page.url, path, method=method, **headers)
         assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
         if path != "/" and method == "GET":
             assert answer.text.count("\n") == 1 and "token" in answer.text
     wrong = f"{path}{'&' if '?' in path else '?'}token=wrong-token"
-    assert ask(in_public.url, wrong, method=method).status == 401
+    assert request(public_page.url, wrong, method=method).status == 401
 
 
-def test_who_opens_the_page_without_a_token_is_asked_for_it(in_public: LivePage) -> None:
-    answer = ask(in_public.url)
+def test_opening_the_page_without_a_token_shows_a_form_for_it(public_page: LivePage) -> None:
+    answer = request(public_page.url)
     assert answer.status == 401 and answer.headers["content-type"].startswith("text/html")
     assert 'name="token"' in answer.text
     assert "script" not in answer.headers["content-security-policy"]
 
 
-def test_the_token_is_taken_from_a_header_the_address_or_a_cookie(in_public: LivePage) -> None:
+def test_the_token_is_accepted_from_a_header_or_the_address(public_page: LivePage) -> None:
     in_address = f"/healthz?token={quote(TOKEN, safe='')}"
-    assert ask(in_public.url, "/healthz", Authorization=f"Bearer {TOKEN}").json["status"] == "starting"
-    assert ask(in_public.url, "/healthz", Authorization=f"bearer {TOKEN}").json["status"] == "starting"
-    assert ask(in_public.url, in_address).json["status"] == "starting"
+    assert request(public_page.url, "/healthz", Authorization=f"Bearer {TOKEN}").json["status"] == "starting"
+    assert request(public_page.url, "/healthz", Authorization=f"bearer {TOKEN}").json["status"] == "starting"
+    assert request(public_page.url, in_address).json["status"] == "starting"
 
 
-def test_the_printed_address_leaves_a_cookie_and_no_token_behind(in_public: LivePage) -> None:
-    where = urlsplit(in_public.url)
-    assert parse_qs(where.query)["token"] == [TOKEN]
-    first = ask(in_public.url, f"/?{where.query}")
+def test_the_printed_address_sets_a_cookie_and_redirects_without_the_token(public_page: LivePage) -> None:
+    parts = urlsplit(public_page.url)
+    assert parse_qs(parts.query)["token"] == [TOKEN]
+    first = request(public_page.url, f"/?{parts.query}")
     assert (first.status, first.headers["location"], first.body) == (303, "./", b"")
     cookie = first.headers["set-cookie"]
     assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
     assert TOKEN not in cookie
     pair = cookie.split(";")[0]
-    assert pair.startswith(f"edgecnn-{where.port}=")
+    assert pair.startswith(f"edgecnn-{parts.port}=")
     for path in ("/", "/page.js", "/metrics"):
-        assert ask(in_public.url, path, Cookie=pair).status == 200
-    assert ask(in_public.url, Cookie=pair[:-1] + "0x"[pair[-1] == "0"]).status == 401
+        assert request(public_page.url, path, Cookie=pair).status == 200
+    assert request(public_page.url, Cookie=pair[:-1] + "0x"[pair[-1] == "0"]).status == 401
 
 
-def test_this_machine_needs_no_token_unless_it_asks_for_others(in_public: LivePage) -> None:
-    here = f"http://127.0.0.1:{urlsplit(in_public.url).port}/"
-    assert ask(here).status == 200
+def test_this_machine_needs_no_token_unless_it_forwards_a_request(public_page: LivePage) -> None:
+    here = f"http://127.0.0.1:{urlsplit(public_page.url).port}/"
+    assert request(here).status == 200
     for forwarded in ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-IP", "Via"):
-        assert ask(here, **{forwarded: "127.0.0.1"}).status == 401
-        assert ask(here, **{forwarded: "127.0.0.1", "Authorization": f"Bearer {TOKEN}"}).status == 200
-    assert ask(here, host="evil.example").status == 401
-    assert ask(here, host="camera.example", Authorization=f"Bearer {TOKEN}").status == 200
+        assert request(here, **{forwarded: "127.0.0.1"}).status == 401
+        assert request(here, **{forwarded: "127.0.0.1", "Authorization": f"Bearer {TOKEN}"}).status == 200
+    assert request(here, host="evil.example").status == 401
+    assert request(here, host="camera.example", Authorization=f"Bearer {TOKEN}").status == 200
 
 
-def test_nobody_gets_in_by_saying_that_he_comes_from_here(in_public: LivePage) -> None:
-    assert ask(in_public.url, X_Forwarded_For="127.0.0.1", host="localhost").status == 401
+def test_nobody_is_admitted_by_claiming_a_loopback_address(public_page: LivePage) -> None:
+    assert request(public_page.url, X_Forwarded_For="127.0.0.1", host="localhost").status == 401
 
 
-def test_a_token_makes_the_loopback_page_open_to_a_proxy(at_home_with_token: LivePage) -> None:
-    url = at_home_with_token.url
-    assert ask(url).status == 200
-    assert ask(url, X_Forwarded_For="198.51.100.4").status == 401
-    assert ask(url, X_Forwarded_For="198.51.100.4", host="cam.example", Authorization=f"Bearer {TOKEN}").status == 200
+def test_a_loopback_page_with_a_token_can_be_used_behind_a_proxy(local_page_with_token: LivePage) -> None:
+    url = local_page_with_token.url
+    assert request(url).status == 200
+    assert request(url, X_Forwarded_For="198.51.100.4").status == 401
+    assert (
+        request(url, X_Forwarded_For="198.51.100.4", host="cam.example", Authorization=f"Bearer {TOKEN}").status == 200
+    )
 
 
-def test_a_token_is_made_up_for_a_page_that_others_can_reach(classifier: Classifier) -> None:
+def test_a_token_is_generated_for_a_page_that_others_can_reach(classifier: Classifier) -> None:
     tokens = set()
     for _ in range(2):
         for page in served(classifier, ":0", None):
             (token,) = parse_qs(urlsplit(page.url).query)["token"]
             tokens.add(token)
             here = f"http://127.0.0.1:{urlsplit(page.url).port}/"
-            assert ask(here, X_Forwarded_For="1.2.3.4", Authorization=f"Bearer {token}").status == 200
-            assert ask(here, X_Forwarded_For="1.2.3.4", Authorization="Bearer ").status == 401
+            assert request(here, X_Forwarded_For="1.2.3.4", Authorization=f"Bearer {token}").status == 200
+            assert request(here, X_Forwarded_For="1.2.3.4", Authorization="Bearer ").status == 401
     assert len(tokens) == 2 and all(len(token) >= 32 for token in tokens)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_answer_tells_browsers_what_it_is_not_for(at_home: LivePage, path: str) -> None:
+def test_every_response_has_security_headers(local_page: LivePage, path: str) -> None:
     for host in ("localhost", "evil.example"):
-        headers = ask(at_home.url, path, method="HEAD", host=host).headers
+        headers = request(local_page.url, path, method="HEAD", host=host).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy
         assert headers["x-content-type-options"] == "nosniff"
@@ -183,19 +185,19 @@ def test_every_answer_tells_browsers_what_it_is_not_for(at_home: LivePage, path:
         assert "server" not in headers
 
 
-def test_the_token_is_in_no_log_and_no_message(
-    in_public: LivePage, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+def test_no_log_and_no_message_contains_the_token(
+    public_page: LivePage, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    where = urlsplit(in_public.url)
+    parts = urlsplit(public_page.url)
     with caplog.at_level(logging.DEBUG):
         for path in ("/", "/nowhere", "/snapshot.jpg", "/stream/9.mjpg"):
             for answer in (
-                ask(in_public.url, f"{path}?token={quote(TOKEN, safe='')}"),
-                ask(in_public.url, path, method="POST", Authorization=f"Bearer {TOKEN}"),
-                ask(in_public.url, path, Authorization=f"Bearer {TOKEN}x"),
+                request(public_page.url, f"{path}?token={quote(TOKEN, safe='')}"),
+                request(public_page.url, path, method="POST", Authorization=f"Bearer {TOKEN}"),
+                request(public_page.url, path, Authorization=f"Bearer {TOKEN}x"),
             ):
                 assert TOKEN not in answer.text
-        with socket.create_connection((where.hostname, where.port)) as caller:
+        with socket.create_connection((parts.hostname, parts.port)) as caller:
             caller.sendall(f"GET /?token={TOKEN} nonsense\r\n\r\n".encode())
             assert TOKEN.encode() not in caller.recv(10_000)
     written = capfd.readouterr()
@@ -204,14 +206,14 @@ def test_the_token_is_in_no_log_and_no_message(
 
 
 @pytest.mark.parametrize("token", ["", "1234567", "eight ch", "schlüssel", "tabs\tare\tnone"])
-def test_a_token_that_will_not_do_is_refused(classifier: Classifier, token: str) -> None:
+def test_an_unsuitable_token_is_refused(classifier: Classifier, token: str) -> None:
     with open_source("pattern:64x64@10") as source, pytest.raises(InputError, match="expected a token") as caught:
         open_page("0", token=token, cameras=[source], labels=classifier.labels, model="colors", outputs=list)
     assert not token or token not in str(caught.value)
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60))
-def test_any_token_comes_through_the_address_and_the_header(token: str) -> None:
+def test_any_token_is_accepted_in_the_address_the_header_and_the_cookie(token: str) -> None:
     access = page_access(token, loopback_only=False, port=8080)
     for headers, query in (
         ([(b"authorization", b"Bearer " + token.encode())], b""),
@@ -223,14 +225,14 @@ def test_any_token_comes_through_the_address_and_the_header(token: str) -> None:
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40), st.sampled_from(["203.0.113.9", "::ffff:203.0.113.9", "nobody"]))
-def test_no_other_bytes_get_a_stranger_in(header: bytes, query: bytes, peer: str) -> None:
+def test_no_other_bytes_are_accepted_as_a_token(header: bytes, query: bytes, peer: str) -> None:
     access = Access("a-token-of-some-length", 8080)
-    strange = [(b"authorization", header), (b"cookie", header), (b"host", b"localhost"), (b"x-forwarded-for", header)]
-    assert not admits(access, caller(peer, strange, b"token=" + query))
+    headers = [(b"authorization", header), (b"cookie", header), (b"host", b"localhost"), (b"x-forwarded-for", header)]
+    assert not admits(access, caller(peer, headers, b"token=" + query))
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1"])
-def test_this_machine_is_known_by_any_of_its_loopback_addresses(peer: str) -> None:
+def test_this_machine_is_recognized_by_any_loopback_address(peer: str) -> None:
     assert admits(Access("a-token-of-some-length", 8080), caller(peer, [(b"host", b"localhost:8080")], b""))
 
 
@@ -276,14 +278,14 @@ def test_an_address_is_a_port_or_a_host_with_a_port(text: str, host: str, port: 
         "\uff18\uff10",
     ],
 )
-def test_what_is_no_address_is_told_in_one_line(text: str) -> None:
+def test_an_invalid_address_is_a_one_line_error(text: str) -> None:
     with pytest.raises(InputError, match=r"expected \[HOST\]:PORT such as 8080") as caught:
         parse_address(text)
     assert "\n" not in str(caught.value)
 
 
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), st.integers(0, 65535))
-def test_any_ip_address_is_read_as_it_is_written(ip: object, port: int) -> None:
+def test_any_ip_address_is_parsed_unchanged(ip: object, port: int) -> None:
     text = f"[{ip}]:{port}" if ":" in str(ip) else f"{ip}:{port}"
     assert parse_address(text) == PageAddress(str(ip), port)
 
@@ -300,7 +302,7 @@ def test_any_ip_address_is_read_as_it_is_written(ip: object, port: int) -> None:
         ("[::]:0", False),
     ],
 )
-def test_a_page_knows_whether_others_can_reach_it(text: str, loopback_only: bool) -> None:
+def test_loopback_only_sockets_are_recognized(text: str, loopback_only: bool) -> None:
     try:
         listener = listen(parse_address(text))
     except InputError:
@@ -309,18 +311,18 @@ def test_a_page_knows_whether_others_can_reach_it(text: str, loopback_only: bool
         raise
     with listener:
         assert is_loopback_only(listener) is loopback_only
-        where = urlsplit(page_url(listener))
-        assert where.port == listener.getsockname()[1] and where.hostname not in ("0.0.0.0", "::")
-        socket.create_connection((where.hostname, where.port), timeout=30).close()
+        parts = urlsplit(page_url(listener))
+        assert parts.port == listener.getsockname()[1] and parts.hostname not in ("0.0.0.0", "::")
+        socket.create_connection((parts.hostname, parts.port), timeout=30).close()
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("203.0.113.7:8080", "203.0.113.7 is no address of this machine"),
-        ("no-such-host.invalid:8080", "no address is known for no-such-host.invalid"),
+        ("203.0.113.7:8080", "203.0.113.7 is not an address of this machine"),
+        ("no-such-host.invalid:8080", "cannot resolve the host name no-such-host.invalid"),
     ],
 )
-def test_a_foreign_address_is_refused_at_once(text: str, reason: str) -> None:
+def test_an_address_of_another_machine_is_refused(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=re.escape(reason)):
         listen(parse_address(text))

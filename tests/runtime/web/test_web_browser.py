@@ -15,7 +15,7 @@ from edgecnn.runtime.sources import Backoff, FrameSource, SourceOptions, open_so
 from edgecnn.runtime.web import LivePage, open_page
 from tests.runtime.web import chromium
 from tests.runtime.web.chromium import Chromium, Tab, View
-from tests.runtime.web.live_run import COLOURS, ColorCamera, color_classifier, live_run, wait_until
+from tests.runtime.web.live_run import COLORS, ColorCamera, color_classifier, live_run, wait_until
 
 pytestmark = pytest.mark.skipif(not chromium.PROGRAM, reason="chromium is not installed: apt-get install chromium")
 
@@ -23,7 +23,7 @@ PATTERN = "pattern:320x240@30"
 DESKTOP = View(1280, 800)
 PHONE = View(390, 844, scale=2, phone=True)
 
-# The number that the test pattern has in the blocks along its lower edge.
+# The number in the blocks along the lower edge of the test pattern.
 NUMBER = """(() => {
   const { width, height } = document.querySelector("canvas");
   const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
@@ -34,7 +34,7 @@ NUMBER = """(() => {
   return number;
 })()"""
 
-# Of the text of each kind on the page with what is behind it, as WCAG counts contrast.
+# Contrast of each kind of text on the page with its background, as defined by WCAG.
 CONTRASTS = """(() => {
   const channel = (value) => (value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4);
   const parsed = (color) => color.match(/[0-9.]+/g).map(Number);
@@ -97,13 +97,13 @@ def test_the_page_shows_the_picture_the_label_the_scores_and_the_history(
     with open_source(PATTERN) as source, shown(classifier, [source], decides=False) as page:
         tab = browser.open(page.url, DESKTOP)
         is_live(tab)
-        assert tab.evaluate("document.querySelector('.label .text').textContent") in COLOURS
+        assert tab.evaluate("document.querySelector('.label .text').textContent") in COLORS
         assert tab.evaluate("document.querySelector('h2').textContent") == PATTERN
         assert tab.evaluate("document.querySelector('.state').textContent") == "Connected"
         first = tab.wait_until(NUMBER)
         tab.wait_until(NUMBER, lambda number: number > first + 10)
         rows = "[...document.querySelectorAll('.bars li')]"
-        assert set(tab.evaluate(f"{rows}.map((row) => row.firstElementChild.textContent)")) == set(COLOURS)
+        assert set(tab.evaluate(f"{rows}.map((row) => row.firstElementChild.textContent)")) == set(COLORS)
         assert all(
             0 < float(share) < 1
             for share in tab.evaluate(f"{rows}.map((row) => row.style.getPropertyValue('--share'))")
@@ -116,12 +116,14 @@ def test_the_page_shows_the_picture_the_label_the_scores_and_the_history(
         assert "2\u202fmin ago" in tab.evaluate("document.querySelector('.history svg').textContent")
         assert tab.evaluate("document.querySelector('.events').hidden")
         assert tab.evaluate("document.querySelector('#model').textContent") == "colors-int8"
-        tab.wait_until("document.querySelector('#announcement').textContent", lambda told: told in COLOURS)
+        tab.wait_until("document.querySelector('#announcement').textContent", lambda shown: shown in COLORS)
         assert tab.complaints == []
 
 
 @pytest.mark.parametrize("width", [390, 360])
-def test_on_a_phone_all_of_it_fits_and_can_be_tapped(browser: Chromium, classifier: Classifier, width: int) -> None:
+def test_the_page_fits_on_a_phone_and_its_button_can_be_tapped(
+    browser: Chromium, classifier: Classifier, width: int
+) -> None:
     broken = OutputStatus("mqtt://" + "broker" * 12, 1, 2, 3, "no route to the broker; check the network", failing=True)
     with open_source(PATTERN) as source, shown(classifier, [source], outputs=[broken]) as page:
         tab = browser.open(page.url, PHONE._replace(width=width))
@@ -138,7 +140,7 @@ def test_on_a_phone_all_of_it_fits_and_can_be_tapped(browser: Chromium, classifi
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_all_text_can_be_read_in_light_and_in_dark(browser: Chromium, classifier: Classifier, dark: bool) -> None:
+def test_all_text_is_readable_in_light_and_dark_mode(browser: Chromium, classifier: Classifier, dark: bool) -> None:
     broken = OutputStatus("log", 1, 2, 3, "the disk is full; free some space", failing=True)
     with open_source(PATTERN) as source, shown(classifier, [source], outputs=[broken]) as page:
         tab = browser.open(page.url, DESKTOP, dark=dark)
@@ -149,25 +151,25 @@ def test_all_text_can_be_read_in_light_and_in_dark(browser: Chromium, classifier
     assert (sum(map(int, ground.removeprefix("rgb(").removesuffix(")").split(","))) < 100) is dark
 
 
-def test_what_is_decided_is_shown_with_its_events_and_unknown_looks_different(
+def test_decisions_are_shown_with_their_events_and_unknown_looks_different(
     browser: Chromium, classifier: Classifier
 ) -> None:
     label = "document.querySelector('.label .text')?.textContent"
     with ColorCamera() as camera, open_source(camera.address) as source, shown(classifier, [source]) as page:
         tab = browser.open(page.url, DESKTOP)
-        tab.wait_until(label, lambda told: told == "red")
+        tab.wait_until(label, lambda shown: shown == "red")
         assert tab.evaluate("document.querySelector('.bars .current').innerText").startswith("red")
         assert not tab.evaluate("document.querySelector('.label').classList.contains('unknown')")
         camera.rgb = (60, 60, 60)
-        tab.wait_until(label, lambda told: told == "unknown")
+        tab.wait_until(label, lambda shown: shown == "unknown")
         assert tab.evaluate("document.querySelector('.label').classList.contains('unknown')")
         assert tab.evaluate("document.querySelector('.bars .current')") is None
-        told = tab.wait_until("document.querySelector('.events ol').innerText", lambda text: "unknown" in text)
-        assert ["red" in told, "entered" in told, "left after" in told] == [True] * 3
+        events = tab.wait_until("document.querySelector('.events ol').innerText", lambda text: "unknown" in text)
+        assert ["red" in events, "entered" in events, "left after" in events] == [True] * 3
         assert tab.complaints == []
 
 
-def test_a_camera_that_is_lost_is_never_passed_off_as_live(browser: Chromium, classifier: Classifier) -> None:
+def test_a_lost_camera_is_never_shown_as_live(browser: Chromium, classifier: Classifier) -> None:
     with (
         ColorCamera() as camera,
         open_surviving(camera.address, SourceOptions(stall_timeout_s=1), backoff=Backoff(0.05, 0.2)) as source,
@@ -189,7 +191,7 @@ def test_a_camera_that_is_lost_is_never_passed_off_as_live(browser: Chromium, cl
         assert tab.complaints == []
 
 
-def test_a_picture_that_no_other_follows_says_how_old_it_is(browser: Chromium, classifier: Classifier) -> None:
+def test_the_age_of_an_outdated_picture_is_shown(browser: Chromium, classifier: Classifier) -> None:
     patient = SourceOptions(stall_timeout_s=100)
     with (
         ColorCamera() as camera,
@@ -204,7 +206,7 @@ def test_a_picture_that_no_other_follows_says_how_old_it_is(browser: Chromium, c
         assert tab.complaints == []
 
 
-def test_a_page_that_has_lost_edgecnn_says_so_and_finds_it_again(browser: Chromium, classifier: Classifier) -> None:
+def test_a_page_that_has_lost_its_connection_says_so_and_reconnects(browser: Chromium, classifier: Classifier) -> None:
     banner = "document.querySelector('#banner')"
     with open_source(PATTERN) as source, open_source("pattern:320x240@20") as other:
         with shown(classifier, [source]) as page:
@@ -222,13 +224,13 @@ def test_a_page_that_has_lost_edgecnn_says_so_and_finds_it_again(browser: Chromi
             assert tab.evaluate("document.querySelector('h2').textContent") == "pattern:320x240@20"
 
 
-def test_labels_are_text_whatever_they_hold(browser: Chromium, tmp_path: Path) -> None:
+def test_labels_are_never_interpreted_as_html(browser: Chromium, tmp_path: Path) -> None:
     hostile = ("<img src=x onerror=alert(1)>", "</span><script>alert(2)</script>", "&lt;b&gt; \u202e ' \" `")
     classifier = color_classifier(tmp_path, hostile)
     with ColorCamera() as camera, open_source(camera.address) as source, shown(classifier, [source]) as page:
         tab = browser.open(page.url, DESKTOP)
-        tab.wait_until("document.querySelector('.label .text')?.textContent", lambda told: told == hostile[0])
-        tab.wait_until("document.querySelector('.events li span')?.textContent", lambda told: told == hostile[0])
+        tab.wait_until("document.querySelector('.label .text')?.textContent", lambda shown: shown == hostile[0])
+        tab.wait_until("document.querySelector('.events li span')?.textContent", lambda shown: shown == hostile[0])
         assert set(
             tab.evaluate("[...document.querySelectorAll('.bars span:first-child')].map((e) => e.textContent)")
         ) == {*hostile}
@@ -236,37 +238,37 @@ def test_labels_are_text_whatever_they_hold(browser: Chromium, tmp_path: Path) -
         assert tab.complaints == []
 
 
-def test_pictures_can_be_paused_and_are_not_asked_for_then(browser: Chromium, classifier: Classifier) -> None:
+def test_paused_pictures_are_not_requested(browser: Chromium, classifier: Classifier) -> None:
     with open_source(PATTERN) as source, shown(classifier, [source]) as page:
         tab = browser.open(page.url, DESKTOP)
         is_live(tab)
         tab.evaluate("document.querySelector('#pause').click()")
         assert tab.evaluate("document.querySelector('.veil .word').textContent") == "Paused"
         assert tab.evaluate("document.querySelector('#pause').getAttribute('aria-pressed')") == "true"
-        held = tab.evaluate(NUMBER)
+        number = tab.evaluate(NUMBER)
         frames = tab.evaluate("document.querySelector('.figures').innerText")
         tab.wait_until("document.querySelector('.figures').innerText", lambda now: now != frames)
-        assert tab.evaluate(NUMBER) == held
+        assert tab.evaluate(NUMBER) == number
         tab.evaluate("document.querySelector('#pause').click()")
         is_live(tab)
-        tab.wait_until(NUMBER, lambda number: number > held)
+        tab.wait_until(NUMBER, lambda current: current > number)
         assert tab.complaints == []
 
 
-def test_a_page_that_nobody_sees_lets_go_of_the_server(browser: Chromium, classifier: Classifier) -> None:
+def test_a_hidden_page_closes_its_connections(browser: Chromium, classifier: Classifier) -> None:
     with open_source(PATTERN) as source, shown(classifier, [source]) as page:
         tab = browser.open(page.url, DESKTOP)
         is_live(tab)
         browser.open("about:blank", DESKTOP)
         tab.wait_until("document.hidden")
-        wait_until(lambda: not page._server._server.server_state.connections, "the page to let go")
+        wait_until(lambda: not page._server._server.server_state.connections, "the page to disconnect")
         assert tab.evaluate("document.querySelector('#banner').hidden")
         tab.bring_to_front()
         is_live(tab)
         assert tab.complaints == []
 
 
-def test_several_cameras_stand_side_by_side(browser: Chromium, classifier: Classifier) -> None:
+def test_several_cameras_are_shown_side_by_side(browser: Chromium, classifier: Classifier) -> None:
     names = [f"pattern:320x240@{fps}" for fps in (10, 11, 12)]
     with ExitStack() as owned:
         sources = [owned.enter_context(open_source(name)) for name in names]
@@ -293,14 +295,14 @@ def test_the_printed_address_opens_the_page_for_others_and_hides_the_token(
         assert tab.complaints == []
 
 
-def test_who_has_no_token_can_type_it(browser: Chromium, classifier: Classifier) -> None:
+def test_the_token_can_be_typed_in(browser: Chromium, classifier: Classifier) -> None:
     with open_source(PATTERN) as source, shown(classifier, [source], address=":0") as page:
-        where = urlsplit(page.url)
-        if where.hostname == "127.0.0.1":
+        parts = urlsplit(page.url)
+        if parts.hostname == "127.0.0.1":
             pytest.skip("this machine has no address but its loopback")
-        other_jar = browser.open(f"http://{where.netloc}/", PHONE)
-        other_jar.wait_until("document.querySelector('input[name=token]')?.type === 'password'")
-        token = where.query.removeprefix("token=")
-        other_jar.evaluate(f"document.querySelector('input').value = '{token}'; document.forms[0].submit()")
-        is_live(other_jar)
-        assert other_jar.evaluate("location.search") == ""
+        tab = browser.open(f"http://{parts.netloc}/", PHONE)
+        tab.wait_until("document.querySelector('input[name=token]')?.type === 'password'")
+        token = parts.query.removeprefix("token=")
+        tab.evaluate(f"document.querySelector('input').value = '{token}'; document.forms[0].submit()")
+        is_live(tab)
+        assert tab.evaluate("location.search") == ""

@@ -1,4 +1,4 @@
-"""The live page's figures for Prometheus."""
+"""Prometheus metrics of the live page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edgecnn.runtime.sources import Backoff, ImageSource, open_source, open_surv
 from edgecnn.runtime.web import LivePage, open_page
 from edgecnn.runtime.web.board import Board
 from edgecnn.runtime.web.metrics import metrics_registry
-from tests.runtime.web.live_run import ColorCamera, ask, color_classifier, live_run, wait_until
+from tests.runtime.web.live_run import ColorCamera, color_classifier, live_run, request, wait_until
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -37,7 +37,7 @@ def samples_in(text: str) -> Samples:
 
 
 def scraped(page: LivePage) -> Samples:
-    answer = ask(page.url, "/metrics")
+    answer = request(page.url, "/metrics")
     assert answer.status == 200 and answer.headers["content-type"].startswith("text/plain; version=")
     return samples_in(answer.text)
 
@@ -46,7 +46,7 @@ def at(samples: Samples, name: str, **labels: str) -> float:
     return samples[name, frozenset(labels.items())]
 
 
-def test_the_figures_agree_with_the_summary_of_the_run(tmp_path: Path) -> None:
+def test_the_metrics_agree_with_the_summary_of_the_run(tmp_path: Path) -> None:
     classifier = color_classifier(tmp_path)
     outputs = [OutputStatus("log", 5, 1, 2, "the disk is full; free some space", failing=True)]
     with (
@@ -62,32 +62,32 @@ def test_the_figures_agree_with_the_summary_of_the_run(tmp_path: Path) -> None:
             "results",
         )
         (summary,) = run.stop()
-        figures = scraped(page)
-    assert at(figures, "edgecnn_frames_classified_total", camera=camera) == summary.frames
-    assert at(figures, "edgecnn_frames_dropped_total", camera=camera) == summary.dropped
-    assert at(figures, "edgecnn_bad_pictures_total", camera=camera) == 0
-    assert at(figures, "edgecnn_camera_connected", camera=camera) == 1
-    assert at(figures, "edgecnn_frame_age_seconds_count", camera=camera) == summary.frames
+        metrics = scraped(page)
+    assert at(metrics, "edgecnn_frames_classified_total", camera=camera) == summary.frames
+    assert at(metrics, "edgecnn_frames_dropped_total", camera=camera) == summary.dropped
+    assert at(metrics, "edgecnn_bad_pictures_total", camera=camera) == 0
+    assert at(metrics, "edgecnn_camera_connected", camera=camera) == 1
+    assert at(metrics, "edgecnn_frame_age_seconds_count", camera=camera) == summary.frames
     assert summary.age is not None
-    assert at(figures, "edgecnn_frame_age_seconds_sum", camera=camera) == pytest.approx(
+    assert at(metrics, "edgecnn_frame_age_seconds_sum", camera=camera) == pytest.approx(
         summary.age.mean_ms * summary.frames / 1e3, rel=1e-3
     )
     for stage in ("preprocess", "invoke", "postprocess"):
-        assert at(figures, "edgecnn_inference_seconds_count", camera=camera, stage=stage) == summary.frames
-        assert at(figures, "edgecnn_inference_seconds_bucket", camera=camera, stage=stage, le="+Inf") == summary.frames
-    assert 0 < at(figures, "edgecnn_last_frame_age_seconds", camera=camera) < 60
-    assert 0 <= at(figures, "edgecnn_seconds_since_result", camera=camera) < 60
-    assert at(figures, "edgecnn_build_info", version=versions_of([package])[package], model='a "model"') == 1
-    assert at(figures, "edgecnn_start_time_seconds") <= time.time()
-    assert at(figures, "process_start_time_seconds") <= at(figures, "edgecnn_start_time_seconds")
-    assert at(figures, "edgecnn_output_delivered_total", output="log") == 5
-    assert at(figures, "edgecnn_output_dropped_total", output="log") == 1
-    assert at(figures, "edgecnn_output_failed_total", output="log") == 2
-    assert at(figures, "edgecnn_output_failing", output="log") == 1
-    assert not any(name.endswith("_created") for name, _ in figures)
+        assert at(metrics, "edgecnn_inference_seconds_count", camera=camera, stage=stage) == summary.frames
+        assert at(metrics, "edgecnn_inference_seconds_bucket", camera=camera, stage=stage, le="+Inf") == summary.frames
+    assert 0 < at(metrics, "edgecnn_last_frame_age_seconds", camera=camera) < 60
+    assert 0 <= at(metrics, "edgecnn_seconds_since_result", camera=camera) < 60
+    assert at(metrics, "edgecnn_build_info", version=versions_of([package])[package], model='a "model"') == 1
+    assert at(metrics, "edgecnn_start_time_seconds") <= time.time()
+    assert at(metrics, "process_start_time_seconds") <= at(metrics, "edgecnn_start_time_seconds")
+    assert at(metrics, "edgecnn_output_delivered_total", output="log") == 5
+    assert at(metrics, "edgecnn_output_dropped_total", output="log") == 1
+    assert at(metrics, "edgecnn_output_failed_total", output="log") == 2
+    assert at(metrics, "edgecnn_output_failing", output="log") == 1
+    assert not any(name.endswith("_created") for name, _ in metrics)
 
 
-def test_losses_returns_and_the_label_are_counted(tmp_path: Path) -> None:
+def test_losses_reconnections_and_the_label_are_reported(tmp_path: Path) -> None:
     classifier = color_classifier(tmp_path)
     with (
         ColorCamera((0, 255, 0)) as camera,
@@ -109,10 +109,10 @@ def test_losses_returns_and_the_label_are_counted(tmp_path: Path) -> None:
         wait_until(lambda: connected() == 1, "the return")
         wait_until(lambda: ("edgecnn_current_label", shown[1]) not in scraped(page), "another label")
         (summary,) = run.stop()
-        figures = scraped(page)
-    assert at(figures, "edgecnn_current_label", camera=name, label="blue") == 1
-    assert at(figures, "edgecnn_camera_losses_total", camera=name) == 1
-    assert at(figures, "edgecnn_camera_reconnects_total", camera=name) == summary.reconnects == 1
+        metrics = scraped(page)
+    assert at(metrics, "edgecnn_current_label", camera=name, label="blue") == 1
+    assert at(metrics, "edgecnn_camera_losses_total", camera=name) == 1
+    assert at(metrics, "edgecnn_camera_reconnects_total", camera=name) == summary.reconnects == 1
 
 
 def a_board(camera: str, outputs: list[OutputStatus]) -> Board:
@@ -126,16 +126,16 @@ def a_result(label: str, age_ms: float) -> Result:
 
 
 @given(st.text(max_size=30), st.text(st.characters(codec="utf-8"), min_size=1, max_size=30))
-def test_any_name_and_label_can_be_told(camera: str, label: str) -> None:
+def test_any_name_and_label_can_be_reported(camera: str, label: str) -> None:
     board = a_board(camera, [OutputStatus(camera, 0, 0, 0, "", failing=False)])
     board.add(a_result(label, 5.0))
-    figures = samples_in(generate_latest(metrics_registry(board)).decode())
+    metrics = samples_in(generate_latest(metrics_registry(board)).decode())
     readable = camera.encode(errors="backslashreplace").decode()
-    assert at(figures, "edgecnn_current_label", camera=readable, label=label) == 1
+    assert at(metrics, "edgecnn_current_label", camera=readable, label=label) == 1
 
 
 @given(st.lists(st.floats(0, 10_000), min_size=1, max_size=50))
-def test_a_histogram_counts_each_time_once_and_below_its_bound(ages_ms: list[float]) -> None:
+def test_a_histogram_counts_each_time_once_and_up_to_its_bound(ages_ms: list[float]) -> None:
     board = a_board("camera", [])
     for age_ms in ages_ms:
         board.add(a_result("a", age_ms))

@@ -1,4 +1,4 @@
-"""The live page over HTTP, of a real run."""
+"""The live page of a real run, over HTTP."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from edgecnn.runtime.web.board import KEPT_EVENTS
 from edgecnn.runtime.web.event_stream import RESULTS_PER_S
 from tests.runtime.web.live_run import (
     ColorCamera,
-    ask,
     color_classifier,
     decoded,
-    hear,
+    listen_to,
     live_run,
     plain_picture,
+    request,
     wait_until,
 )
 
@@ -53,7 +53,7 @@ def opened_page(classifier: Classifier, cameras: Sequence[FrameSource], **more: 
 
 @pytest.fixture
 def running(classifier: Classifier) -> Iterator[LivePage]:
-    """The page of a run that looks at a test pattern."""
+    """The page of a run with a test pattern as its source."""
     with (
         open_source(PATTERN) as source,
         opened_page(classifier, [source]) as page,
@@ -64,18 +64,18 @@ def running(classifier: Classifier) -> Iterator[LivePage]:
 
 @pytest.fixture
 def idle(classifier: Classifier) -> Iterator[LivePage]:
-    """The page of a run that has not come to a result."""
+    """The page of a run without a result."""
     with open_source(PATTERN) as source, opened_page(classifier, [source]) as page:
         yield page
 
 
-def test_the_page_brings_all_it_needs_itself(running: LivePage) -> None:
-    page = ask(running.url)
+def test_the_page_loads_nothing_from_other_servers(running: LivePage) -> None:
+    page = request(running.url)
     assert page.status == 200 and page.headers["content-type"] == "text/html; charset=utf-8"
     assert "http://" not in page.text.replace("http://www.w3.org", "") and "https://" not in page.text
     for name, kind in {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}.items():
         assert f'"{name}"' in page.text
-        file = ask(running.url, f"/{name}")
+        file = request(running.url, f"/{name}")
         assert file.status == 200 and file.headers["content-type"].startswith(kind)
         assert len(file.body) == int(file.headers["content-length"]) > 100
 
@@ -83,7 +83,7 @@ def test_the_page_brings_all_it_needs_itself(running: LivePage) -> None:
 def test_a_snapshot_is_a_new_picture_every_time(running: LivePage) -> None:
     numbers = []
     for _ in range(3):
-        answer = ask(running.url, "/snapshot.jpg?camera=0")
+        answer = request(running.url, "/snapshot.jpg?camera=0")
         assert answer.status == 200 and answer.headers["content-type"] == "image/jpeg"
         assert answer.headers["cache-control"] == "no-store"
         numbers.append(pattern_number(decoded(answer.body)))
@@ -91,43 +91,43 @@ def test_a_snapshot_is_a_new_picture_every_time(running: LivePage) -> None:
     assert numbers == sorted(set(numbers))
 
 
-def test_no_picture_is_made_as_long_as_nobody_looks(running: LivePage) -> None:
-    wait_until(lambda: ask(running.url, "/healthz").status == 200, "results")
-    events = hear(running.url)
+def test_no_picture_is_encoded_without_viewers(running: LivePage) -> None:
+    wait_until(lambda: request(running.url, "/healthz").status == 200, "results")
+    events = listen_to(running.url)
     while next(events)[0] != "status":
         pass
-    assert ask(running.url, "/snapshot.jpg").headers["x-picture"] == "1"
+    assert request(running.url, "/snapshot.jpg").headers["x-picture"] == "1"
 
 
-def test_a_camera_without_new_frames_is_no_snapshot_but_a_reason(idle: LivePage) -> None:
+def test_a_snapshot_of_a_camera_without_new_frames_is_an_error(idle: LivePage) -> None:
     started_s = time.monotonic()
-    answer = ask(idle.url, "/snapshot.jpg?camera=0")
+    answer = request(idle.url, "/snapshot.jpg?camera=0")
     assert time.monotonic() - started_s >= SNAPSHOT_WAIT_S * 0.9
     assert answer.status == 503
-    assert answer.text == "the camera gave no picture for 2 s; try again\n"
-    # Who follows the pictures is not told of an error every time.
-    assert ask(idle.url, "/snapshot.jpg?camera=0&after=0").status == 204
+    assert answer.text == "no picture from the camera for 2 s; try again\n"
+    # A client that follows the pictures does not get an error every time.
+    assert request(idle.url, "/snapshot.jpg?camera=0&after=0").status == 204
 
 
-def test_who_has_seen_a_picture_gets_one_that_is_newer(running: LivePage) -> None:
-    first = ask(running.url, "/snapshot.jpg?after=0")
-    second = ask(running.url, f"/snapshot.jpg?after={first.headers['x-picture']}")
+def test_a_client_that_has_a_picture_gets_a_newer_one(running: LivePage) -> None:
+    first = request(running.url, "/snapshot.jpg?after=0")
+    second = request(running.url, f"/snapshot.jpg?after={first.headers['x-picture']}")
     assert int(second.headers["x-frame-number"]) > int(first.headers["x-frame-number"])
 
 
-def test_the_stream_is_motion_jpeg_as_other_programs_read_it(running: LivePage) -> None:
+def test_the_stream_is_standard_motion_jpeg(running: LivePage) -> None:
     with open_source(f"{running.url}stream/0.mjpg") as stream:
         frames = [stream.read() for _ in range(12)]
     numbers = [pattern_number(frame.pixels) for frame in frames if frame is not None]
     assert len(numbers) == 12 and numbers == sorted(set(numbers))
-    # Fifteen of the thirty frames a second.
+    # 15 of the 30 frames per second are sent.
     assert numbers[-1] - numbers[0] >= 2 * (len(numbers) - 1) - 2
 
 
-def test_all_who_look_are_sent_the_same_jpegs(running: LivePage) -> None:
+def test_all_viewers_get_the_same_jpegs(running: LivePage) -> None:
     def parts(count: int, into: dict[str, bytes]) -> None:
-        where = urlsplit(running.url)
-        with socket.create_connection((where.hostname, where.port)) as connection:
+        parts = urlsplit(running.url)
+        with socket.create_connection((parts.hostname, parts.port)) as connection:
             connection.sendall(b"GET /stream/0.mjpg HTTP/1.0\r\nHost: localhost\r\n\r\n")
             received = b""
             while received.count(b"--edgecnn-picture") < count + 1:
@@ -147,17 +147,17 @@ def test_all_who_look_are_sent_the_same_jpegs(running: LivePage) -> None:
     assert all(seen[0][serial] == seen[1][serial] == seen[2][serial] for serial in shared)
 
 
-def test_events_begin_with_everything_and_go_on_with_what_is_new(running: LivePage) -> None:
-    ask(running.url, "/snapshot.jpg")
-    events = hear(running.url)
+def test_events_begin_with_the_complete_state_and_continue_with_updates(running: LivePage) -> None:
+    request(running.url, "/snapshot.jpg")
+    events = listen_to(running.url)
     name, hello = next(events)
     assert name == "hello"
     assert hello["model"] == "colors" and hello["classes"] == 3
     (camera,) = hello["cameras"]
     assert camera["name"] == PATTERN and camera["state"] == "connected" and camera["latest"]["source"] == PATTERN
-    heard = list(itertools.islice(events, 40))
-    results = [record for name, record in heard if name == "result"]
-    statuses = [record for name, record in heard if name == "status"]
+    messages = list(itertools.islice(events, 40))
+    results = [record for name, record in messages if name == "result"]
+    statuses = [record for name, record in messages if name == "status"]
     frames = [result["frame"] for result in results]
     assert frames == sorted(set(frames)) and {result["camera"] for result in results} == {0}
     assert set(results[0]) >= {"label", "score", "top", "age_ms", "latency_ms", "dropped", "decision", "held_s"}
@@ -165,8 +165,8 @@ def test_events_begin_with_everything_and_go_on_with_what_is_new(running: LivePa
     assert statuses[-1]["cameras"][0]["second"]["age_ms"] > 0
 
 
-def test_results_are_thinned_to_ten_a_second(running: LivePage) -> None:
-    events = hear(running.url)
+def test_at_most_ten_results_per_second_are_sent(running: LivePage) -> None:
+    events = listen_to(running.url)
     while next(events)[0] != "status":
         pass
     seconds = 3
@@ -175,11 +175,11 @@ def test_results_are_thinned_to_ten_a_second(running: LivePage) -> None:
         name, _ = next(events)
         results += name == "result"
         seconds -= name == "status"
-    # Of thirty frames a second.
+    # The source has 30 frames per second.
     assert results <= 3 * RESULTS_PER_S + 3
 
 
-def test_every_event_arrives_in_order_however_many_come_at_once(classifier: Classifier, tmp_path: Path) -> None:
+def test_every_event_of_a_burst_arrives_in_order(classifier: Classifier, tmp_path: Path) -> None:
     count = KEPT_EVENTS // 2
     folder = tmp_path / "flicker"
     folder.mkdir()
@@ -187,36 +187,36 @@ def test_every_event_arrives_in_order_however_many_come_at_once(classifier: Clas
         picture = plain_picture((255, 0, 0) if number % 2 else (0, 0, 255))
         cv2.imwrite(str(folder / f"{number:03}.png"), picture[..., ::-1])
     with open_source(str(folder)) as source, opened_page(classifier, [source]) as page:
-        events = hear(page.url)
+        events = listen_to(page.url)
         assert next(events)[0] == "hello"
         with live_run(classifier, [source], page, decides=True) as run:
             run.end()
-        told = [record for name, record in itertools.islice(events, count + 2) if name == "event"]
-    assert [(record["event"], record["label"]) for record in told[:3]] == [
+        received = [record for name, record in itertools.islice(events, count + 2) if name == "event"]
+    assert [(record["event"], record["label"]) for record in received[:3]] == [
         ("entered", "blue"),
         ("left", "blue"),
         ("entered", "red"),
     ]
-    assert len(told) >= count - 1
-    assert [record["event"] for record in told[::2]] == ["entered"] * len(told[::2])
-    assert all(record["camera"] == 0 for record in told)
+    assert len(received) >= count - 1
+    assert [record["event"] for record in received[::2]] == ["entered"] * len(received[::2])
+    assert all(record["camera"] == 0 for record in received)
 
 
-def test_more_events_than_are_kept_do_not_grow(classifier: Classifier, tmp_path: Path) -> None:
+def test_the_end_of_a_run_leaves_the_current_class(classifier: Classifier, tmp_path: Path) -> None:
     with ColorCamera() as camera, open_source(camera.address) as source, opened_page(classifier, [source]) as page:
         with live_run(classifier, [source], page, decides=True) as run:
-            wait_until(lambda: bool(next(hear(page.url))[1]["events"]), "an event")
+            wait_until(lambda: bool(next(listen_to(page.url))[1]["events"]), "an event")
             (summary,) = run.stop()
-        _, hello = next(hear(page.url))
+        _, hello = next(listen_to(page.url))
     assert summary.frames
-    # The end of the run leaves the class that was held.
+    # The class that was decided on is left at the end of the run.
     assert [event["event"] for event in hello["events"]] == ["entered", "left"]
 
 
-def test_the_outputs_are_told_of(classifier: Classifier) -> None:
+def test_the_status_of_outputs_is_sent(classifier: Classifier) -> None:
     broken = OutputStatus("mqtt broker", 7, 2, 1, "the broker does not answer; check it", failing=True)
     with open_source(PATTERN) as source, opened_page(classifier, [source], outputs=lambda: [broken]) as page:
-        _, hello = next(hear(page.url))
+        _, hello = next(listen_to(page.url))
     assert hello["outputs"] == [
         {
             "name": "mqtt broker",
@@ -229,117 +229,117 @@ def test_the_outputs_are_told_of(classifier: Classifier) -> None:
     ]
 
 
-def test_two_cameras_keep_apart_even_if_they_have_one_name(classifier: Classifier) -> None:
+def test_two_cameras_with_the_same_name_are_distinguished(classifier: Classifier) -> None:
     with (
         open_source("pattern:320x240@20") as first,
         open_source("pattern:320x240@20") as second,
         opened_page(classifier, [first, second]) as page,
         live_run(classifier, [first, second], page),
     ):
-        wait_until(lambda: ask(page.url, "/healthz").status == 200, "results of both")
-        names = [camera["name"] for camera in ask(page.url, "/healthz").json["cameras"]]
+        wait_until(lambda: request(page.url, "/healthz").status == 200, "results of both")
+        names = [camera["name"] for camera in request(page.url, "/healthz").json["cameras"]]
         assert names == ["pattern:320x240@20 #0", "pattern:320x240@20 #1"]
-        assert ask(page.url, "/snapshot.jpg?camera=1").status == 200
-        assert ask(page.url, "/snapshot.jpg?camera=2").text == "expected a camera from 0 to 1; the page is at /\n"
-        assert ask(page.url, "/snapshot.jpg?camera=-1").status == 404
-        assert ask(page.url, "/stream/2.mjpg").status == 404
+        assert request(page.url, "/snapshot.jpg?camera=1").status == 200
+        assert request(page.url, "/snapshot.jpg?camera=2").text == "expected a camera from 0 to 1; the page is at /\n"
+        assert request(page.url, "/snapshot.jpg?camera=-1").status == 404
+        assert request(page.url, "/stream/2.mjpg").status == 404
 
 
-def test_health_is_lost_with_a_stalling_camera_and_comes_back(classifier: Classifier) -> None:
+def test_a_run_is_unhealthy_while_its_camera_stalls(classifier: Classifier) -> None:
     hasty = SourceOptions(stall_timeout_s=0.3)
     with (
         ColorCamera() as camera,
         open_surviving(camera.address, hasty, backoff=QUICK) as source,
         opened_page(classifier, [source], quiet_after_s=3.0) as page,
     ):
-        at_first = ask(page.url, "/healthz")
+        at_first = request(page.url, "/healthz")
         assert (at_first.status, at_first.json["status"]) == (503, "starting")
         with live_run(classifier, [source], page):
-            wait_until(lambda: ask(page.url, "/healthz").status == 200, "a result")
+            wait_until(lambda: request(page.url, "/healthz").status == 200, "a result")
             camera.stalled.set()
-            wait_until(lambda: ask(page.url, "/healthz").status == 503, "the stall to show")
-            ill = ask(page.url, "/healthz").json
-            assert ill["status"] == "degraded" and ill["limit_s"] == 3.0
-            assert ill["cameras"][0]["status"] in ("silent", "reconnecting")
-            assert ill["cameras"][0]["since_result_s"] > 3.0
+            wait_until(lambda: request(page.url, "/healthz").status == 503, "the stall to show")
+            degraded = request(page.url, "/healthz").json
+            assert degraded["status"] == "degraded" and degraded["limit_s"] == 3.0
+            assert degraded["cameras"][0]["status"] in ("silent", "reconnecting")
+            assert degraded["cameras"][0]["since_result_s"] > 3.0
             camera.stalled.clear()
-            wait_until(lambda: ask(page.url, "/healthz").status == 200, "the camera to be back")
-            assert ask(page.url, "/healthz").json["cameras"][0]["status"] == "ok"
+            wait_until(lambda: request(page.url, "/healthz").status == 200, "the camera to be back")
+            assert request(page.url, "/healthz").json["cameras"][0]["status"] == "ok"
 
 
-def test_a_silence_that_is_expected_is_no_illness(classifier: Classifier) -> None:
+def test_an_expected_silence_is_healthy(classifier: Classifier) -> None:
     with (
         ColorCamera() as camera,
         open_surviving(camera.address, backoff=QUICK) as source,
         opened_page(classifier, [source], quiet_after_s=None) as page,
         live_run(classifier, [source], page),
     ):
-        wait_until(lambda: ask(page.url, "/healthz").status == 200, "a result")
-        assert ask(page.url, "/healthz").json["limit_s"] is None
+        wait_until(lambda: request(page.url, "/healthz").status == 200, "a result")
+        assert request(page.url, "/healthz").json["limit_s"] is None
         camera.die()
-        wait_until(lambda: ask(page.url, "/healthz").json["cameras"][0]["status"] == "reconnecting", "the loss")
-        assert camera.address in ask(page.url, "/healthz").json["cameras"][0]["last_error"]
+        wait_until(lambda: request(page.url, "/healthz").json["cameras"][0]["status"] == "reconnecting", "the loss")
+        assert camera.address in request(page.url, "/healthz").json["cameras"][0]["last_error"]
 
 
-def test_a_folder_that_is_through_is_well(classifier: Classifier, tmp_path: Path) -> None:
+def test_a_finished_folder_is_healthy(classifier: Classifier, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     cv2.imwrite(str(folder / "red.png"), plain_picture((255, 0, 0))[..., ::-1])
     with open_source(str(folder)) as source, opened_page(classifier, [source], quiet_after_s=0.0) as page:
         with live_run(classifier, [source], page) as run:
             run.end()
-        assert ask(page.url, "/healthz").status == 200
-        assert next(hear(page.url))[1]["cameras"][0]["latest"]["source"].endswith("red.png")
+        assert request(page.url, "/healthz").status == 200
+        assert next(listen_to(page.url))[1]["cameras"][0]["latest"]["source"].endswith("red.png")
 
 
 @pytest.mark.parametrize(
     ("path", "status", "text"),
     [
-        ("/nowhere", 404, "nothing is here; the page is at /\n"),
-        ("/token.html", 404, "nothing is here; the page is at /\n"),
-        ("/../page.py", 404, "nothing is here; the page is at /\n"),
-        ("/stream/x.mjpg", 404, "nothing is here; the page is at /\n"),
+        ("/nowhere", 404, "not found; the page is at /\n"),
+        ("/token.html", 404, "not found; the page is at /\n"),
+        ("/../page.py", 404, "not found; the page is at /\n"),
+        ("/stream/x.mjpg", 404, "not found; the page is at /\n"),
         ("/snapshot.jpg?camera=x", 404, "expected a camera from 0 to 0; the page is at /\n"),
     ],
 )
-def test_what_is_not_there_is_told_in_one_line(idle: LivePage, path: str, status: int, text: str) -> None:
-    answer = ask(idle.url, path)
+def test_a_missing_resource_is_a_one_line_error(idle: LivePage, path: str, status: int, text: str) -> None:
+    answer = request(idle.url, path)
     assert (answer.status, answer.text) == (status, text)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
-def test_nothing_can_be_changed(idle: LivePage, method: str) -> None:
-    answer = ask(idle.url, "/", method=method)
+def test_only_get_and_head_are_allowed(idle: LivePage, method: str) -> None:
+    answer = request(idle.url, "/", method=method)
     assert (answer.status, answer.text, answer.headers["allow"]) == (405, "expected GET or HEAD\n", "GET, HEAD")
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/page.js", "/metrics", "/healthz", "/snapshot.jpg", "/events", "/stream/0.mjpg"]
 )
-def test_head_is_the_same_without_a_body_and_ends_at_once(running: LivePage, path: str) -> None:
-    wait_until(lambda: ask(running.url, "/healthz").status == 200, "results")
-    answer = ask(running.url, path, method="HEAD")
+def test_head_responds_without_a_body_and_ends_immediately(running: LivePage, path: str) -> None:
+    wait_until(lambda: request(running.url, "/healthz").status == 200, "results")
+    answer = request(running.url, path, method="HEAD")
     assert (answer.status, answer.body) == (200, b"")
     assert answer.headers["content-type"]
 
 
 def stuck_viewer(url: str, path: str) -> socket.socket:
-    """Asks, and never reads."""
-    where = urlsplit(url)
+    """Send a request and never read the response."""
+    parts = urlsplit(url)
     viewer = socket.socket()
     viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    viewer.connect((where.hostname, where.port))
+    viewer.connect((parts.hostname, parts.port))
     viewer.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     return viewer
 
 
 def queued_bytes(page: LivePage) -> list[int]:
-    """What waits in this process for those who are connected."""
+    """Return the number of bytes queued in this process for each connection."""
     connections = list(page._server._server.server_state.connections)
     return [connection.transport.get_write_buffer_size() for connection in connections]
 
 
-def test_a_viewer_that_never_reads_blocks_nothing_and_costs_no_memory(
+def test_a_viewer_that_never_reads_blocks_nothing_and_uses_little_memory(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_STUCK_AFTER_S", 3.0)
@@ -351,67 +351,68 @@ def test_a_viewer_that_never_reads_blocks_nothing_and_costs_no_memory(
     ):
         wait_until(lambda: any(size > 0 for size in queued_bytes(page)), "the viewer to be stuck")
         largest = 0
-        before = ask(page.url, "/snapshot.jpg").headers["x-frame-number"]
+        before = request(page.url, "/snapshot.jpg").headers["x-frame-number"]
         wait_until(
-            lambda: int(ask(page.url, "/snapshot.jpg").headers["x-frame-number"]) > int(before) + 30, "the run to go on"
+            lambda: int(request(page.url, "/snapshot.jpg").headers["x-frame-number"]) > int(before) + 30,
+            "the run to continue",
         )
 
-        def is_left() -> bool:
+        def is_dropped() -> bool:
             nonlocal largest
             sizes = queued_bytes(page)
             largest = max([largest, *sizes])
             return not any(sizes)
 
-        wait_until(is_left, "the viewer to be left")
+        wait_until(is_dropped, "the viewer to be dropped")
         (summary,) = run.stop()
     assert largest < 1_000_000
     assert summary.frames > 30
 
 
-def test_callers_beyond_the_limit_are_told_503_until_others_leave(idle: LivePage) -> None:
+def test_clients_beyond_the_limit_get_503_until_others_leave(idle: LivePage) -> None:
     def is_full() -> bool:
-        return all(ask(idle.url).status == 503 for _ in range(5))
+        return all(request(idle.url).status == 503 for _ in range(5))
 
     viewers: list[socket.socket] = []
     while not is_full():
-        assert len(viewers) < 2 * server.MOST_CONNECTIONS
-        # Who asked just before has to have left, or this one is refused.
+        assert len(viewers) < 2 * server.MAX_CONNECTIONS
+        # The previous client must have left; otherwise this one is refused.
         wait_until(lambda: len(queued_bytes(idle)) <= len(viewers), "the last to leave")
         viewers.append(stuck_viewer(idle.url, "/events"))
-    assert len(viewers) >= server.MOST_CONNECTIONS // 2
+    assert len(viewers) >= server.MAX_CONNECTIONS // 2
     for viewer in viewers:
         viewer.close()
-    wait_until(lambda: ask(idle.url).status == 200, "the others to have left")
+    wait_until(lambda: request(idle.url).status == 200, "the others to have left")
 
 
-def test_a_caller_that_asks_for_nothing_is_left(idle: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "_ASK_WITHIN_S", 0.2)
-    where = urlsplit(idle.url)
-    with socket.create_connection((where.hostname, where.port), timeout=30) as caller:
+def test_a_client_that_sends_no_complete_request_is_dropped(idle: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_REQUEST_TIMEOUT_S", 0.2)
+    parts = urlsplit(idle.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as caller:
         caller.sendall(b"GET / HTTP/1.1\r\nHo")
         assert caller.recv(1) == b""
 
 
-def test_closing_hangs_up_on_all_who_look_and_leaves_no_thread(classifier: Classifier) -> None:
+def test_closing_disconnects_all_viewers_and_leaves_no_thread(classifier: Classifier) -> None:
     before = threading.active_count()
     with open_source(PATTERN) as source:
         page = opened_page(classifier, [source])
         with live_run(classifier, [source], page):
-            ask(page.url, "/snapshot.jpg")
+            request(page.url, "/snapshot.jpg")
             stuck = [stuck_viewer(page.url, path) for path in ("/stream/0.mjpg", "/events", "/snapshot.jpg?after=0")]
             started_s = time.monotonic()
             page.close()
-            spent_s = time.monotonic() - started_s
+            elapsed_s = time.monotonic() - started_s
             page.close()
         for viewer in stuck:
             viewer.close()
-    assert spent_s < 2
+    assert elapsed_s < 2
     assert threading.active_count() == before
     with pytest.raises(ConnectionRefusedError):
-        ask(page.url)
+        request(page.url)
 
 
-def test_closing_does_not_wait_for_a_picture_that_never_comes(classifier: Classifier) -> None:
+def test_closing_does_not_wait_for_a_picture(classifier: Classifier) -> None:
     with open_source(PATTERN) as source:
         page = opened_page(classifier, [source])
         waiting = stuck_viewer(page.url, "/snapshot.jpg")
@@ -422,7 +423,9 @@ def test_closing_does_not_wait_for_a_picture_that_never_comes(classifier: Classi
     assert time.monotonic() - started_s < SNAPSHOT_WAIT_S
 
 
-def test_nothing_is_logged_when_viewers_come_and_go(classifier: Classifier, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_logged_when_viewers_connect_and_disconnect(
+    classifier: Classifier, caplog: pytest.LogCaptureFixture
+) -> None:
     with (
         caplog.at_level(logging.WARNING),
         open_source(PATTERN) as source,
@@ -431,22 +434,24 @@ def test_nothing_is_logged_when_viewers_come_and_go(classifier: Classifier, capl
     ):
         for path in ("/stream/0.mjpg", "/events", "/snapshot.jpg", "/nowhere"):
             stuck_viewer(page.url, path).close()
-        ask(page.url, "/snapshot.jpg")
+        request(page.url, "/snapshot.jpg")
         last = stuck_viewer(page.url, "/stream/0.mjpg")
-        ask(page.url, "/snapshot.jpg")
+        request(page.url, "/snapshot.jpg")
         page.close()
         last.close()
     assert caplog.records == []
 
 
-def test_a_port_in_use_is_told_at_once(idle: LivePage, classifier: Classifier) -> None:
+def test_a_port_in_use_is_an_error(idle: LivePage, classifier: Classifier) -> None:
     port = urlsplit(idle.url).port
     with open_source(PATTERN) as source, pytest.raises(InputError) as caught:
         open_page(f"{port}", token=None, cameras=[source], labels=classifier.labels, model="colors", outputs=list)
-    assert str(caught.value) == f"port {port} of 127.0.0.1 is in use; choose another or stop what uses it"
+    assert (
+        str(caught.value) == f"port {port} of 127.0.0.1 is in use; choose another port or stop the program that uses it"
+    )
 
 
-def test_a_defect_of_the_page_ends_the_run_and_is_not_a_picture_that_stands_still(idle: LivePage) -> None:
+def test_a_defect_of_the_page_ends_the_run(idle: LivePage) -> None:
     pixels = np.zeros((4, 4, 7), np.uint8)
     prediction = Prediction((Score("red", 0, 1.0),), StageLatency(1, 1, 1))
     viewer = stuck_viewer(idle.url, "/stream/0.mjpg")

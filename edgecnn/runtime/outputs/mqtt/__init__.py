@@ -1,4 +1,4 @@
-"""MQTT 5: results, events and states for a broker, and Home Assistant's discovery."""
+"""MQTT 5 output of results, events and states, with discovery messages for Home Assistant."""
 
 from edgecnn.runtime.outputs.mqtt.publishing import open_mqtt
 

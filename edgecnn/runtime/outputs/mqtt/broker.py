@@ -1,4 +1,4 @@
-"""Which broker: from the text after `--mqtt` to host, login and topic prefix."""
+"""Parsing of the value of `--mqtt`: host, login and topic prefix of a broker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where to publish, and as whom."""
+    """Address of a broker, with login and topic prefix."""
 
     tls: bool
     host: str
@@ -24,42 +24,53 @@ class Broker:
     user: str | None
     password: str | None = field(repr=False)
     prefix: str
-    """What all topics begin with."""
+    """Beginning of all topics."""
 
     @property
     def name(self) -> str:
-        """Fit to be printed."""
+        """Address without login and prefix, for messages."""
         scheme = "mqtts" if self.tls else "mqtt"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{scheme}://{host}" + ("" if self.port == _PORTS[scheme] else f":{self.port}")
 
 
 def parse_broker(address: str, password: str | None = None) -> Broker:
-    """What `address` says, with `password`, if there is one, for its own. Raises `InputError`, without a password."""
+    """Parse the address of a broker.
+
+    Args:
+        address: `mqtt://[user[:password]@]host[:port][/topic/prefix]`, or `mqtts://` for TLS.
+        password: Password that overrides the one in the address.
+
+    Returns:
+        The broker. Without a prefix in the address, its prefix is `edgecnn/HOSTNAME`.
+
+    Raises:
+        InputError: If the address is invalid, or there is a password but no user. The message contains no password.
+    """
     try:
-        broker = _parsed(address, password)
+        broker = _parse(address, password)
     except ValueError:
         masked = re.sub(r"^([a-z]+://)?.*@", r"\1***@", address, flags=re.IGNORECASE | re.DOTALL)
         raise InputError(
             "expected mqtt://[user[:password]@]host[:port][/topic/prefix] or mqtts://..., got "
-            f"{printable_address(masked)!r}; write special characters as %XX, and no + or # in the prefix"
+            f"{printable_address(masked)!r}; write special characters as %XX, and use no + or # in the prefix"
         ) from None
     if broker.password and not broker.user:
-        raise InputError(f"expected a user to go with the password of {broker.name}; write mqtt://user@host")
+        raise InputError(f"got a password but no user for {broker.name}; write mqtt://user@host")
     return broker
 
 
-def _parsed(address: str, password: str | None) -> Broker:
-    """Raises `ValueError`."""
+def _parse(address: str, password: str | None) -> Broker:
+    """Raise `ValueError` if the address is invalid."""
     parts = urlsplit(address)
-    # A password with one of these in it has to be escaped, or a piece of it would become a topic.
+    # Such characters must be escaped in a password; otherwise part of it would become a topic.
     if not address.isprintable() or any(character in address for character in "?# ") or "@" in parts.path:
         raise ValueError
     prefix = _unescaped(parts.path).strip("/") or f"edgecnn/{topic_level(socket.gethostname())}"
     port = _PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
     if parts.scheme not in _PORTS or not parts.hostname or not port or not _is_prefix(prefix):
         raise ValueError
-    # Raises for a name that could not be looked up.
+    # Raises an exception for a name that cannot be looked up.
     parts.hostname.encode("idna")
     user, password = _unescaped(parts.username), password or _unescaped(parts.password)
     password.encode()
@@ -71,5 +82,5 @@ def _unescaped(part: str | None) -> str:
 
 
 def _is_prefix(text: str) -> bool:
-    # Topics that begin with "$" are the broker's own.
+    # Topics that begin with "$" are reserved for the broker.
     return all(text.split("/")) and text.isprintable() and not re.search(r"[+#]|^\$", text)

@@ -1,7 +1,7 @@
-"""What tells Home Assistant of the cameras: its MQTT discovery messages, as values.
+"""MQTT discovery messages, which announce the cameras to Home Assistant.
 
-The fields are those of https://www.home-assistant.io/integrations/sensor.mqtt/: a sensor with `options` has the device
-class `enum`, and neither a unit nor a state class.
+The fields follow https://www.home-assistant.io/integrations/sensor.mqtt/: a sensor with `options` must have the device
+class `enum`, and must not have a unit or a state class.
 """
 
 from __future__ import annotations
@@ -17,10 +17,17 @@ from edgecnn.runtime.decision import UNKNOWN_LABEL
 def discovery_messages(
     prefix: str, cameras: Sequence[tuple[str, str]], labels: LabelMap, *, model: str, device_id: str
 ) -> dict[str, dict[str, Any]]:
-    """By topic, the JSON object to publish there, retained: a label and a score sensor for every camera.
+    """Build the discovery messages: a label sensor and a score sensor for every camera.
 
-    All topics begin with `prefix`; `cameras` are their names and next levels. Levels and `device_id` must
-    be of ASCII letters, digits, `-` and `_`; Home Assistant knows a sensor again by them.
+    Args:
+        prefix: Beginning of the topics of the cameras.
+        cameras: Name and topic level of each camera. A level may contain ASCII letters, digits, `-` and `_`.
+        labels: Labels of the model.
+        model: Name of the model.
+        device_id: Identifier made of the same characters. Home Assistant recognizes a sensor by this and the level.
+
+    Returns:
+        JSON objects by topic, which must be published as retained messages.
     """
     common = {
         "availability_topic": f"{prefix}/status",
@@ -49,7 +56,7 @@ def _label_sensor(camera: str, state_topic: str, labels: LabelMap) -> dict[str, 
         "value_template": "{{ value_json.label }}",
         "json_attributes_topic": state_topic,
         "device_class": "enum",
-        # Two classes may share a label, and a class may be called "unknown".
+        # Two classes may share a label, and a class may be named "unknown".
         "options": list(dict.fromkeys((*labels, UNKNOWN_LABEL))),
     }
 

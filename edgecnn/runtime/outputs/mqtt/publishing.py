@@ -1,11 +1,11 @@
-"""Results, events and states for an MQTT 5 broker, which may be away for as long as it likes.
+"""MQTT 5 output of results, events and states; the broker may be unreachable for any length of time.
 
-    PREFIX/status           `online`, or `offline` once the connection is gone              QoS 1, retained
-    PREFIX/CAMERA/result    every result, as the JSON of `result_record`                    QoS 0, for a minute
-    PREFIX/CAMERA/event     every event, as the JSON of `event_record`                      QoS 1
-    PREFIX/CAMERA/state     what is shown when that changes, as the JSON of `state_record`  QoS 1, retained
+    PREFIX/status           `online`, or `offline` once the connection is lost            QoS 1, retained
+    PREFIX/CAMERA/result    every result, as the JSON of `result_record`                  QoS 0, expires after a minute
+    PREFIX/CAMERA/event     every event, as the JSON of `event_record`                    QoS 1
+    PREFIX/CAMERA/state     the current label on change, as the JSON of `state_record`    QoS 1, retained
 
-Messages of QoS 1 are sent until the broker confirms them, so that one may come twice.
+Messages with QoS 1 are sent until the broker confirms them, so a message may arrive twice.
 """
 
 from __future__ import annotations
@@ -38,60 +38,85 @@ def open_mqtt(
     password: str | None = None,
     reconnecting: Backoff = RECONNECTING,
 ) -> MqttOutput:
-    """An output to the broker at `mqtt://[user[:password]@]host[:port][/topic/prefix]`, or `mqtts://` for TLS.
+    """Open an output to a broker.
 
-    Without a prefix it is `edgecnn/HOSTNAME`; runs at the same time need one each, or the end of one says `offline` of
-    all. `password` goes before the one in the address. A broker that is down is no error: it is tried in the
-    background, with waits as `reconnecting` says. With `home_assistant` every camera is announced to Home Assistant,
-    with the `labels` it can show and the name of the `model`. Raises `InputError` for an address that cannot be used.
+    An unreachable broker is not an error: connection attempts run in the background.
+
+    Args:
+        address: `mqtt://[user[:password]@]host[:port][/topic/prefix]`, or `mqtts://` for TLS. The default prefix is
+            `edgecnn/HOSTNAME`. Concurrent runs need different prefixes; otherwise the end of one publishes `offline`
+            for all of them.
+        cameras: Names of the cameras.
+        labels: Labels of the model, which Home Assistant needs in advance.
+        model: Name of the model, for Home Assistant.
+        home_assistant: Announce every camera to Home Assistant.
+        password: Password that overrides the one in the address.
+        reconnecting: Delays between connection attempts.
+
+    Returns:
+        The output.
+
+    Raises:
+        InputError: If the address is invalid.
     """
     broker = parse_broker(address, password)
     levels = topic_levels(cameras)
     configs: Mapping[str, Any] = {}
     if home_assistant:
-        named = tuple(zip(cameras, levels, strict=True))
-        configs = discovery_messages(broker.prefix, named, labels, model=model, device_id=identifier(broker.prefix))
+        camera_levels = tuple(zip(cameras, levels, strict=True))
+        configs = discovery_messages(
+            broker.prefix, camera_levels, labels, model=model, device_id=identifier(broker.prefix)
+        )
     discovery = [Message(topic, json.dumps(config), retain=True) for topic, config in configs.items()]
     will = Message(f"{broker.prefix}/status", "offline", retain=True)
-    # A run that died and is started again has the same name, by which the broker lets go of its former connection. The
-    # last will of that one would else come later, and say `offline` of a run that is online.
+    # A run that is restarted after a crash has the same client identifier, which makes the broker drop the previous
+    # connection. Otherwise the last will of that connection would arrive later and report the new run as `offline`.
     client = client_for(broker, identifier(broker.prefix, *levels), will)
     retained = [will._replace(payload="online"), *discovery]
     return MqttOutput(broker, levels, Connection(broker.name, client, retained, will, reconnecting))
 
 
 class MqttOutput:
-    """Turns results and events into messages, and owns the connection that takes them."""
+    """Converter of results and events into messages, and owner of the connection that publishes them."""
 
     def __init__(self, broker: Broker, levels: Sequence[str], connection: Connection) -> None:
         self.name = broker.name
         self._prefix = broker.prefix
         self._levels = levels
         self._shown: dict[str, str] = {}
-        """The latest label by the topic of the state."""
+        """Last published label by state topic."""
         self._connection = connection
 
     def wants(self, result: Result) -> Want:
+        """Return "figures": no pixels are published."""
         return "figures"
 
     def take(self, item: Result | CameraEvent) -> None:
-        """Events and states wait for the broker if need be; a result is lost unless there is a connection."""
+        """Publish an item. Events and states wait for the broker if necessary; results do not.
+
+        Raises:
+            WriteError: If there is no connection for a result, or an earlier message was lost.
+        """
         if isinstance(item, CameraEvent):
             record = event_record(item.event, item.source, item.at)
             self._connection.post(Message(self._topic(item.camera, "event"), json.dumps(record)))
         else:
-            self._note_state(item)
+            self._publish_state(item)
             topic = self._topic(item.camera, "result")
             self._connection.send(Message(topic, json.dumps(result_record(item))))
         self._connection.raise_loss()
 
     def close(self) -> None:
-        """Says `offline` and what still waits, as far as the broker takes it in time. Raises `ItemsLost`."""
+        """Publish `offline` and the queued messages, as far as the broker accepts them in time.
+
+        Raises:
+            ItemsLost: If events were not confirmed.
+        """
         lost = self._connection.close()
         if lost:
             raise ItemsLost(f"{self.name}: {lost} events were not confirmed when the run ended; check the broker", lost)
 
-    def _note_state(self, result: Result) -> None:
+    def _publish_state(self, result: Result) -> None:
         topic, state = self._topic(result.camera, "state"), state_record(result)
         if self._shown.get(topic) != state["label"]:
             self._shown[topic] = state["label"]
@@ -102,9 +127,14 @@ class MqttOutput:
 
 
 def state_record(result: Result) -> dict[str, Any]:
-    """The JSON object of what `result` shows, and since when (Unix seconds).
+    """Build the JSON object of the current state of a camera.
 
-    Where decisions are made that is what is decided, `unknown` as long as nothing is; else it is the best class.
+    Args:
+        result: Latest result.
+
+    Returns:
+        Label, index and score of the current decision (`unknown` while there is none), or of the best class if no
+        decisions are made, and `since`, the Unix time in seconds from which it applies.
     """
     frame, decision = result.frame, result.decision
     shown, since = result.prediction.best, frame.captured_at

@@ -15,7 +15,7 @@ export class Card {
   #status;
   #inView = true;
   #resultAt = -Infinity;
-  #heldSince = null;
+  #decidedAt = null;
   #shown = "";
 
   constructor(camera, name, template) {
@@ -26,14 +26,14 @@ export class Card {
     this.#picture = new Picture(camera, this.#find("canvas"));
     this.#chart = new Chart(this.#find(".history svg"), this.#find(".key .worst"));
     this.#find(".figures").append(...FIGURES.map(figure));
-    new IntersectionObserver((seen) => (this.#inView = seen[seen.length - 1].isIntersecting)).observe(this.#element);
+    new IntersectionObserver((entries) => (this.#inView = entries.at(-1).isIntersecting)).observe(this.#element);
   }
 
   get element() {
     return this.#element;
   }
 
-  // What the camera shows, as a sentence would say it.
+  // The label that the camera shows, for announcements.
   get shown() {
     return this.#shown;
   }
@@ -51,7 +51,7 @@ export class Card {
     const decided = "decision" in result;
     const best = (decided && result.decision) || result.top[0];
     this.#resultAt = performance.now() - secondsAgo * 1000;
-    this.#heldSince = result.held_s === null ? null : this.#resultAt - result.held_s * 1000;
+    this.#decidedAt = result.held_s === null ? null : this.#resultAt - result.held_s * 1000;
     this.#shown = best.label;
     const label = this.#find(".label");
     label.classList.toggle("unknown", best.index < 0);
@@ -83,14 +83,14 @@ export class Card {
   event(event) {
     const row = document.createElement("li");
     row.className = `${event.event}${event.index < 0 ? " unknown" : ""}`;
-    const what = event.event === "left" ? `left after ${text.duration(event.duration_s)}` : "entered";
-    row.append(text.part("time", text.timeOfDay(event.at)), text.part("span", event.label), text.part("span", what));
+    const change = event.event === "left" ? `left after ${text.duration(event.duration_s)}` : "entered";
+    row.append(text.part("time", text.timeOfDay(event.at)), text.part("span", event.label), text.part("span", change));
     const list = this.#find(".events ol");
     list.prepend(row);
     while (list.children.length > KEPT_EVENTS) list.lastElementChild.remove();
   }
 
-  // Looks at the clock: what has become old says so.
+  // Updates everything that depends on the current time: outdated content is marked as such.
   refresh({ lost, paused }) {
     this.#picture.want(this.#inView && !paused && !lost && !document.hidden);
     const resultMs = performance.now() - this.#resultAt;
@@ -101,11 +101,11 @@ export class Card {
     write(this.#find(".word"), word);
     write(this.#find(".reason"), reason);
     write(this.#find(".badge"), word ? "" : this.#badge());
-    write(this.#find(".since"), this.#sinceWords(quiet || lost, resultMs));
+    write(this.#find(".since"), this.#sinceText(quiet || lost, resultMs));
     this.#refreshState(lost, quiet);
   }
 
-  // Why the picture is not to be taken for what the camera sees now, if so.
+  // Returns why the picture does not show what the camera sees now, as a word and a reason; both are empty if it does.
   #staleness(lost, paused) {
     const { state, last_error } = this.#status;
     if (lost) return ["Connection lost", ""];
@@ -121,15 +121,15 @@ export class Card {
     return ageMs < LIVE_FOR_MS ? "Live" : `${text.duration(ageMs / 1000)} ago`;
   }
 
-  #sinceWords(quiet, resultMs) {
+  #sinceText(quiet, resultMs) {
     if (resultMs === Infinity) return "no result yet";
     if (quiet) return `${text.duration(resultMs / 1000)} ago`;
-    if (this.#heldSince === null) return "";
-    const heldS = (performance.now() - this.#heldSince) / 1000;
-    return heldS < 1 ? "just now" : `for ${text.duration(heldS)}`;
+    if (this.#decidedAt === null) return "";
+    const decidedS = (performance.now() - this.#decidedAt) / 1000;
+    return decidedS < 1 ? "just now" : `for ${text.duration(decidedS)}`;
   }
 
-  // A camera with a result in ten seconds is no less live for that.
+  // A camera with, say, one result in ten seconds is still live: the limit depends on its rate.
   #liveForMs() {
     const { per_second } = this.#status;
     return per_second > 0 ? Math.max(LIVE_FOR_MS, 2500 / per_second) : LIVE_FOR_MS;
@@ -148,8 +148,8 @@ export class Card {
     const list = this.#find(".bars");
     while (list.children.length < top.length) list.append(bar());
     while (list.children.length > top.length) list.lastElementChild.remove();
-    top.forEach((score, place) => {
-      const row = list.children[place];
+    top.forEach((score, index) => {
+      const row = list.children[index];
       row.classList.toggle("current", score.index === current);
       row.style.setProperty("--share", Math.min(1, Math.max(0, score.score)));
       write(row.children[0], score.label);
@@ -179,7 +179,7 @@ function bar() {
   return row;
 }
 
-// Text that is the same already is left alone, so that a selection in it stays.
+// Unchanged text is not written again, because that would clear a selection in it.
 function write(element, content) {
   if (element.textContent !== content) element.textContent = content;
 }

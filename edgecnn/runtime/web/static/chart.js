@@ -1,4 +1,4 @@
-// The history of a camera's latency as an SVG: mean age with its worst, and mean inference time.
+// History of a camera's latency as an SVG: mean and worst age, and mean inference time.
 
 import { milliseconds } from "./text.js";
 
@@ -12,7 +12,7 @@ export class Chart {
   #seconds = [];
   #marks = {};
 
-  // `worst` is where the oldest age is told, as a figure: the scale does not follow every stray one.
+  // `worst` is the element that shows the highest age as a number, because the scale does not follow every outlier.
   constructor(svg, worst) {
     this.#svg = svg;
     this.#worst = worst;
@@ -38,8 +38,9 @@ export class Chart {
     if (!width || !height) return;
     const seconds = this.#seconds;
     const now = seconds.length ? seconds[seconds.length - 1].at : 0;
-    const told = seconds.filter((second) => second.frames);
-    const top = scaleTop(Math.max(1, common(told.map((second) => second.oldest_ms)), ...told.map(mean)));
+    // Seconds without a result have no times.
+    const active = seconds.filter((second) => second.frames);
+    const top = scaleTop(Math.max(1, percentile95(active.map((second) => second.oldest_ms)), ...active.map(mean)));
     const inner = { width: width - MARGIN.left - MARGIN.right, height: height - MARGIN.top - MARGIN.bottom };
     const x = (at) => MARGIN.left + inner.width * (1 - (now - at) / WINDOW_S);
     const y = (ms) => MARGIN.top + inner.height * (1 - Math.min(1, ms / top));
@@ -47,22 +48,23 @@ export class Chart {
     this.#marks.age.setAttribute("d", line(seconds, x, (second) => y(second.age_ms)));
     this.#marks.inference.setAttribute("d", line(seconds, x, (second) => y(second.inference_ms)));
     this.#marks.worst.setAttribute("d", band(seconds, x, y));
-    this.#svg.setAttribute("aria-label", description(told));
-    this.#worst.textContent = told.length ? milliseconds(Math.max(...told.map((second) => second.oldest_ms))) : "–";
+    this.#svg.setAttribute("aria-label", description(active));
+    const oldest = active.map((second) => second.oldest_ms);
+    this.#worst.textContent = oldest.length ? milliseconds(Math.max(...oldest)) : "–";
   }
 
   #drawAxes(inner, top, y) {
     const levels = [0, top / 2, top];
     const across = `h${inner.width}`;
     this.#marks.grid.setAttribute("d", levels.map((ms) => `M${MARGIN.left} ${crisp(y(ms))}${across}`).join(""));
-    levels.forEach((ms, place) => {
-      const text = this.#marks.y[place];
-      text.textContent = place === 2 ? `${ms}\u202fms` : `${ms}`;
+    levels.forEach((ms, index) => {
+      const text = this.#marks.y[index];
+      text.textContent = index === 2 ? `${ms}\u202fms` : `${ms}`;
       put(text, MARGIN.left - 8, y(ms) + 4);
     });
-    this.#marks.x.forEach((text, place) => {
-      text.setAttribute("text-anchor", ["start", "middle", "end"][place]);
-      put(text, MARGIN.left + (inner.width * place) / 2, MARGIN.top + inner.height + 15);
+    this.#marks.x.forEach((text, index) => {
+      text.setAttribute("text-anchor", ["start", "middle", "end"][index]);
+      put(text, MARGIN.left + (inner.width * index) / 2, MARGIN.top + inner.height + 15);
     });
   }
 
@@ -79,27 +81,27 @@ function mean(second) {
   return Math.max(second.age_ms, second.inference_ms);
 }
 
-// What nineteen of twenty values do not exceed.
-function common(values) {
+// Returns the 95th percentile, or 0 if there are no values.
+function percentile95(values) {
   return [...values].sort((one, other) => one - other)[Math.ceil(values.length * 0.95) - 1] ?? 0;
 }
 
-// The smallest of 2, 4, 10, 20, 40, 100 ... that is not below, so that its half is a round figure too.
+// Returns the smallest of 2, 4, 10, 20, 40, 100 ... that is not below the value; half of it is a round number too.
 function scaleTop(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 4, 10].map((factor) => factor * power).find((candidate) => candidate >= value && candidate > 1) ?? 2;
 }
 
-// Stretches of seconds that had results; a second without any leaves a gap, and a lone one is a dot.
+// Returns the stretches of consecutive seconds with results. A second without any leaves a gap, a single one is a dot.
 function stretches(seconds) {
-  const found = [];
+  const result = [];
   let last = null;
   for (const second of seconds) {
-    if (second.frames && last !== null) found[found.length - 1].push(second);
-    else if (second.frames) found.push([second]);
+    if (second.frames && last !== null) result[result.length - 1].push(second);
+    else if (second.frames) result.push([second]);
     last = second.frames ? second : null;
   }
-  return found;
+  return result;
 }
 
 function line(seconds, x, y) {
@@ -121,9 +123,9 @@ function band(seconds, x, y) {
     .join("");
 }
 
-function description(told) {
-  if (!told.length) return "Latency over the last two minutes: no results";
-  const overall = (name) => (told.reduce((sum, second) => sum + second[name], 0) / told.length).toFixed(0);
+function description(active) {
+  if (!active.length) return "Latency over the last two minutes: no results";
+  const overall = (name) => (active.reduce((sum, second) => sum + second[name], 0) / active.length).toFixed(0);
   return `Latency over the last two minutes: mean age ${overall("age_ms")} ms, mean inference ${overall("inference_ms")} ms`;
 }
 

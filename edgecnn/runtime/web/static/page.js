@@ -1,16 +1,16 @@
-// The page as a whole: hears of the run by server-sent events, and says so when it hears nothing.
+// The page as a whole: it follows the run through server-sent events, and shows when there are none.
 
 import { Card } from "./card.js";
 import * as text from "./text.js";
 
 const SILENCE_MS = 5000;
-const AGAIN_MS = 2000;
+const RECONNECT_MS = 2000;
 const ANNOUNCE_MS = 3000;
 
 const banner = document.getElementById("banner");
 const pause = document.getElementById("pause");
 let source = null;
-let heardAt = performance.now();
+let lastMessageAt = performance.now();
 let lost = false;
 let version = null;
 let cards = [];
@@ -18,39 +18,39 @@ let cards = [];
 function connect() {
   source?.close();
   source = new EventSource("events");
-  heardAt = performance.now();
+  lastMessageAt = performance.now();
   listen("hello", hello);
   listen("status", status);
   listen("result", (result) => cards[result.camera].result(result));
   listen("event", (event) => cards[event.camera].event(event));
-  source.onerror = () => lose(source.readyState === EventSource.CLOSED);
+  source.onerror = () => handleError(source.readyState === EventSource.CLOSED);
 }
 
-function listen(name, take) {
-  const own = source;
+function listen(name, handle) {
+  const ownSource = source;
   source.addEventListener(name, (message) => {
-    if (own !== source) return;
-    heardAt = performance.now();
+    if (ownSource !== source) return;
+    lastMessageAt = performance.now();
     setLost(false);
-    take(JSON.parse(message.data));
+    handle(JSON.parse(message.data));
   });
 }
 
-// An EventSource tries again by itself, unless it was answered with a refusal.
-async function lose(forGood) {
+// An EventSource reconnects automatically, unless the server refused the request.
+async function handleError(isClosed) {
   if (document.hidden) return;
   setLost(true);
-  if (!forGood) return;
-  setTimeout(connect, AGAIN_MS);
-  const answer = await fetch("healthz").catch(() => null);
-  if (answer?.status === 401) banner.textContent = "The token has changed. Open the address that edgecnn printed.";
+  if (!isClosed) return;
+  setTimeout(connect, RECONNECT_MS);
+  const response = await fetch("healthz").catch(() => null);
+  if (response?.status === 401) banner.textContent = "The token has changed. Open the address that edgecnn printed.";
 }
 
 function setLost(now) {
   lost = now;
   if (banner.hidden === !lost) return;
   banner.hidden = !lost;
-  banner.textContent = lost ? "Connection to edgecnn lost. Trying again …" : "";
+  banner.textContent = lost ? "Connection to edgecnn lost. Reconnecting …" : "";
 }
 
 function hello(run) {
@@ -111,7 +111,7 @@ function pairs(entries) {
 }
 
 function refresh() {
-  if (!document.hidden && performance.now() - heardAt > SILENCE_MS) {
+  if (!document.hidden && performance.now() - lastMessageAt > SILENCE_MS) {
     setLost(true);
     connect();
   }
@@ -119,11 +119,11 @@ function refresh() {
   for (const card of cards) card.refresh({ lost, paused });
 }
 
-// A screen reader is told what is seen now and then, and not ten times a second.
+// A screen reader announces the labels every few seconds, not ten times a second.
 function announce() {
   const announcement = document.getElementById("announcement");
-  const seen = cards.map((card) => (cards.length > 1 ? `${card.name}: ${card.shown}` : card.shown)).join(", ");
-  if (!lost && announcement.textContent !== seen) announcement.textContent = seen;
+  const labels = cards.map((card) => (cards.length > 1 ? `${card.name}: ${card.shown}` : card.shown)).join(", ");
+  if (!lost && announcement.textContent !== labels) announcement.textContent = labels;
 }
 
 pause.addEventListener("click", () => {
@@ -133,7 +133,7 @@ pause.addEventListener("click", () => {
   refresh();
 });
 
-// A page that nobody sees leaves its connections to others.
+// A hidden page closes its connection, so that others can use it.
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) source.close();
   else connect();

@@ -1,5 +1,5 @@
-// The live picture of one camera: asks for the next one as soon as the last one is drawn, so that a slow connection
-// shows fewer pictures and never old ones.
+// The live picture of one camera. It requests the next picture as soon as the last one is drawn, so that a slow
+// connection shows fewer pictures but never old ones.
 
 const PAUSE_MS = 1000;
 
@@ -7,49 +7,49 @@ export class Picture {
   #camera;
   #canvas;
   #wanted = false;
-  #asking = null;
+  #controller = null;
   #serial = 0;
-  #drawnFrom = -Infinity;
+  #takenAt = -Infinity;
 
   constructor(camera, canvas) {
     this.#camera = camera;
     this.#canvas = canvas;
   }
 
-  // Milliseconds since the picture that is shown was taken.
+  // Milliseconds since the shown picture was taken.
   get ageMs() {
-    return performance.now() - this.#drawnFrom;
+    return performance.now() - this.#takenAt;
   }
 
   want(wanted) {
     if (wanted === this.#wanted) return;
     this.#wanted = wanted;
     if (wanted) this.#follow(new AbortController());
-    else this.#asking.abort();
+    else this.#controller.abort();
   }
 
-  async #follow(asking) {
-    this.#asking = asking;
-    while (!asking.signal.aborted) {
+  async #follow(controller) {
+    this.#controller = controller;
+    while (!controller.signal.aborted) {
       try {
-        if (!(await this.#next(asking.signal))) await pause();
+        if (!(await this.#next(controller.signal))) await pause();
       } catch {
         await pause();
       }
     }
   }
 
-  // Whether to ask again at once.
+  // Returns true if the next picture should be requested immediately.
   async #next(signal) {
-    const answer = await fetch(`snapshot.jpg?camera=${this.#camera}&after=${this.#serial}`, { signal });
-    if (answer.status === 204) return true;
-    if (!answer.ok) return false;
-    const takenAt = performance.now() - Number(answer.headers.get("X-Age-Ms"));
-    const bitmap = await createImageBitmap(await answer.blob());
+    const response = await fetch(`snapshot.jpg?camera=${this.#camera}&after=${this.#serial}`, { signal });
+    if (response.status === 204) return true;
+    if (!response.ok) return false;
+    const takenAt = performance.now() - Number(response.headers.get("X-Age-Ms"));
+    const bitmap = await createImageBitmap(await response.blob());
     if (!signal.aborted) this.#draw(bitmap);
     bitmap.close();
-    this.#serial = Number(answer.headers.get("X-Picture"));
-    this.#drawnFrom = takenAt;
+    this.#serial = Number(response.headers.get("X-Picture"));
+    this.#takenAt = takenAt;
     return true;
   }
 

@@ -1,4 +1,4 @@
-// Figures and times as text, and text as elements: never as HTML.
+// Formatting of numbers and times as text, and of text as elements. Text is never inserted as HTML.
 
 const counts = new Intl.NumberFormat("en");
 
