@@ -56,7 +56,7 @@ def test_a_complete_file_is_not_truncated_whatever_follows_it(content: bytes) ->
 
 @complete_files
 @given(data=st.data())
-def test_a_file_is_truncated_wherever_it_ends_too_soon(content: bytes, data: st.DataObject) -> None:
+def test_a_file_is_truncated_wherever_it_ends_early(content: bytes, data: st.DataObject) -> None:
     assert is_truncated(content[: data.draw(st.integers(HEAD_BYTES, len(content) - 1))])
 
 
@@ -66,7 +66,7 @@ def test_any_bytes_after_a_signature_are_handled(tail: bytes) -> None:
         assert is_truncated(head + tail) in {True, False}
 
 
-def test_a_download_that_stopped_is_truncated_though_it_decodes() -> None:
+def test_an_interrupted_download_is_truncated_although_it_decodes() -> None:
     stopped = BASELINE[:-2] + bytes(500)
     assert cv2.imdecode(np.frombuffer(stopped, np.uint8), cv2.IMREAD_COLOR) is not None
     assert is_truncated(stopped)
