@@ -1,4 +1,4 @@
-"""Command line for an emulated device to try things on:
+"""Command line for an emulated device to try things on.
 
     python -m tests.emulated_pi up FOLDER [--board pi5] [--fill] [--card-mib 512]
     python -m tests.emulated_pi shell FOLDER [COMMAND ...]
