@@ -1,15 +1,15 @@
-# Two targets do everything on a fresh machine with Python 3.11 or newer:
-#   make demo   sets up; trains, exports int8, compares and runs on frames, on data that needs no download
+# Two targets work on a fresh machine with Python 3.11 or newer:
+#   make demo   sets up; trains, exports int8, compares and runs on frames, with data that needs no download
 #   make test   sets up; runs the test suite
-# The others are for those who work on edgecnn:
+# The others are for developers of edgecnn:
 #   make lint          ruff, mypy, import contracts
-#   make test-tools    installs, by apt, what some tests drive
+#   make test-tools    installs, with apt, programs that some tests need
 #   make test-device   tests on an emulated Raspberry Pi; needs root, Debian and Linux 6.7
-#   make lock          pins every dependency anew
+#   make lock          updates the pinned version of every dependency
 
 PYTHON ?= python3
 VENV ?= .venv
-# Environments of their own: the device side alone, and a peer that opens our files.
+# Separate environments: the device side alone, and MediaPipe, which must be able to open our files.
 BASE_VENV ?= $(VENV)-base
 MEDIAPIPE_VENV ?= $(VENV)-mediapipe
 
@@ -29,8 +29,8 @@ test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
 	EDGECNN_BASE_VENV=$(abspath $(BASE_VENV)) EDGECNN_MEDIAPIPE_VENV=$(abspath $(MEDIAPIPE_VENV)) \
 	$(VENV)/bin/python -m pytest --numprocesses 2
 
-# Tests that drive one of these are skipped where it is missing: a browser, a broker, an RTSP camera, a screen, a C
-# compiler for a delegate, what emulates a Raspberry Pi.
+# Tests that need one of these are skipped if it is missing: a browser, a broker, an RTSP camera, a screen, a C compiler
+# for a delegate, the emulation of a Raspberry Pi.
 test-tools:
 	$(APT_INSTALL) chromium mosquitto xvfb gcc libc6-dev shellcheck openssh-server python3-gi gir1.2-gst-rtsp-server-1.0 \
 		gstreamer1.0-plugins-base gstreamer1.0-plugins-good mmdebstrap qemu-user-static > /dev/null
@@ -63,7 +63,7 @@ $(VENV)/.ready: locks/dev.txt pyproject.toml
 	@$(MAKE) --no-print-directory opencv-loads
 	@touch $@
 
-# The wheel, as a user gets it, and nothing that only training needs.
+# The wheel as a user gets it, without the dependencies of training.
 $(BASE_VENV)/.ready: locks/base.txt pyproject.toml $(VENV)/.ready $(shell find edgecnn pipelines devices -type f -not -name '*.pyc')
 	rm -rf build/wheel
 	$(VENV)/bin/python -m hatchling build --target wheel --directory build/wheel > /dev/null
@@ -79,7 +79,8 @@ $(MEDIAPIPE_VENV)/.ready: locks/mediapipe.txt
 	@$(MAKE) --no-print-directory mediapipe-loads
 	@touch $@
 
-# What a minimal Debian or Ubuntu lacks: the module that puts pip into an environment, and what OpenCV's windows link to.
+# Packages that a minimal Debian or Ubuntu lacks: the module that puts pip into an environment, and the libraries that
+# OpenCV's windows link to.
 APT_INSTALL = as_root=$$(test "$$(id -u)" = 0 || echo sudo); \
 	$$as_root apt-get update --quiet=2 && $$as_root apt-get install --yes --quiet=2 --no-install-recommends
 

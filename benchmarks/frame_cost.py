@@ -1,12 +1,12 @@
-"""What a camera frame costs beyond the interpreter: the whole path against the invoke, one thread.
+"""Cost of a camera frame beyond the interpreter: the whole path compared with the invoke, with one thread.
 
     python benchmarks/frame_cost.py                          # EfficientNet-Lite0, ImageNet head, int8
     python benchmarks/frame_cost.py --model clothes-int8.tflite
 
-Frames are 640x480. In turns, A B A B, in one process: edgecnn's `Classifier.classify` (resize, invoke, ranking), and
-a bare `invoke()` of a second interpreter on the same file, again and again with its input in place. The first holds the
-invoke of a real frame, whose input is not in the processor's caches; the second is the fastest that the interpreter can
-be. The result, with the machine and every raw sample, goes to benchmarks/results/.
+Frames are 640x480. Two measurements are interleaved, A B A B, in one process: edgecnn's `Classifier.classify` (resize,
+invoke, ranking), and a bare `invoke()` of a second interpreter on the same file, repeated on the same input. The first
+includes the invoke of a real frame, whose input is not in the processor's caches; the second is the fastest that the
+interpreter can be. The result, with the machine and every raw sample, goes to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from edgecnn.runtime.inference.interpreter import open_interpreter
 
 BLOCK, ROUNDS, WARM_UP = 20, 25, 50
 TARGET = 1.10
-"""The median of the whole path may be this many times the median invoke."""
+"""Maximum median of the whole path, as a multiple of the median invoke."""
 
 
 def main() -> None:
@@ -48,14 +48,16 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The whole path of a frame against the bare invoke.")
-    parser.add_argument("--model", type=Path, help="an int8 .tflite by edgecnn; made if not given")
+    parser = argparse.ArgumentParser(description="Compare the whole path of a frame with the bare invoke.")
+    parser.add_argument(
+        "--model", type=Path, help="int8 .tflite exported by edgecnn; default: the pretrained classifier"
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "frame_cost.json")
     return parser.parse_args()
 
 
 def export_imagenet_model(folder: Path) -> Path:
-    """The pretrained int8 classifier, calibrated with scikit-image's sample photos."""
+    """Export the pretrained int8 classifier, calibrated with scikit-image's sample photos."""
     import skimage.data
 
     from edgecnn.training.export import export_pretrained
@@ -77,7 +79,7 @@ def export_imagenet_model(folder: Path) -> Path:
 
 
 def measure(path: Path) -> dict[str, Any]:
-    """Both, in turns; every sample is kept."""
+    """Measure both, interleaved; every sample is kept."""
     classifier = Classifier(load_model(path), threads=1)
     bare = open_interpreter(path, threads=1)
     frames = synthetic_frames(480, 640, 16, seed=0)
@@ -109,7 +111,7 @@ def measure(path: Path) -> dict[str, Any]:
 
 
 def timed_ms(call: Callable[[], Any]) -> tuple[float, Any]:
-    """How long a call takes, and what it returns."""
+    """Return the duration of a call and its result."""
     started = time.perf_counter_ns()
     result = call()
     return (time.perf_counter_ns() - started) / 1e6, result

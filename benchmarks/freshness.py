@@ -1,24 +1,25 @@
-"""How old a picture is when a slow consumer has its result: the truth, by cameras that number what they take.
+"""True age of a picture when a slow consumer has processed its result, measured with cameras that number pictures.
 
     python benchmarks/freshness.py                          # EfficientNet-Lite0, ImageNet head, int8
     python benchmarks/freshness.py --model clothes-int8.tflite --seconds 20
 
-Cameras on 127.0.0.1, processes of their own, take 30 pictures a second and send them over HTTP (Motion-JPEG) or RTSP
-(JPEG and H.264, by GStreamer where the system's Python has it). A picture's number is in the picture, and the camera
-tells which number it takes when, on the machine's clock. The live loop reads one camera, then two at once, and its
-consumer spends 100 ms on each result: a little fewer than 10 results a second come out, all cameras together, so that
-each of two has fewer than 5; the other pictures are dropped.
+Cameras on 127.0.0.1, in separate processes, take 30 pictures per second and send them over HTTP (Motion-JPEG) or RTSP
+(JPEG and H.264, with GStreamer if the system's Python has it). Each picture contains its number, and the camera reports
+when it takes which number, on the machine's clock. The live loop reads one camera, then two at once, and its consumer
+spends 100 ms on each result. So there are a little fewer than 10 results per second in total, or 5 for each of two
+cameras; the other pictures are dropped.
 
-The age of a picture is the time from when it was taken to when the consumer is done with its result. It is made of
+The age of a picture is the time from its capture until the consumer has processed its result. It consists of
 
-* arrival: from taken to complete here, which is the camera's encoding, the network, and what is buffered on the way;
+* arrival: from capture until the picture is complete here: encoding, network, and buffers in between;
 * work: decoding, the three stages of the classifier, the consumer's 100 ms;
 * waiting: the rest.
 
-Capture-to-output is arrival and work. No picture may wait for longer than until the next one comes, so the 95th
-percentile of the age is to stay within one frame interval and the 95th percentile of capture-to-output. Lest old
-pictures hide in the arrival, the median of that is to stay within two frame intervals: of H.264, a picture is known to
-be complete when the next one begins. The result, with the machine and every raw sample, goes to benchmarks/results/.
+Capture-to-output is arrival plus work. No picture may wait longer than until the next one arrives, so the 95th
+percentile of the age must not exceed one frame interval plus the 95th percentile of capture-to-output. So that old
+pictures cannot hide in the arrival, the median arrival must not exceed two frame intervals: an H.264 picture is only
+known to be complete when the next one begins. The result, with the machine and every raw sample, goes to
+benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ CAMERAS: dict[str, tuple[str | Path, ...]] = {
 }
 AT_ONCE = (1, 2)
 INTERVAL_MS = 1000 / FPS
-MOST_ARRIVAL_MS = 2 * INTERVAL_MS
+MAX_ARRIVAL_MS = 2 * INTERVAL_MS
 
 
 def main() -> None:
@@ -69,24 +70,26 @@ def main() -> None:
     for run in record["runs"]:
         age, name = run["age"], f"{run['cameras']} x {run['transport']}"
         print(f"{name}: age p50 {age['p50_ms']:.1f}, p95 {age['p95_ms']:.1f}, max {age['max_ms']:.1f} ms")
-        for told in run["goals"]:
-            verdict = "met" if told["met"] else "not met"
-            print(f"  {told['what']} {told['value']:.1f} (at most {told['target']:.1f}; {verdict})")
+        for goal in run["goals"]:
+            verdict = "met" if goal["met"] else "not met"
+            print(f"  {goal['what']} {goal['value']:.1f} (at most {goal['target']:.1f}; {verdict})")
     for transport, reason in record["absent"].items():
         print(f"{transport}: not measured: {reason}")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The true age of pictures behind a slow consumer.")
-    parser.add_argument("--model", type=Path, help="an int8 .tflite by edgecnn; made if not given")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each run lasts")
-    parser.add_argument("--transports", nargs="+", choices=CAMERAS, default=list(CAMERAS), help="all by default")
+    parser = argparse.ArgumentParser(description="Measure the true age of pictures behind a slow consumer.")
+    parser.add_argument(
+        "--model", type=Path, help="int8 .tflite exported by edgecnn; default: the pretrained classifier"
+    )
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="duration of each run")
+    parser.add_argument("--transports", nargs="+", choices=CAMERAS, default=list(CAMERAS), help="default: all")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "freshness.json")
     return parser.parse_args()
 
 
 def measure(model: Path, transports: list[str], seconds: float) -> dict[str, Any]:
-    """One camera, then two, of each kind."""
+    """Measure one camera, then two, of each kind."""
     classifier = Classifier(load_model(model), threads=1)
     classifier.classify(np.zeros((480, 640, 3), np.uint8))
     runs: list[dict[str, Any]] = []
@@ -106,12 +109,12 @@ def measure(model: Path, transports: list[str], seconds: float) -> dict[str, Any
     }
 
 
-class Seen(NamedTuple):
-    """A result that the consumer is done with."""
+class Processed(NamedTuple):
+    """A result that the consumer has processed."""
 
     source: str
     number: int
-    """The camera's."""
+    """Number of the picture, given by the camera."""
     age_ms: float
     arrival_ms: float
     work_ms: float
@@ -122,10 +125,10 @@ class Seen(NamedTuple):
 
 
 class SlowConsumer:
-    """A sink that spends its time on each result, and then notes how old the picture is."""
+    """A sink that takes a fixed time for each result, and then records the age of the picture."""
 
     def __init__(self, clocks: dict[str, dict[str, float]]) -> None:
-        self.seen: list[Seen] = []
+        self.processed: list[Processed] = []
         self._clocks = clocks
 
     def __call__(self, result: Result, /) -> None:
@@ -137,54 +140,54 @@ class SlowConsumer:
         taken_ns = clock["born_ns"] + number * clock["period_ns"]
         work_ms = frame.capture_ms + sum(result.prediction.latency_ms) + (done_ns - began_ns) / 1e6
         arrival_ms = (frame.captured_ns - taken_ns) / 1e6
-        assert arrival_ms > -1, f"picture {number} came {-arrival_ms:.1f} ms before it was taken: the clocks differ"
-        self.seen.append(Seen(frame.source, number, (done_ns - taken_ns) / 1e6, arrival_ms, work_ms))
+        assert arrival_ms > -1, f"picture {number} arrived {-arrival_ms:.1f} ms before it was taken: the clocks differ"
+        self.processed.append(Processed(frame.source, number, (done_ns - taken_ns) / 1e6, arrival_ms, work_ms))
 
 
 def watch(classifier: Classifier, transport: str, cameras: int, seconds: float) -> dict[str, Any]:
-    """A run over so many cameras of a kind. Raises `PeerFailed` where there can be none."""
-    with ExitStack() as owned:
-        peers = [owned.enter_context(Peer(CAMERAS[transport])) for _ in range(cameras)]
-        sources = [owned.enter_context(open_surviving(peer.ready["address"])) for peer in peers]
+    """Run the loop on N cameras of a kind. Raise `PeerFailed` if this kind of camera cannot run here."""
+    with ExitStack() as stack:
+        peers = [stack.enter_context(Peer(CAMERAS[transport])) for _ in range(cameras)]
+        sources = [stack.enter_context(open_surviving(peer.ready["address"])) for peer in peers]
         consumer = SlowConsumer({source.name: peer.ready for source, peer in zip(sources, peers, strict=True)})
         stop = threading.Event()
         timer = threading.Timer(seconds, stop.set)
         timer.start()
         summaries = run_loop(classifier, sources, [consumer], stop=stop)
         timer.join()
-    return described(transport, consumer.seen, summaries)
+    return summarize(transport, consumer.processed, summaries)
 
 
-def described(transport: str, seen: list[Seen], summaries: tuple[RunSummary, ...]) -> dict[str, Any]:
-    """What a run comes to."""
-    age = latency_stats([each.age_ms for each in seen])
-    arrival = latency_stats([each.arrival_ms for each in seen])
-    capture_to_output = latency_stats([each.arrival_ms + each.work_ms for each in seen])
+def summarize(transport: str, processed: list[Processed], summaries: tuple[RunSummary, ...]) -> dict[str, Any]:
+    """Summarize a run."""
+    age = latency_stats([result.age_ms for result in processed])
+    arrival = latency_stats([result.arrival_ms for result in processed])
+    capture_to_output = latency_stats([result.arrival_ms + result.work_ms for result in processed])
     return {
         "transport": transport,
         "cameras": len(summaries),
         "age": age._asdict(),
         "arrival": arrival._asdict(),
-        "work": latency_stats([each.work_ms for each in seen])._asdict(),
-        "waited": latency_stats([each.waited_ms for each in seen])._asdict(),
+        "work": latency_stats([result.work_ms for result in processed])._asdict(),
+        "waited": latency_stats([result.waited_ms for result in processed])._asdict(),
         "frame_interval_ms": INTERVAL_MS,
         "capture_to_output": capture_to_output._asdict(),
         "goals": [
-            goal("age p95, ms", age.p95_ms, INTERVAL_MS + capture_to_output.p95_ms),
-            goal("arrival p50, ms", arrival.p50_ms, MOST_ARRIVAL_MS),
+            goal_record("age p95, ms", age.p95_ms, INTERVAL_MS + capture_to_output.p95_ms),
+            goal_record("arrival p50, ms", arrival.p50_ms, MAX_ARRIVAL_MS),
         ],
         "sources": [
             {"results": run.frames, "fps": run.fps, "dropped": run.dropped, "reconnects": run.reconnects}
             for run in summaries
         ],
         "samples": [
-            [{**each._asdict(), "waited_ms": each.waited_ms} for each in seen if each.source == run.source]
+            [{**result._asdict(), "waited_ms": result.waited_ms} for result in processed if result.source == run.source]
             for run in summaries
         ],
     }
 
 
-def goal(what: str, value: float, target: float) -> dict[str, Any]:
+def goal_record(what: str, value: float, target: float) -> dict[str, Any]:
     return {"what": what, "value": value, "target": target, "met": value <= target}
 
 

@@ -1,20 +1,22 @@
-"""What a frame costs a Raspberry Pi's processor, in instructions: a figure of cost for who has no Raspberry Pi at hand.
+"""Cost of a frame on a Raspberry Pi's processor in instructions, measured without a Raspberry Pi.
 
     python benchmarks/instructions.py                       # EfficientNet-Lite0, ImageNet head, int8 and float32
     python benchmarks/instructions.py --model clothes-int8.tflite --float-model clothes-float32.tflite
 
-qemu executes the aarch64 build of the whole device side, the processor being a Cortex-A72 (Raspberry Pi 4) or a
-Cortex-A76 (Raspberry Pi 5), and `instructions/counter.c` counts what it executes: per frame of 640x480 pixels and stage
-of `Classifier.classify`, one thread. The kernels are those that the interpreter takes on that processor. The counts do
-not depend on this machine or on how busy it is, so that a change of the code that makes a frame dearer shows to the per
-mille; every pair of model and processor is counted in several processes, and the record says how far they differ.
+qemu executes the aarch64 build of the whole device side on an emulated Cortex-A72 (Raspberry Pi 4) or Cortex-A76
+(Raspberry Pi 5), and `instructions/counter.c` counts the instructions: per frame of 640x480 pixels and per stage of
+`Classifier.classify`, with one thread. The interpreter chooses its kernels as it does on that processor. The counts do
+not depend on this machine or its load, so a code change that makes a frame more expensive is visible down to a tenth of
+a percent. Every pair of model and processor is counted in several processes, and the record contains how much they
+differ.
 
-It is no measurement of time. An instruction may take a fraction of a cycle or wait a hundred of them for memory, and
-counts know nothing of caches, memory bandwidth, clocks and heat: no milliseconds follow from them, nor which of two
-kernels is the faster. What they do tell is how the work of a frame is shared out, above all how much is edgecnn's own.
+This does not measure time. An instruction may take a fraction of a cycle or wait a hundred cycles for memory, and
+counts include no effect of caches, memory bandwidth, clocks and heat. Neither milliseconds nor the faster of two
+kernels can be derived from them. They do show how the work of a frame is distributed, above all the share of edgecnn
+itself.
 
 The result goes to benchmarks/results/. Needs Debian or Ubuntu, and root the first time: missing programs are installed,
-and the device's files are made and kept in edgecnn's cache.
+and the device's files are created and kept in edgecnn's cache.
 """
 
 from __future__ import annotations
@@ -45,11 +47,11 @@ PROGRAMS = {**LAYER_PROGRAMS, "qemu-aarch64": "qemu-user", "cc": "gcc"}
 
 STAGES = ("preprocess", "invoke", "postprocess", "whole")
 TARGET = 0.08
-"""What edgecnn does beside the invoke of an int8 model may be this share of it."""
+"""Maximum cost of edgecnn's own work, as a share of the invoke of an int8 model."""
 
 
 class Emulator(NamedTuple):
-    """qemu with the counter, and what the emulated program finds as its file system."""
+    """The plugin for qemu that counts, and the file system of the emulated program."""
 
     counter: Path
     root: Path
@@ -66,16 +68,20 @@ def main() -> None:
         }
         record = measure(models, Path(folder), arguments.frames, arguments.runs)
     write_json(arguments.out, record)
-    for each in record["counts"]:
-        print(json.dumps({key: value for key, value in each.items() if key != "samples"}))
+    for count in record["counts"]:
+        print(json.dumps({key: value for key, value in count.items() if key != "samples"}))
     for goal in record["goals"]:
         print(f"{goal['what']}: {goal['value']:.4f} (target {goal['target']})")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Instructions of a frame on the processor of a Raspberry Pi.")
-    parser.add_argument("--model", type=Path, help="an int8 .tflite by edgecnn; made if not given")
-    parser.add_argument("--float-model", type=Path, help="its float32 twin; made if not given")
+    parser = argparse.ArgumentParser(description="Count the instructions per frame on the processor of a Raspberry Pi.")
+    parser.add_argument(
+        "--model", type=Path, help="int8 .tflite exported by edgecnn; default: the pretrained classifier"
+    )
+    parser.add_argument(
+        "--float-model", type=Path, help="float32 twin of the model; default: the pretrained classifier"
+    )
     parser.add_argument("--frames", type=int, default=6)
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "instructions.json")
@@ -83,7 +89,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def export_float_model(folder: Path) -> Path:
-    """The pretrained float classifier."""
+    """Export the pretrained float classifier."""
     from edgecnn.training.export import export_pretrained
 
     return export_pretrained(
@@ -97,14 +103,14 @@ def export_float_model(folder: Path) -> Path:
 
 
 def measure(models: dict[str, Path], folder: Path, frames: int, runs: int) -> dict[str, Any]:
-    """The counts of every model on every processor, all of them kept."""
+    """Count every model on every processor; all counts are kept."""
     counts = []
     for board in BOARDS.values():
         emulator = make_emulator(folder / board.cpu, board)
         for precision, model in models.items():
-            samples = [count(emulator, board, model, frames) for _ in range(runs)]
-            counts.append({"cpu": board.cpu, "board": board.model, "precision": precision} | summary_of(samples))
-    own = {each["cpu"]: each["own_share_of_invoke"] for each in counts if each["precision"] == "int8"}
+            samples = [count_instructions(emulator, board, model, frames) for _ in range(runs)]
+            counts.append({"cpu": board.cpu, "board": board.model, "precision": precision} | summarize(samples))
+    own = {count["cpu"]: count["own_share_of_invoke"] for count in counts if count["precision"] == "int8"}
     return {
         "format_version": 1,
         "models": {precision: {"name": path.stem, "sha256": sha256_of(path)} for precision, path in models.items()},
@@ -119,7 +125,7 @@ def measure(models: dict[str, Path], folder: Path, frames: int, runs: int) -> di
 
 
 def make_emulator(folder: Path, board: Board) -> Emulator:
-    """A root of links into the device's layers, to which qemu turns for absolute paths before the host's."""
+    """Create a root of links into the device's layers, in which qemu looks up absolute paths before the host's root."""
     cache = default_cache()
     debian = debian_layer(cache)
     root = folder / "root"
@@ -133,8 +139,8 @@ def make_emulator(folder: Path, board: Board) -> Emulator:
 
 
 def run_emulated(emulator: Emulator, options: Sequence[str], arguments: Sequence[str | Path]) -> str:
-    """What a Python program prints under qemu, with nothing of this machine's environment."""
-    # Addresses and the order of sets, if they were random, would move counts by some thousands.
+    """Run a Python program under qemu with a clean environment; return its output."""
+    # Random addresses and a random order of sets would change the counts by some thousands.
     environment = {"PYTHONPATH": emulator.python_path, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     environment["OPENBLAS_NUM_THREADS"] = "1"
     variables = [f"{name}={value}" for name, value in environment.items()]
@@ -143,8 +149,8 @@ def run_emulated(emulator: Emulator, options: Sequence[str], arguments: Sequence
     return run_or_raise("setarch", "--addr-no-randomize", "env", "-i", "PATH=/usr/bin:/bin", *variables, *qemu)
 
 
-def count(emulator: Emulator, board: Board, model: Path, frames: int) -> dict[str, list[int]]:
-    """Instructions of each stage, frame by frame, from one process."""
+def count_instructions(emulator: Emulator, board: Board, model: Path, frames: int) -> dict[str, list[int]]:
+    """Count the instructions of each stage, frame by frame, in one process."""
     out = emulator.counter.with_name("counts.txt")
     options = ("-cpu", board.cpu, "-plugin", f"{emulator.counter},out={out}")
     printed = run_emulated(emulator, options, [PROGRAM, model, str(frames)])
@@ -154,7 +160,7 @@ def count(emulator: Emulator, board: Board, model: Path, frames: int) -> dict[st
         raise SystemExit(
             f"expected {empty} + {boundaries} * {frames} marks, got {len(marks)}: more than one thread ran"
         )
-    # The lowest, since Python now and then tidies up.
+    # The minimum, since Python collects garbage now and then.
     mark = min(after - before for before, after in itertools.pairwise(marks[:empty]))
     samples: dict[str, list[int]] = {stage: [] for stage in STAGES}
     for first in range(empty, len(marks), boundaries):
@@ -166,8 +172,8 @@ def count(emulator: Emulator, board: Board, model: Path, frames: int) -> dict[st
     return samples
 
 
-def summary_of(runs: list[dict[str, list[int]]]) -> dict[str, Any]:
-    """Medians over all frames, how far the runs' own medians lie apart, and all counts."""
+def summarize(runs: list[dict[str, list[int]]]) -> dict[str, Any]:
+    """Return the medians over all frames, the difference between the medians of the runs, and all counts."""
     medians = {stage: int(statistics.median(itertools.chain(*(run[stage] for run in runs)))) for stage in STAGES}
     by_run = [statistics.median(run["whole"]) for run in runs]
     return {
@@ -179,7 +185,7 @@ def summary_of(runs: list[dict[str, list[int]]]) -> dict[str, Any]:
 
 
 def environment(emulator: Emulator) -> dict[str, str]:
-    """What was executed, and by which qemu."""
+    """Return the versions of the emulated software and of qemu."""
     program = (
         "import json, platform; from importlib.metadata import version\n"
         "names = ('ai-edge-litert', 'numpy', 'opencv-python')\n"

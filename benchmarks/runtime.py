@@ -1,15 +1,15 @@
-"""How many frames a second the live loop classifies, beside its peers and the bare interpreter.
+"""Frames per second of the live loop, compared with peers and the bare interpreter.
 
     python benchmarks/runtime.py                            # EfficientNet-Lite0, ImageNet head
     python benchmarks/runtime.py --model clothes-int8.tflite --float-model clothes-float32.tflite
 
-Everybody has the same int8 file (OpenCV's network module its float32 twin), the same 640x480 frames in memory, BGR as
-OpenCV's cameras give them, and one thread for inference. Each contender is a process of its own that lives throughout
-(`benchmarks/peers/`), and they take turns, A B A B, a block of frames at a time, while the others wait. What counts is
-the time from one answer to the next, with all that a contender does in between. Those that need other packages than
-edgecnn live in environments of their own, made when they are missing. A peer that cannot be installed or cannot run the
-file has its reason in the result in place of numbers. The result, with the machine, all versions and every raw sample,
-goes to benchmarks/results/.
+All contenders use the same int8 file (OpenCV's network module uses its float32 twin), the same 640x480 frames in
+memory, BGR as OpenCV's cameras deliver them, and one thread for inference. Each contender is a separate process that
+runs for the whole benchmark (`benchmarks/peers/`). They are interleaved, A B A B: each one processes a block of frames
+while the others wait. The measured time is that from one answer to the next, with everything that a contender does in
+between. Contenders that need other packages than edgecnn have their own environments, which are created if missing. For
+a peer that cannot be installed or cannot run the file, the result contains the reason instead of numbers. The result,
+with the machine, all versions and every raw sample, goes to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from edgecnn.core.settings.command_settings import TrainSettings
 HERE = Path(__file__).parent
 FRAMES, BLOCK, ROUNDS, WARM_UP = 16, 100, 25, 50
 
-MOST_OF_BARE_INVOKE = 1.05
-"""A frame through the whole loop may take this many times the bare invoke."""
+MAX_RATIO_TO_BARE_INVOKE = 1.05
+"""Maximum time of a frame in the whole loop, as a multiple of the bare invoke."""
 FASTER_THAN = {"mediapipe": 2.0, "opencv_dnn": 8.0}
-"""How many times as many frames a second as a peer the loop is to classify."""
+"""Minimum frames per second of the loop, as a multiple of the peer's."""
 
 
 class Contender(NamedTuple):
@@ -50,7 +50,7 @@ class Contender(NamedTuple):
     script: str
     float_model: bool = False
     requirements: Path | None = None
-    """What its environment is made of; None for the environment that runs this."""
+    """Requirements of its own environment; None to use the environment that runs this script."""
 
 
 CONTENDERS = (
@@ -70,27 +70,33 @@ CONTENDERS = (
 def main() -> None:
     arguments = parse_arguments()
     with tempfile.TemporaryDirectory() as folder:
-        models = chosen_models(arguments, Path(folder))
+        models = choose_models(arguments, Path(folder))
         record = measure(models, arguments, Path(folder))
     write_json(arguments.out, record)
-    for name, told in record["contenders"].items():
-        frame = told["frame"]
-        print(f"{name}: {told['fps']:.1f} a second, p50 {frame['p50_ms']:.2f} ms, p99 {frame['p99_ms']:.2f} ms")
+    for name, contender in record["contenders"].items():
+        frame = contender["frame"]
+        print(f"{name}: {contender['fps']:.1f} per second, p50 {frame['p50_ms']:.2f} ms, p99 {frame['p99_ms']:.2f} ms")
     for name, reason in record["absent"].items():
         print(f"{name}: not measured: {reason}")
-    for told in record["goals"]:
-        print(f"{told['what']}: {told['value']:.3f} ({told['target']}; {'met' if told['met'] else 'not met'})")
+    for goal in record["goals"]:
+        print(f"{goal['what']}: {goal['value']:.3f} ({goal['target']}; {'met' if goal['met'] else 'not met'})")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="The live loop beside its peers and the bare interpreter.")
-    parser.add_argument("--model", type=Path, help="an int8 .tflite by edgecnn; made if not given")
-    parser.add_argument("--float-model", type=Path, help="its float32 twin, for OpenCV's network module")
-    parser.add_argument("--contenders", nargs="+", choices=[each.name for each in CONTENDERS], help="all by default")
-    parser.add_argument("--environments", type=Path, default=HERE.parent / "build" / "peers", help="folder of peers'")
-    parser.add_argument("--block", type=int, default=BLOCK, help="frames in a turn")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of each contender")
-    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="frames of each contender that are not counted")
+    parser = argparse.ArgumentParser(description="Compare the live loop with its peers and the bare interpreter.")
+    parser.add_argument(
+        "--model", type=Path, help="int8 .tflite exported by edgecnn; default: the pretrained classifier"
+    )
+    parser.add_argument("--float-model", type=Path, help="float32 twin of the model, for OpenCV's network module")
+    parser.add_argument(
+        "--contenders", nargs="+", choices=[contender.name for contender in CONTENDERS], help="default: all"
+    )
+    parser.add_argument(
+        "--environments", type=Path, default=HERE.parent / "build" / "peers", help="folder of the peers' environments"
+    )
+    parser.add_argument("--block", type=int, default=BLOCK, help="frames per block")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="blocks of each contender")
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="frames of each contender before the measurement")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "runtime.json")
     return parser.parse_args()
 
@@ -102,8 +108,8 @@ class Models(NamedTuple):
     float32: Path | None
 
 
-def chosen_models(arguments: argparse.Namespace, folder: Path) -> Models:
-    """Those that were given, or the pretrained classifier."""
+def choose_models(arguments: argparse.Namespace, folder: Path) -> Models:
+    """Return the given models, or export the pretrained classifier."""
     if arguments.model is not None:
         return Models(arguments.model, arguments.float_model)
     from edgecnn.training.export import export_pretrained
@@ -121,10 +127,10 @@ def chosen_models(arguments: argparse.Namespace, folder: Path) -> Models:
 
 
 def measure(models: Models, arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """All contenders in turns; every sample is kept."""
+    """Run all contenders, interleaved; every sample is kept."""
     frames = folder / "frames.npy"
     np.save(frames, np.stack(synthetic_frames(480, 640, FRAMES, seed=0)))
-    with ExitStack() as owned:
+    with ExitStack() as stack:
         peers: dict[str, Peer] = {}
         absent: dict[str, str] = {}
         answers: dict[str, list[int]] = {}
@@ -132,7 +138,7 @@ def measure(models: Models, arguments: argparse.Namespace, folder: Path) -> dict
             if arguments.contenders and contender.name not in arguments.contenders:
                 continue
             try:
-                peer = owned.enter_context(started(contender, models, frames, arguments.environments))
+                peer = stack.enter_context(start(contender, models, frames, arguments.environments))
                 answers[contender.name] = peer.ask(str(max(FRAMES, arguments.warm_up)))["answers"][:FRAMES]
                 peers[contender.name] = peer
             except PeerFailed as failure:
@@ -154,16 +160,16 @@ def measure(models: Models, arguments: argparse.Namespace, folder: Path) -> dict
             "rounds": arguments.rounds,
             "warm_up": arguments.warm_up,
         },
-        "contenders": {name: summary(blocks[name], versions[name]) for name in peers},
+        "contenders": {name: summarize(blocks[name], versions[name]) for name in peers},
         "absent": absent,
-        "goals": goals(blocks),
+        "goals": goal_records(blocks),
         "answers": answers,
         "samples": blocks,
     }
 
 
-def started(contender: Contender, models: Models, frames: Path, environments: Path) -> Peer:
-    """The contender's process with its model loaded. Raises `PeerFailed`."""
+def start(contender: Contender, models: Models, frames: Path, environments: Path) -> Peer:
+    """Start the process of a contender and wait until its model is loaded. Raise `PeerFailed` if it cannot start."""
     model = models.float32 if contender.float_model else models.int8
     if model is None:
         raise PeerFailed("takes a float32 model, and none was given: add --float-model")
@@ -174,18 +180,18 @@ def started(contender: Contender, models: Models, frames: Path, environments: Pa
 
 
 def take_turns(peers: dict[str, Peer], block: int, rounds: int) -> dict[str, list[dict[str, Any]]]:
-    """What each contender tells of each of its blocks, but for the answers."""
+    """Run the blocks of all contenders; return the report of each block without the answers."""
     blocks: dict[str, list[dict[str, Any]]] = {name: [] for name in peers}
     for _ in range(rounds):
         for name, peer in peers.items():
-            told = peer.ask(str(block))
-            del told["answers"]
-            blocks[name].append(told)
+            report = peer.ask(str(block))
+            del report["answers"]
+            blocks[name].append(report)
     return blocks
 
 
-def summary(blocks: list[dict[str, Any]], versions: dict[str, str]) -> dict[str, Any]:
-    """Of a contender; the percentiles are those of the time from one answer to the next."""
+def summarize(blocks: list[dict[str, Any]], versions: dict[str, str]) -> dict[str, Any]:
+    """Summarize a contender; the percentiles are those of the time from one answer to the next."""
     samples_ms = [sample for block in blocks for sample in block["samples_ms"]]
     seconds = sum(block["seconds"] for block in blocks)
     return {
@@ -200,26 +206,28 @@ def summary(blocks: list[dict[str, Any]], versions: dict[str, str]) -> dict[str,
     }
 
 
-def goals(blocks: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """What can be said of the targets with the contenders that took part."""
-    said: list[dict[str, Any]] = []
+def goal_records(blocks: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Check the goals that the contenders in this run allow to check."""
+    records: list[dict[str, Any]] = []
     if {"edgecnn", "bare_invoke"} <= blocks.keys():
         value = time_ratio(blocks["edgecnn"], blocks["bare_invoke"])
-        met = value <= MOST_OF_BARE_INVOKE
-        said.append(goal("time of edgecnn / bare_invoke", value, f"at most {MOST_OF_BARE_INVOKE:g}", met))
+        met = value <= MAX_RATIO_TO_BARE_INVOKE
+        records.append(
+            goal_record("time of edgecnn / bare_invoke", value, f"at most {MAX_RATIO_TO_BARE_INVOKE:g}", met=met)
+        )
     for name, factor in FASTER_THAN.items():
         if {"edgecnn", name} <= blocks.keys():
             value = time_ratio(blocks[name], blocks["edgecnn"])
-            said.append(goal(f"fps of edgecnn / {name}", value, f"at least {factor:g}", value >= factor))
-    return said
+            records.append(goal_record(f"fps of edgecnn / {name}", value, f"at least {factor:g}", met=value >= factor))
+    return records
 
 
-def goal(what: str, value: float, target: str, met: bool) -> dict[str, Any]:
+def goal_record(what: str, value: float, target: str, *, met: bool) -> dict[str, Any]:
     return {"what": what, "value": value, "target": target, "met": met}
 
 
 def time_ratio(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> float:
-    """The median over the rounds: the two blocks of a round were measured just after one another."""
+    """Return the median over the rounds; the two blocks of a round were measured right after each other."""
     ratios: list[float] = [a["seconds"] / b["seconds"] for a, b in zip(one, other, strict=True)]
     return statistics.median(ratios)
 

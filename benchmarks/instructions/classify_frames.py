@@ -2,9 +2,9 @@
 
     python classify_frames.py MODEL FRAMES
 
-It calls sched_yield() where the counter shall write down its count: EMPTY times with nothing in between, which tells
-what a call costs, and then BOUNDARIES times a frame: before it, at the bounds of each stage, where the classifier reads
-the clock, and after it. It prints these two numbers.
+It calls sched_yield() to make the counter write down its count: EMPTY times with nothing in between, which shows the
+cost of a call, and then BOUNDARIES times per frame: before it, at the boundaries of each stage, where the classifier
+reads the clock, and after it. It prints these two numbers.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _clock = time.perf_counter_ns
 
 
 def mark() -> int:
-    """Stands in for the clock."""
+    """Replace the clock: mark a boundary, then read the real clock."""
     os.sched_yield()
     return _clock()
 
@@ -35,7 +35,7 @@ def mark() -> int:
 def main() -> None:
     model, count = Path(sys.argv[1]), int(sys.argv[2])
     print(json.dumps([EMPTY, BOUNDARIES]))
-    # One thread, of which alone the counter's sum is right.
+    # The counter is only correct for one thread.
     cv2.setNumThreads(1)
     classifier = Classifier(load_model(model), threads=1)
     frames = synthetic_frames(480, 640, count, seed=0)

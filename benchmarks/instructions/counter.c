@@ -1,11 +1,11 @@
-/* Counts the guest instructions that qemu-user has executed, and writes the count down whenever the program asks.
+/* Counts the guest instructions that qemu-user executes, and writes down the count whenever the program asks for it.
  *
- * A program asks by calling sched_yield(), which has no other use in a program of one thread. Built as a plugin:
+ * A program asks by calling sched_yield(), which has no other use in a single-threaded program. Built as a plugin:
  *
  *     cc -shared -fPIC -O2 -o counter.so counter.c
  *     qemu-aarch64 -plugin ./counter.so,out=counts.txt PROGRAM
  *
- * Debian packages no header for qemu's plugins, so what is used of their API, version 1, is declared here.
+ * Debian has no package with the header of qemu's plugins, so the used part of their API, version 1, is declared here.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ EXPORT int qemu_plugin_version = API_VERSION;
 static uint64_t executed;
 static FILE *out;
 
-/* The sum is right for one thread: additions of two are not kept apart. */
+/* The sum is only correct for one thread, because the additions are not atomic. */
 static void on_translation(plugin_id id, struct block *block) {
     (void)id;
     qemu_plugin_register_vcpu_tb_exec_inline(block, INLINE_ADD_U64, &executed, qemu_plugin_tb_n_insns(block));
@@ -49,7 +49,7 @@ static void on_system_call(plugin_id id, unsigned int vcpu, int64_t number, uint
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
     (void)info;
     if (argc != 1 || strncmp(argv[0], "out=", 4) != 0 || !(out = fopen(argv[0] + 4, "w"))) {
-        fprintf(stderr, "counter: expected out=FILE, a file that can be written\n");
+        fprintf(stderr, "counter: expected out=FILE, a writable file\n");
         return 1;
     }
     qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);

@@ -1,4 +1,4 @@
-"""The interpreter alone, again and again with a frame in place: the least that a frame can take.
+"""The interpreter alone, repeated on one frame: the minimum time of a frame.
 
 Run by `benchmarks/runtime.py`.
 """
@@ -13,7 +13,7 @@ from serving import Frame, Run, one_by_one, serve
 
 
 def open_contender(model: str, frames: NDArray[np.uint8]) -> Run:
-    """The answer is the one to the first frame, whichever frame it is asked for."""
+    """Return a contender that answers every frame with the class of the first one."""
     interpreter = Interpreter(model_path=model, num_threads=1)
     interpreter.allocate_tensors()
     details = interpreter.get_input_details()[0]

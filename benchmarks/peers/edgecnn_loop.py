@@ -18,11 +18,11 @@ from edgecnn.runtime.sinks import Result
 from edgecnn.runtime.sources.capture import rgb_of
 
 TOP_K = 3
-"""As `edgecnn run` has it."""
+"""The default of `edgecnn run`."""
 
 
 class FramesInMemory(Closeable):
-    """A source without pause and without end, whose frames cost what OpenCV's do once they are decoded."""
+    """An endless source without pauses, whose frames cost as much as OpenCV's after decoding."""
 
     name = "frames in memory"
     live = False
@@ -34,7 +34,7 @@ class FramesInMemory(Closeable):
         self._frames = enumerate(cycle(frames))
 
     def read(self, reuse: Image | None = None) -> Frame:
-        """The next frame, made RGB by what does it for cameras."""
+        """Return the next frame, converted to RGB by the code that is used for cameras."""
         number, decoded = next(self._frames)
         captured_at, captured_ns = time.time(), time.monotonic_ns()
         pixels = rgb_of(decoded, self.name, reuse)
@@ -43,20 +43,20 @@ class FramesInMemory(Closeable):
         )
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to release."""
 
 
 def open_contender(model: str, frames: NDArray[np.uint8]) -> Run:
-    """Runs the loop anew for each block; a block ends with its last result."""
+    """Return a contender that starts a new loop for each block; a block ends with its last result."""
     classifier = Classifier(load_model(model), threads=1, top_k=TOP_K)
 
     def run(count: int) -> Block:
-        came_ns: list[int] = []
+        arrived_ns: list[int] = []
         results: list[tuple[int, float, float]] = []
 
         def sink(result: Result, /) -> None:
             results.append((result.prediction.best.index, result.prediction.latency_ms.invoke, result.age_ms))
-            came_ns.append(time.perf_counter_ns())
+            arrived_ns.append(time.perf_counter_ns())
 
         cpu_s = time.process_time()
         started_ns = time.perf_counter_ns()
@@ -64,9 +64,9 @@ def open_contender(model: str, frames: NDArray[np.uint8]) -> Run:
             run_loop(classifier, [source], [sink], LoopSettings(max_frames=count))
         cpu_s = time.process_time() - cpu_s
         answers, invoke_ms, age_ms = (list(column) for column in zip(*results, strict=True))
-        samples_ms = [(now - before) / 1e6 for before, now in zip([started_ns, *came_ns], came_ns, strict=False)]
+        samples_ms = [(now - before) / 1e6 for before, now in zip([started_ns, *arrived_ns], arrived_ns, strict=False)]
         details_ms = {"invoke": invoke_ms, "age": age_ms}
-        return Block((came_ns[-1] - started_ns) / 1e9, cpu_s, samples_ms, answers, details_ms)
+        return Block((arrived_ns[-1] - started_ns) / 1e9, cpu_s, samples_ms, answers, details_ms)
 
     return run
 

@@ -1,4 +1,4 @@
-"""Virtual environments for the peers that cannot live in ours."""
+"""Virtual environments for the peers that cannot share edgecnn's."""
 
 from __future__ import annotations
 
@@ -10,9 +10,19 @@ from peers.process import PeerFailed, last_line
 
 
 def python_of(folder: Path, requirements: Path) -> Path:
-    """The Python of the environment `folder`, made from pinned `requirements` where it is missing or older than them.
+    """Return the Python of an environment, which is created if it is missing or older than its requirements.
 
-    The file `.ready` in it says when it was complete, as in the Makefile's environments. Raises `PeerFailed`.
+    The file `.ready` in it marks when it was complete, as in the Makefile's environments.
+
+    Args:
+        folder: Folder of the environment.
+        requirements: File of pinned requirements.
+
+    Returns:
+        Path of the interpreter.
+
+    Raises:
+        PeerFailed: The environment cannot be created.
     """
     python, ready = folder / "bin" / "python", folder / ".ready"
     if not ready.exists() or ready.stat().st_mtime < requirements.stat().st_mtime:
@@ -23,6 +33,6 @@ def python_of(folder: Path, requirements: Path) -> Path:
 
 
 def _run(*command: str | Path) -> None:
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise PeerFailed(f"cannot be installed: {last_line(done.stderr) or last_line(done.stdout)}")

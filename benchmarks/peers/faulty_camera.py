@@ -1,7 +1,7 @@
-"""The loopback camera of the tests, with faults, in a process of its own. Run by `benchmarks/endurance.py`.
+"""The loopback camera of the tests, with faults, in a separate process. Run by `benchmarks/endurance.py`.
 
-`faulty_camera.py FAULT ...` tells its address in a line of JSON. Each connection has the next of the faults after its
-first pictures. It answers `die`, `come back` and `faults`, each with the number of faults that connections have had.
+`faulty_camera.py FAULT ...` prints its address in a line of JSON. Each connection gets the next fault after its first
+pictures. The camera answers `die`, `come back` and `faults` with the number of faults so far.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
     from tests.runtime.sources.loopback_camera import Fault, LoopbackCamera
 
     faults = cast("list[Fault]", sys.argv[1:])
-    # After a fault that the connection survives, it is closed: every one costs a reconnection.
+    # A connection that survives a fault is closed, so that every fault costs a reconnection.
     with LoopbackCamera(per_second=PER_SECOND, faults=faults, closes_after_fault=True) as camera:
         print(json.dumps({"address": camera.address}), flush=True)
         for line in sys.stdin:

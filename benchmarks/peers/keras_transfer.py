@@ -1,6 +1,6 @@
-"""Transfer learning as tutorials of Keras write it: `keras_transfer.py DATA MODEL EPOCHS` prints a line of JSON.
+"""Transfer learning as in Keras's tutorials: `keras_transfer.py DATA MODEL EPOCHS` prints a line of JSON.
 
-DATA has train/ and validation/ (or val/) with a folder for each class. The backbone is edgecnn's, so that weights and
+DATA contains train/ and validation/ (or val/) with one folder per class. The backbone is edgecnn's, so that weights and
 input size are the same; it ends in global average pooling. Run by `benchmarks/training.py`.
 """
 
@@ -34,14 +34,14 @@ def main(data: Path, name: str, epochs: int) -> None:
 
 
 def photos(folder: Path, spec: BackboneSpec, *, shuffle: bool) -> tuple[tf.data.Dataset, int]:
-    """Batches of normalized photos and class indices, and the number of classes."""
-    found = keras.utils.image_dataset_from_directory(
+    """Return batches of normalized photos and class indices, and the number of classes."""
+    dataset = keras.utils.image_dataset_from_directory(
         folder, image_size=(spec.height, spec.width), batch_size=BATCH_SIZE, shuffle=shuffle, seed=SEED
     )
-    normalized = found.map(
+    normalized = dataset.map(
         lambda images, labels: ((images - spec.mean) / spec.std, labels), num_parallel_calls=tf.data.AUTOTUNE
     )
-    return normalized.prefetch(tf.data.AUTOTUNE), len(found.class_names)
+    return normalized.prefetch(tf.data.AUTOTUNE), len(dataset.class_names)
 
 
 if __name__ == "__main__":

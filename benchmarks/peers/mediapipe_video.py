@@ -1,4 +1,4 @@
-"""MediaPipe Tasks' `ImageClassifier` in video mode. Run by `benchmarks/runtime.py`, in an environment of its own."""
+"""MediaPipe Tasks' `ImageClassifier` in video mode. Run by `benchmarks/runtime.py`, in its own environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PERIOD_MS = 33
 
 
 def open_contender(model: str, frames: NDArray[np.uint8]) -> Run:
-    """It takes RGB; its processor delegate uses one thread where, as on a desktop, nobody says otherwise."""
+    """Return a contender that converts to RGB; its CPU delegate uses one thread by default, also on a desktop."""
     options = vision.ImageClassifierOptions(
         base_options=BaseOptions(model_asset_path=model),
         running_mode=vision.RunningMode.VIDEO,

@@ -1,8 +1,8 @@
-"""A network camera on 127.0.0.1 that sends Motion-JPEG over HTTP, every picture carrying its number.
+"""A network camera on 127.0.0.1 that sends Motion-JPEG over HTTP; every picture contains its number.
 
-`mjpeg_camera.py FPS` tells its address and its clock in a line of JSON, and serves one client at a time until stdin
-ends: picture N is made at `born_ns + N * period_ns` on the machine's monotonic clock, then encoded and sent. What
-nobody fetched in time is skipped, with its number.
+`mjpeg_camera.py FPS` prints its address and its clock in a line of JSON, and serves one client at a time until stdin
+ends. Picture N is taken at `born_ns + N * period_ns` on the machine's monotonic clock, then encoded and sent. A picture
+that nobody fetches in time is skipped, together with its number.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def main() -> None:
 
 
 def birth_ns(pictures: FrameSource, period_ns: float) -> int:
-    """When the picture 0 was due: a picture is taken when its time has come, by a thread that wakes a little later."""
+    """Estimate when picture 0 was due: the thread that takes a picture wakes a little after its due time."""
     first = [pictures.read() for _ in range(10)]
     return min(frame.captured_ns - round(frame.number * period_ns) for frame in first if frame is not None)
 
 
 def handler(pictures: FrameSource) -> type[BaseHTTPRequestHandler]:
-    """Answers every request with the pictures, for as long as somebody takes them."""
+    """Return a handler that answers a request with pictures until the client leaves."""
 
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True
@@ -50,7 +50,7 @@ def handler(pictures: FrameSource) -> type[BaseHTTPRequestHandler]:
             self.send_response(200)
             self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
             self.end_headers()
-            # The client leaves, or the camera is closed.
+            # Raised when the client leaves or the camera is closed.
             with suppress(OSError, SourceLost):
                 while (frame := pictures.read()) is not None:
                     self.wfile.write(part(frame.pixels))
@@ -62,7 +62,7 @@ def handler(pictures: FrameSource) -> type[BaseHTTPRequestHandler]:
 
 
 def part(pixels: Image) -> bytes:
-    """A picture (uint8 HWC RGB) as multipart sends it."""
+    """Encode a picture (uint8 HWC RGB) as a part of a multipart response."""
     jpeg = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))[1].tobytes()
     head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
     return head.encode() + jpeg + b"\r\n"

@@ -1,4 +1,4 @@
-"""OpenCV's own network module, with the float model: it has no integer arithmetic for this file.
+"""OpenCV's own network module, with the float model: it cannot run the int8 file.
 
 Run by `benchmarks/runtime.py`.
 """
@@ -15,7 +15,7 @@ MEAN, STD = 127.0, 128.0
 
 
 def open_contender(model: str, frames: NDArray[np.uint8]) -> Run:
-    """One thread; the whole picture is squashed to the model's size."""
+    """Return a contender with one thread that stretches the whole picture to the model's size."""
     cv2.setNumThreads(1)
     net = cv2.dnn.readNetFromTFLite(model)
     height, width = input_size(model)
@@ -28,7 +28,7 @@ def open_contender(model: str, frames: NDArray[np.uint8]) -> Run:
 
 
 def input_size(model: str) -> tuple[int, int]:
-    """Height and width of the input, asked of an interpreter, since OpenCV does not tell."""
+    """Return height and width of the input, from an interpreter, since OpenCV does not provide them."""
     from ai_edge_litert.interpreter import Interpreter
 
     _, height, width, _ = Interpreter(model_path=model).get_input_details()[0]["shape"]

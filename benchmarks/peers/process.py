@@ -1,4 +1,4 @@
-"""A program that runs beside a benchmark: it says that it is ready, then answers each line with one of its own."""
+"""A program that runs beside a benchmark: it reports that it is ready, then answers each line with a line."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _END_S = 10.0
 
 
 class PeerFailed(Exception):
-    """A peer could not be installed or started, or did not answer; the message says why in a line."""
+    """A peer could not be installed or started, or did not answer; the message gives the reason in one line."""
 
 
 class Peer(Closeable):
-    """Owns the process; both ways go lines, and every line of the peer's is a JSON object.
+    """Owns the process. Requests are lines, answers are lines of JSON objects.
 
-    It ends when its stdin does, so that none is left behind when a benchmark is broken off.
+    A peer ends when its stdin is closed, so no process is left behind if a benchmark is interrupted.
     """
 
     def __init__(self, command: Sequence[str | Path]) -> None:
-        """Starts it and waits until it is ready. Raises `PeerFailed`."""
+        """Start the process and wait until it is ready. Raise `PeerFailed` if it does not start."""
         self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - `close` closes it
         try:
             self._process = subprocess.Popen(
-                [str(word) for word in command],
+                [str(part) for part in command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -41,22 +41,22 @@ class Peer(Closeable):
             raise PeerFailed(f"{command[0]} does not start: {error.strerror}") from None
         try:
             self.ready = self._answer()
-            """What it told about itself."""
+            """First line of the peer, about itself."""
         except BaseException:
             self.close()
             raise
 
     def ask(self, line: str) -> dict[str, Any]:
-        """Sends a line and waits for the answer. Raises `PeerFailed` when the peer ends instead."""
+        """Send a line and wait for the answer. Raise `PeerFailed` if the peer ends instead."""
         assert self._process.stdin is not None
-        # A peer that has ended already says why below.
+        # If the peer has already ended, `_answer` reports the reason.
         with suppress(BrokenPipeError):
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         return self._answer()
 
     def close(self) -> None:
-        """Ends the process, by force if it does not end by itself within 10 s."""
+        """End the process; kill it if it has not ended after 10 s."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with suppress(BrokenPipeError):
@@ -75,11 +75,13 @@ class Peer(Closeable):
         if not line:
             status = self._process.wait()
             self._errors.seek(0)
-            raise PeerFailed(last_line(self._errors.read()) or f"it ended with status {status} and said nothing")
+            raise PeerFailed(
+                last_line(self._errors.read()) or f"it ended with status {status} without an error message"
+            )
         answer: dict[str, Any] = json.loads(line)
         return answer
 
 
 def last_line(text: str) -> str:
-    """The last line with something in it: what a traceback or pip comes down to."""
+    """Return the last line that is not blank, which contains the reason in a traceback or in the output of pip."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -1,8 +1,8 @@
-"""What the program of every contender does: the same frames, in blocks, each when it is told to.
+"""Main program that all contenders share: it classifies the same frames in blocks, on request.
 
-`CONTENDER.py MODEL FRAMES` loads both, says so with a line of JSON, and answers each line of stdin, a number of frames,
-with a line that tells how it went through so many. FRAMES is an `.npy` of pictures as OpenCV's cameras give them: uint8
-[frames, height, width, 3], BGR. The environments differ, so nothing here needs more than numpy.
+`CONTENDER.py MODEL FRAMES` loads both and reports this with a line of JSON. Each line on stdin is a number of frames N,
+and is answered with a line about the classification of N frames. FRAMES is an `.npy` of pictures as OpenCV's cameras
+deliver them: uint8 [frames, height, width, 3], BGR. The environments differ, so only numpy is needed here.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ Frame = NDArray[np.uint8]
 
 
 class Block(NamedTuple):
-    """How a contender went through a number of frames; each block begins with the first frame again."""
+    """Measurements of a number of frames; each block starts again with the first frame."""
 
     seconds: float
-    """From the start to the last answer."""
+    """Time from the start to the last answer."""
     cpu_seconds: float
-    """Processor time of all its threads meanwhile."""
+    """Processor time of all threads during the block."""
     samples_ms: list[float]
-    """From one answer to the next, the first from the start."""
+    """Times from one answer to the next; the first one from the start."""
     answers: list[int]
     """The best class of each frame."""
     details_ms: dict[str, list[float]]
-    """What else the contender knows, a number a frame."""
+    """Other measurements of the contender, one number per frame."""
 
 
 Run = Callable[[int], Block]
 
 
 def serve(open_contender: Callable[[str, NDArray[np.uint8]], Run], packages: Iterable[str]) -> None:
-    """Opens the contender, then runs blocks until stdin ends."""
+    """Open the contender, then run blocks until stdin ends."""
     with os.fdopen(os.dup(1), "w") as answers:
-        # What the libraries print goes to stderr.
+        # Output of the libraries goes to stderr.
         os.dup2(2, 1)
         run = open_contender(sys.argv[1], np.load(sys.argv[2]))
-        found = {package: version(package) for package in packages}
-        _tell(answers, {"versions": {"python": platform.python_version(), **found}})
+        versions = {package: version(package) for package in packages}
+        _send(answers, {"versions": {"python": platform.python_version(), **versions}})
         for line in sys.stdin:
-            _tell(answers, run(int(line))._asdict())
+            _send(answers, run(int(line))._asdict())
 
 
 def one_by_one(classify: Callable[[Frame], int], frames: Iterable[Frame]) -> Run:
-    """The plain loop: a frame, its answer, the next frame."""
+    """Return the plain loop: a frame, its answer, the next frame."""
 
     def run(count: int) -> Block:
         samples_ms: list[float] = []
@@ -72,6 +72,6 @@ def one_by_one(classify: Callable[[Frame], int], frames: Iterable[Frame]) -> Run
     return run
 
 
-def _tell(stream: TextIO, record: dict[str, Any]) -> None:
+def _send(stream: TextIO, record: dict[str, Any]) -> None:
     stream.write(json.dumps(record) + "\n")
     stream.flush()

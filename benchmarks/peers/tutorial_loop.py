@@ -1,4 +1,4 @@
-"""OpenCV and LiteRT as tutorials put them together. Run by `benchmarks/runtime.py`."""
+"""OpenCV and LiteRT combined as in tutorials. Run by `benchmarks/runtime.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from serving import Frame, Run, one_by_one, serve
 
 
 def open_contender(model: str, frames: NDArray[np.uint8]) -> Run:
-    """The whole picture is squashed to the model's size, and the best class is all that is looked at."""
+    """Return a contender that stretches the whole picture to the model's size and only computes the best class."""
     interpreter = Interpreter(model_path=model, num_threads=1)
     interpreter.allocate_tensors()
     input_details = interpreter.get_input_details()

@@ -1,4 +1,4 @@
-"""OpenCV and LiteRT as tutorials put them together, for one picture: `tutorial_once.py MODEL IMAGE` prints its class.
+"""OpenCV and LiteRT combined as in tutorials, for one picture: `tutorial_once.py MODEL IMAGE` prints its class.
 
 Run by `benchmarks/start.py`.
 """

@@ -1,26 +1,26 @@
 #!/bin/sh
-# Installs edgecnn on a Raspberry Pi, or another 64-bit Debian, for classifying; what training needs stays away:
+# Installs edgecnn on a Raspberry Pi or another 64-bit Debian for classification, without the dependencies of training:
 #
-#   sh install.sh                    the wheel edgecnn-*.whl beside this script, else the newest release
-#   sh install.sh 0.2.0              that release
-#   sh install.sh --prefix DIR       into DIR, in place of /opt/edgecnn; for a DIR of one's own without root
+#   sh install.sh                    the wheel edgecnn-*.whl beside this script, or else the newest release
+#   sh install.sh 0.2.0              this release
+#   sh install.sh --prefix DIR       into DIR instead of /opt/edgecnn; a DIR that the user owns needs no root
 #
-# A folder `wheels` beside the script holds all that is needed: the network is then asked for nothing but the packages
-# of Debian that are missing. Without the script in a file: curl -fsSL ADDRESS | sudo sh -s -- 0.2.0
+# If there is a folder `wheels` beside the script, all packages are taken from it, and only missing Debian packages are
+# downloaded. To run the script without a file: curl -fsSL ADDRESS | sudo sh -s -- 0.2.0
 #
-#   /opt/edgecnn/versions/NAME/      a virtual environment for each version, the newest and the one before
-#   /opt/edgecnn/current             the one in use: a link that is switched when the new one has proved to work
-#   /opt/edgecnn/bin/edgecnn         the command; /usr/local/bin/edgecnn too
-#   /opt/edgecnn/pip                 what installs them: /opt/edgecnn/pip/bin/pip --python /opt/edgecnn/current list
+#   /opt/edgecnn/versions/NAME/      a virtual environment for each version: the newest and the previous one
+#   /opt/edgecnn/current             link to the version in use; switched when the new one has proved to work
+#   /opt/edgecnn/bin/edgecnn         the command; also as /usr/local/bin/edgecnn
+#   /opt/edgecnn/pip                 their pip: /opt/edgecnn/pip/bin/pip --python /opt/edgecnn/current list
 #
 # The system's own Python packages, such as numpy and picamera2, are neither used nor changed.
 set -eu
 
 default_prefix=/opt/edgecnn
 needed_mb=500
-# How long another installation is waited for; one takes some minutes on a small board.
+# Seconds to wait for another installation, which takes a few minutes on a small board.
 patience_s=1800
-# The libraries that OpenCV links to, each with the package that brings it.
+# The libraries that OpenCV links to, each with the Debian package that contains it.
 libraries='libGL.so.1=libgl1 libgthread-2.0.so.0=libglib2.0-0 libSM.so.6=libsm6 libxcb.so.1=libxcb1
 libXext.so.6=libxext6 libX11.so.6=libx11-6'
 
@@ -32,7 +32,7 @@ main() {
     if [ "$prefix" = "$default_prefix" ] && [ "$(id -u)" != 0 ]; then
         become_root "$@"
     fi
-    # Before anything is changed, and again where Python was installed only now.
+    # Checked before anything is changed, and again because the previous step may have installed Python.
     check_python
     install_packages
     check_python
@@ -54,7 +54,7 @@ parse() {
     while [ $# -gt 0 ]; do
         case $1 in
             --prefix)
-                [ $# -gt 1 ] || fail 'expected a folder behind --prefix'
+                [ $# -gt 1 ] || fail 'expected a folder after --prefix'
                 prefix=$2
                 shift
                 ;;
@@ -75,7 +75,7 @@ check_system() {
         fail 'expected Raspberry Pi OS or another Debian, found no apt-get;' \
             'elsewhere: python3 -m venv DIR, then DIR/bin/pip install edgecnn'
     fi
-    # A 64-bit kernel may well run a 32-bit system: what counts is what its programs are built for.
+    # A 64-bit kernel can run a 32-bit system: what counts is the architecture of the programs.
     architecture=$(dpkg --print-architecture)
     case $machine/$architecture in
         armv6l/*)
@@ -91,8 +91,8 @@ check_system() {
 }
 
 become_root() {
-    [ -f "$0" ] || fail "expected to be root, to write to $prefix: pipe the script to: sudo sh"
-    command -v sudo > /dev/null || fail "expected to be root, to write to $prefix: log in as root and try again"
+    [ -f "$0" ] || fail "root is required to write to $prefix: pipe the script to: sudo sh"
+    command -v sudo > /dev/null || fail "root is required to write to $prefix: log in as root and try again"
     exec sudo sh "$0" "$@"
 }
 
@@ -115,8 +115,9 @@ install_packages() {
 }
 
 apt_get() {
-    # A board that has just started may be updating itself. The script itself may be on stdin.
-    # shellcheck disable=SC2048,SC2086 # several words each
+    # Wait for the lock, since a board that has just started may be updating itself. Do not read stdin: it may be this
+    # script.
+    # shellcheck disable=SC2048,SC2086 # these are several arguments each
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 $* < /dev/null > /dev/null
 }
 
@@ -131,36 +132,37 @@ missing_packages() {
     done
 }
 
-# Makes the folder, and sees to it that nobody else installs there meanwhile: services may be deployed side by side.
+# Create the folder and lock it, since several services may be deployed at the same time.
 claim_prefix() {
-    # A service without privileges runs what is installed.
+    # The installed files are run by a service without privileges.
     umask 022
     unset PYTHONPATH PYTHONHOME
     [ ! -e "$prefix/pyvenv.cfg" ] ||
-        fail "$prefix is an environment that install.sh did not make: move it away, with sudo mv $prefix $prefix.old"
+        fail "$prefix is an environment that install.sh did not create: move it away with sudo mv $prefix $prefix.old"
     mkdir -p "$prefix/versions" "$prefix/bin" ||
         fail "cannot write to $prefix: run the script as root, or give --prefix DIR"
     exec 9>> "$prefix/.lock"
     if ! flock -n 9; then
-        say "another installation is at work in $prefix: waiting for its end"
-        flock -w "$patience_s" 9 || fail "another installation is still at work in $prefix: try again when it has ended"
+        say "another installation is in progress in $prefix: waiting until it has finished"
+        flock -w "$patience_s" 9 ||
+            fail "another installation is still in progress in $prefix: try again when it has finished"
     fi
     new=
     scratch=$(mktemp -d "$prefix/.installing.XXXXXX")
     trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    # /tmp may be a small part of the memory.
+    # /tmp may be in memory, and small.
     export TMPDIR="$scratch"
 }
 
-# A version that was not finished goes; the one in use stays as it is.
+# Remove an incomplete version; the one in use does not change.
 clean_up() {
     rm -rf "$scratch"
     [ -z "$new" ] || [ -e "$new/.complete" ] || rm -rf "$new"
 }
 
-# Sets `wheel` to the file to be installed, and `sources` to where the packages that it needs come from.
+# Set `wheel` to the file to install, and `sources` to the options for the source of its dependencies.
 find_wheel() {
     here=
     case $0 in
@@ -169,7 +171,7 @@ find_wheel() {
     esac
     sources=
     if [ -n "$here" ] && [ -d "$here/wheels" ]; then
-        # Names with spaces would be several words.
+        # A link, since a path with spaces would be split into several arguments.
         ln -s "$(cd "$here/wheels" && pwd)" "$scratch/wheels"
         sources='--no-index --find-links wheels'
     fi
@@ -188,31 +190,31 @@ copy_wheel() {
 
 download_wheel() {
     run_pip download --no-deps "edgecnn${version:+==$version}" ||
-        fail "no edgecnn${version:+ $version} could be fetched: see above; check the network and the version"
+        fail "could not download edgecnn${version:+ $version}: see above; check the network and the version"
 }
 
-# One pip for all versions: a new one takes half a minute on a small board. The system's pip may be missing.
+# Share one pip among all versions: installing it takes half a minute on a small board. The system's may be missing.
 make_pip() {
-    # The one that is there may be of a Python that the system has replaced.
+    # An existing one may belong to a Python that the system has replaced.
     "$prefix/pip/bin/pip" --version > /dev/null 2>&1 && return 0
     rm -rf "$prefix/pip"
     make_environment "$prefix/pip"
 }
 
-# In the scratch folder, where the wheel is and what `sources` names. Nothing is compiled on a small board.
+# Run pip in the scratch folder, which contains the wheel and what `sources` names. Never compile on a small board.
 run_pip() {
     make_pip
-    # shellcheck disable=SC2086 # several words each
+    # shellcheck disable=SC2086 # this is several arguments
     (cd "$scratch" && "$prefix/pip/bin/pip" --disable-pip-version-check --no-input --quiet "$@" \
         --no-cache-dir --only-binary :all: $sources)
 }
 
 make_environment() {
-    # Whatever lies in the working folder is none of Python's modules.
+    # -I: do not import modules from the working folder.
     python3 -I -m venv "$@" || fail 'python3 -m venv does not work: see above'
 }
 
-# A version is its wheel, what comes with it, and the Python that it is for.
+# A version is identified by its wheel, the wheels beside it, and the version of Python.
 name_version() {
     version=${wheel##*/edgecnn-}
     version=${version%%-*}
@@ -229,7 +231,7 @@ works() {
     [ -e "$1/.complete" ] && check "$1" 2> /dev/null
 }
 
-# That the command starts, and that what is written in C++ finds its libraries; whatever lies in the working folder.
+# Check that the command starts and that native code finds its libraries. -I: ignore modules in the working folder.
 check() {
     "$1/bin/edgecnn" --version > /dev/null &&
         "$1/bin/python" -I -c 'import cv2; from edgecnn.runtime.inference.interpreter import find_runtime; find_runtime()'
@@ -237,13 +239,13 @@ check() {
 
 build() {
     new=$prefix/versions/$name
-    # The version before the last, to which one goes back.
+    # Going back to the previous version, which is still installed, needs no build.
     ! works "$new" || return 0
     rm -rf "$new"
     free_mb=$(($(df -Pk "$prefix" | awk 'NR == 2 { print $4 }') / 1024))
     [ "$free_mb" -ge "$needed_mb" ] ||
         fail "expected $needed_mb MB free in $prefix, got $free_mb: try sudo apt-get clean, or a larger card"
-    say "installing edgecnn $version, which takes some minutes on a small board"
+    say "installing edgecnn $version, which takes a few minutes on a small board"
     make_environment --without-pip "$new"
     run_pip --python "$new/bin/python" install "./${wheel##*/}" ||
         fail "pip could not install edgecnn $version: see above; $(what_stays)"
@@ -262,30 +264,30 @@ what_stays() {
 switch() {
     before=$(readlink "$prefix/current" || true)
     link "versions/$name" "$prefix/current"
-    for each in "$prefix"/versions/*; do
-        case versions/${each##*/} in
+    for folder in "$prefix"/versions/*; do
+        case versions/${folder##*/} in
             "versions/$name" | "$before") ;;
-            *) rm -rf "$each" ;;
+            *) rm -rf "$folder" ;;
         esac
     done
-    [ -z "$before" ] || say "services go on with the version before until: sudo systemctl restart 'edgecnn@*'"
+    [ -z "$before" ] || say "services keep running the previous version until: sudo systemctl restart 'edgecnn@*'"
 }
 
 link_command() {
     launcher=$prefix/bin/edgecnn
     link ../current/bin/edgecnn "$launcher"
     [ "$prefix" = "$default_prefix" ] || return 0
-    everybodys=/usr/local/bin/edgecnn
-    if [ -e "$everybodys" ] && [ "$(readlink "$everybodys")" != "$launcher" ]; then
-        say "$everybodys is not of install.sh's making and stays; the new command is $launcher"
+    global_link=/usr/local/bin/edgecnn
+    if [ -e "$global_link" ] && [ "$(readlink "$global_link")" != "$launcher" ]; then
+        say "$global_link was not created by install.sh and is kept; the new command is $launcher"
     else
-        mkdir -p "${everybodys%/*}"
-        link "$launcher" "$everybodys"
+        mkdir -p "${global_link%/*}"
+        link "$launcher" "$global_link"
         launcher=edgecnn
     fi
 }
 
-# Points the link $2 at $1; at no moment is there none.
+# Point the link $2 to $1; the link exists at every moment.
 link() {
     [ "$(readlink "$2")" != "$1" ] || return 0
     ln -s "$1" "$2.$$"

@@ -127,7 +127,7 @@ def _benchmark_remote(
 ) -> dict[str, Any]:
     """The record of a benchmark on the device `on`; leaves with the device's exit status if it did not measure."""
     from edgecnn.deploy.address import parse_address
-    from edgecnn.deploy.benchmarking import benchmark_remote
+    from edgecnn.deploy.remote_benchmark import benchmark_remote
 
     done = benchmark_remote(parse_address(on), words, photos, config=ssh_config, log=say)
     if done.record is None:

@@ -15,8 +15,8 @@ from edgecnn.data.shape import MIN_SIDE_PX
 
 if TYPE_CHECKING:
     from edgecnn.data.check import DataCheck
+    from edgecnn.data.dataset_note import DatasetNote
     from edgecnn.data.finding import Finding
-    from edgecnn.data.note import DatasetNote
 
 _FIRST = 5
 """How many findings of a kind, and photos of a finding, are listed unless all are wanted."""

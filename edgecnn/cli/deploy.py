@@ -12,7 +12,7 @@ import typer
 from edgecnn.cli.console import print_json_lines, print_table, say
 from edgecnn.cli.options import Json
 from edgecnn.core.errors import DeviceError, InputError, Interrupted, UnknownName
-from edgecnn.deploy.layout import DEFAULT_NAME, START_S
+from edgecnn.deploy.device_files import DEFAULT_NAME, START_S
 
 if TYPE_CHECKING:
     from edgecnn.core.progress import Log
@@ -150,8 +150,8 @@ def _deploy(
     *,
     json: bool,
 ) -> None:
-    from edgecnn.deploy.deploying import deploy as deploy_on
-    from edgecnn.deploy.deploying import plan_deployment
+    from edgecnn.deploy.deployment import deploy as deploy_on
+    from edgecnn.deploy.deployment import plan_deployment
     from edgecnn.deploy.package import package_to_install
 
     with package_to_install(wheel, version) as package:
@@ -165,7 +165,7 @@ def _deploy(
 
 
 def _roll_back(targets: Sequence[Target], name: str, timeout: int, config: Path | None, *, json: bool) -> None:
-    from edgecnn.deploy.deploying import roll_back
+    from edgecnn.deploy.deployment import roll_back
 
     def work(_: Target, connection: Connection) -> dict[str, Any]:
         return {"name": name, "release": roll_back(name, connection, timeout)}
@@ -175,7 +175,7 @@ def _roll_back(targets: Sequence[Target], name: str, timeout: int, config: Path 
 
 
 def _remove(targets: Sequence[Target], name: str, config: Path | None, *, json: bool) -> None:
-    from edgecnn.deploy.deploying import remove
+    from edgecnn.deploy.deployment import remove
 
     def work(_: Target, connection: Connection) -> dict[str, Any]:
         remove(name, connection)
@@ -216,11 +216,11 @@ def _done(
 
     Raises `DeviceError` at the end if it failed on one; the others are done nevertheless.
     """
-    from edgecnn.deploy.fleet import on_each
+    from edgecnn.deploy.fleet import run_on_each
 
     failed: list[Outcome] = []
     try:
-        for outcome in on_each(targets, work, config):
+        for outcome in run_on_each(targets, work, config):
             if json:
                 print_json_lines([_json_record(outcome)])
             if outcome.error:

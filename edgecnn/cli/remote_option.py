@@ -29,7 +29,7 @@ def to_argv(options: Mapping[str, Path | str | float | None]) -> list[str | Path
 def run_remote_and_exit(on: str, words: Sequence[str | Path], ssh_config: Path | None) -> None:
     """Runs `edgecnn WORDS` on the device `on`, says and prints what it does, and leaves with its exit status."""
     from edgecnn.deploy.address import parse_address
-    from edgecnn.deploy.remote import run_remote
+    from edgecnn.deploy.remote_command import run_remote
 
     done = run_remote(parse_address(on), words, config=ssh_config, log=say)
     print(done.stdout, end="")

@@ -1,1 +1,1 @@
-"""Folders of photos before training: what is wrong with them, and how data sets in other forms become one."""
+"""Checks of photo folders before training, and imports of data sets in other forms as such folders."""

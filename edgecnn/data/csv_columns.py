@@ -1,6 +1,7 @@
 """Names of the columns of a table of labels.
 
-A module of its own, because the command line takes its defaults from here and must not import OpenCV for `--help`.
+They have their own module because the command line takes its defaults from here and must not import OpenCV for
+`--help`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 SPLIT_COLUMN = "split"
-"""Column that is read if no other is named and the table has it."""
+"""Column of the splits if no other is named and the table has this one."""
 
 
 class Columns(NamedTuple):

@@ -1,4 +1,4 @@
-"""Data sets whose labels are in a table: a CSV of paths and labels."""
+"""Import of data sets whose labels are in a table: a CSV of paths and labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgecnn.core.images import IMAGE_SUFFIXES
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.model_file.model_file import sha256_of
 from edgecnn.data.csv_columns import SPLIT_COLUMN, Columns
-from edgecnn.data.source import Photo, Source, class_folders, number_names, split_named
+from edgecnn.data.source import Photo, Source, class_folders, name_classes, parse_split
 
 
 class _Row(NamedTuple):
@@ -24,23 +24,32 @@ class _Row(NamedTuple):
 
 
 def read_csv(path: Path, labels: LabelMap | None = None, columns: Columns | None = None) -> Source:
-    """A data set of photos that lie where a CSV with a header says, relative to it. The delimiter is found out.
+    """Open a data set of photos whose paths and labels are in a CSV file with a header.
 
-    Where `labels` are given, those of the table are numbers from 0 that they name. Without a column of splits all
-    photos are for training. A photo is copied under its own name, with the number of its line before it. Raises
-    `InputError`, which names the line.
+    The delimiter is detected. A photo is copied under its own name, prefixed with the number of its line.
+
+    Args:
+        path: CSV file; the photos' paths in it are relative to its folder.
+        labels: Class names. If given, the labels in the table must be numbers from 0, which are indices into them.
+        columns: Columns to read. Without a column of splits, all photos are for training.
+
+    Returns:
+        The data set; the photos are read when it is iterated.
+
+    Raises:
+        InputError: The table or a row of it is invalid; the message names the line.
     """
-    rows = _rows(path, columns or Columns())
+    rows = _read_rows(path, columns or Columns())
     names = _label_names(rows, labels, path)
 
     def photos() -> Iterator[Photo]:
         for row in rows:
-            yield Photo(row.split, names[row.label], f"{row.line:06}-{row.path.name}", _content(row, path))
+            yield Photo(row.split, names[row.label], f"{row.line:06}-{row.path.name}", _read_photo(row, path))
 
     return Source(path.stem, path.name, sha256_of(path), license=None, citation=None, count=len(rows), photos=photos)
 
 
-def _rows(path: Path, columns: Columns) -> list[_Row]:
+def _read_rows(path: Path, columns: Columns) -> list[_Row]:
     try:
         # Spreadsheets put a byte order mark before the first name.
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -48,14 +57,14 @@ def _rows(path: Path, columns: Columns) -> list[_Row]:
             file.seek(0)
             header = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = header
-            chosen = _chosen(columns, header, path)
-            rows = [_row(record, reader.line_num, chosen, path) for record in reader]
+            present = _present_columns(columns, header, path)
+            rows = [_parse_row(record, reader.line_num, present, path) for record in reader]
     except FileNotFoundError:
         raise InputError(f"no such file: {path}; expected a CSV of paths and labels") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a CSV of paths and labels in UTF-8: {error}") from None
     if not rows:
-        raise InputError(f"{path} has a header and no rows; expected a path and a label in each")
+        raise InputError(f"{path} has a header but no rows; expected a path and a label in each")
     return rows
 
 
@@ -64,19 +73,20 @@ def _dialect(header: str, path: Path) -> type[csv.Dialect]:
         return csv.Sniffer().sniff(header, delimiters=",;\t|")
     except csv.Error:
         raise InputError(
-            f"{path}: expected a header of columns between commas, semicolons, tabs or bars, got {header.strip()!r:.80}"
+            f"{path}: expected a header of columns separated by commas, semicolons, tabs or bars, "
+            f"got {header.strip()!r:.80}"
         ) from None
 
 
-def _chosen(columns: Columns, header: Sequence[str], path: Path) -> Columns:
-    chosen = columns._replace(split=columns.split or (SPLIT_COLUMN if SPLIT_COLUMN in header else None))
-    for name in chosen:
+def _present_columns(columns: Columns, header: Sequence[str], path: Path) -> Columns:
+    present = columns._replace(split=columns.split or (SPLIT_COLUMN if SPLIT_COLUMN in header else None))
+    for name in present:
         if name is not None and name not in header:
             raise UnknownName(f"column of {path}", name, header)
-    return chosen
+    return present
 
 
-def _row(record: dict[str, str | None], line: int, columns: Columns, table: Path) -> _Row:
+def _parse_row(record: dict[str, str | None], line: int, columns: Columns, table: Path) -> _Row:
     def value(column: str) -> str:
         text = (record[column] or "").strip()
         if not text:
@@ -85,25 +95,25 @@ def _row(record: dict[str, str | None], line: int, columns: Columns, table: Path
 
     photo = table.parent / value(columns.path)
     if photo.suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f"{table}, line {line}: {photo} is not called like a photo; expected a file such as photo.jpg")
+        raise InputError(f"{table}, line {line}: {photo} has no photo extension; expected a file such as photo.jpg")
     if not photo.is_file():
         raise InputError(f"{table}, line {line}: no such file: {photo}; paths are relative to the table")
-    split = split_named(value(columns.split), f"{table}, line {line}") if columns.split else TRAIN
+    split = parse_split(value(columns.split), f"{table}, line {line}") if columns.split else TRAIN
     return _Row(line, photo, value(columns.label), split)
 
 
 def _label_names(rows: Sequence[_Row], labels: LabelMap | None, path: Path) -> dict[str, str]:
-    """The class folder of every label in the table."""
+    """Return the class folder of every label in the table."""
     if labels is None:
         return class_folders((row.label for row in rows), str(path))
     for row in rows:
         if not row.label.isdecimal():
             raise InputError(f"{path}, line {row.line}: expected the number of a label, got {row.label!r}")
-    names = number_names(labels, {int(row.label) for row in rows}, str(path))
+    names = name_classes({int(row.label) for row in rows}, labels, str(path))
     return {row.label: names[int(row.label)] for row in rows}
 
 
-def _content(row: _Row, table: Path) -> bytes:
+def _read_photo(row: _Row, table: Path) -> bytes:
     try:
         return row.path.read_bytes()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Files that are not what they seem: damaged, misnamed, or passed over."""
+"""Checks of image files: unreadable, truncated, misnamed, or passed over by training."""
 
 from __future__ import annotations
 
@@ -7,32 +7,64 @@ from pathlib import Path
 
 from edgecnn.core.dataset import Dataset, all_examples
 from edgecnn.core.images import IMAGE_SUFFIXES
-from edgecnn.data.finding import Finding, FoundPhoto, found
-from edgecnn.data.image_format import HEAD_BYTES, SUFFIXES, image_format, is_cut
+from edgecnn.data.finding import Finding, FoundPhoto, make_finding
+from edgecnn.data.image_format import HEAD_BYTES, SUFFIXES, image_format, is_truncated
 
 
 def find_unreadable(dataset: Dataset) -> tuple[Finding, ...]:
-    """The files that cannot be decoded, each with the reason."""
+    """Find the files that cannot be decoded, each with the reason.
+
+    Args:
+        dataset: A scanned folder.
+
+    Returns:
+        One finding per file.
+    """
     return tuple(_unreadable(path) for path in dataset.unreadable)
 
 
 def find_passed_over(dataset: Dataset) -> tuple[Finding, ...]:
-    """Photos below the folder that are in no class, by their place or by their name; hidden ones are meant to be."""
+    """Find photos below the folder that belong to no class because of their folder or their name.
+
+    Hidden files are skipped: they are hidden on purpose.
+
+    Args:
+        dataset: A scanned folder.
+
+    Returns:
+        One finding per file.
+    """
     known = {example.path for example in all_examples(dataset)} | set(dataset.unreadable)
     return tuple(_passed_over(path, name) for path, name in _other_images(dataset.root, known))
 
 
-def wrong_extension(photo: FoundPhoto, format: str | None) -> Iterator[Finding]:
-    """A finding, where the content is of another format than the extension says."""
+def check_extension(photo: FoundPhoto, format: str | None) -> Iterator[Finding]:
+    """Yield a finding if the content has another format than the extension says.
+
+    Args:
+        photo: Photo to check.
+        format: Format of its content, a key of `SUFFIXES`; None if unknown.
+
+    Yields:
+        At most one finding.
+    """
     suffix = photo.path.suffix.lower()
     if format is not None and suffix not in SUFFIXES[format]:
-        yield found("wrong_extension", f"{format}, though called {suffix}", [photo])
+        yield make_finding("wrong_extension", f"contains {format}, but its extension is {suffix}", [photo])
 
 
-def truncated(photo: FoundPhoto, is_cut: bool) -> Iterator[Finding]:
-    """A finding, where the file ends before its picture and was decoded nonetheless."""
-    if is_cut:
-        yield found("truncated", "the file ends before its picture does", [photo])
+def check_truncation(photo: FoundPhoto, is_truncated: bool) -> Iterator[Finding]:
+    """Yield a finding if a file is truncated, although it was decoded.
+
+    Args:
+        photo: Photo to check.
+        is_truncated: The file ends before its picture does.
+
+    Yields:
+        At most one finding.
+    """
+    if is_truncated:
+        yield make_finding("truncated", "the file ends before its picture does", [photo])
 
 
 def _unreadable(path: Path) -> Finding:
@@ -40,19 +72,19 @@ def _unreadable(path: Path) -> Finding:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return found("unreadable", f"cannot be read: {error.strerror}", [photo])
+        return make_finding("unreadable", f"cannot be read: {error.strerror}", [photo])
     if not content:
-        return found("unreadable", "empty file", [photo])
-    if is_cut(content):
-        return found("truncated", "the file ends before its picture does, and cannot be decoded", [photo])
+        return make_finding("unreadable", "empty file", [photo])
+    if is_truncated(content):
+        return make_finding("truncated", "the file ends before its picture does, and cannot be decoded", [photo])
     name = image_format(content)
-    return found("unreadable", f"{name} that cannot be decoded" if name else "not an image", [photo])
+    return make_finding("unreadable", f"{name} that cannot be decoded" if name else "not an image", [photo])
 
 
 def _passed_over(path: Path, format: str) -> Finding:
-    named = path.suffix.lower() in IMAGE_SUFFIXES
-    reason = "lies in no class folder" if named else f"{format}, though not called like a photo"
-    return found("passed_over", reason, [FoundPhoto(path)])
+    has_suffix = path.suffix.lower() in IMAGE_SUFFIXES
+    reason = "not in a class folder" if has_suffix else f"contains {format}, but training does not read its extension"
+    return make_finding("passed_over", reason, [FoundPhoto(path)])
 
 
 def _other_images(root: Path, known: Iterable[Path]) -> Iterator[tuple[Path, str]]:

@@ -1,4 +1,4 @@
-"""What an image file is by its content: its format, and whether its end is there."""
+"""Detection of an image file's format, and of truncated files, from their content."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     "AVIF": (".avif",),
     "HEIC": (".heic", ".heif"),
 }
-"""The extensions of each format that `image_format` tells; the usual one first."""
+"""Extensions of each format that `image_format` recognizes, the usual one first."""
 
 HEAD_BYTES = 32
-"""So much of a file `image_format` needs."""
+"""Number of bytes at the start of a file that `image_format` needs."""
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -33,17 +33,25 @@ _BMP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 """Sizes of the headers that follow a bitmap's first 14 bytes."""
 
 _WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9)})
-"""What follows a 0xFF in a JPEG and begins no segment: an escaped byte of the scan, a restart, the image's start."""
+"""Bytes that follow a 0xFF in a JPEG without starting a segment: an escaped byte of the scan, a restart, the start of
+the image."""
 
 
 def image_format(content: bytes) -> str | None:
-    """The format that a file's first `HEAD_BYTES` announce, a key of `SUFFIXES`; None for anything else."""
+    """Return the format that the start of a file announces.
+
+    Args:
+        content: At least the first `HEAD_BYTES` bytes of the file, or all of a shorter one.
+
+    Returns:
+        A key of `SUFFIXES`; None if the file is not an image in one of these formats.
+    """
     for signature, name in _SIGNATURES:
         if content.startswith(signature):
             return name
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "WebP"
-    # Two letters alone would make a bitmap of many a text.
+    # The two letters alone are not enough: many texts start with them.
     if content[:2] == b"BM" and int.from_bytes(content[14:18], "little") in _BMP_HEADERS:
         return "BMP"
     if content[4:8] == b"ftyp":
@@ -51,10 +59,17 @@ def image_format(content: bytes) -> str | None:
     return None
 
 
-def is_cut(content: bytes) -> bool:
-    """Whether a JPEG, PNG, WebP or BMP file ends before its picture does; False for what is none of them.
+def is_truncated(content: bytes) -> bool:
+    """Return True if a JPEG, PNG, WebP or BMP file ends before its picture does.
 
-    A decoder may fill what is missing with gray and say nothing. What comes after the end, as phones append, is no cut.
+    A decoder may silently fill the missing part with gray. Data after the end of the picture, which phones append, is
+    allowed.
+
+    Args:
+        content: The whole file.
+
+    Returns:
+        False for a complete file and for any other format.
     """
     match image_format(content):
         case "JPEG":
@@ -69,32 +84,32 @@ def is_cut(content: bytes) -> bool:
 
 
 def _jpeg_ends(content: bytes) -> bool:
-    """Walks the segments (ITU-T T.81, annex B) to the end marker.
+    """Walk the segments (ITU-T T.81, annex B) to the end marker.
 
-    To look for its two bytes would not do: a preview in the metadata has an end marker of its own.
+    Searching for its two bytes is not enough, because a preview in the metadata has an end marker of its own.
     """
-    place = 2
+    index = 2
     while True:
-        place = content.find(b"\xff", place)
-        if place < 0 or place + 2 > len(content):
+        index = content.find(b"\xff", index)
+        if index < 0 or index + 2 > len(content):
             return False
-        marker = content[place + 1]
+        marker = content[index + 1]
         if marker == 0xD9:
             return True
         if marker == 0xFF:  # A fill byte.
-            place += 1
+            index += 1
         elif marker in _WITHOUT_LENGTH:
-            place += 2
+            index += 2
         else:
-            place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+            index += 2 + int.from_bytes(content[index + 2 : index + 4], "big")
 
 
 def _png_ends(content: bytes) -> bool:
-    """Walks the chunks (PNG specification, section 5) to `IEND`."""
-    place = 8
-    while place + 12 <= len(content):
-        kind_at = place + 4
-        place += 12 + int.from_bytes(content[place : place + 4], "big")
+    """Walk the chunks (PNG specification, section 5) to `IEND`."""
+    index = 8
+    while index + 12 <= len(content):
+        kind_at = index + 4
+        index += 12 + int.from_bytes(content[index : index + 4], "big")
         if content[kind_at : kind_at + 4] == b"IEND":
-            return place <= len(content)
+            return index <= len(content)
     return False

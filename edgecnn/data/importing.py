@@ -1,4 +1,4 @@
-"""Data sets in other forms, written as folders of photos."""
+"""Import of data sets in other forms as folders of photos."""
 
 from __future__ import annotations
 
@@ -14,20 +14,30 @@ from edgecnn.core.labels import LabelMap, read_labels
 from edgecnn.core.progress import Progress, silent
 from edgecnn.data.csv_columns import Columns
 from edgecnn.data.csv_table import read_csv
-from edgecnn.data.note import NOTE_FILE, DatasetNote, read_note
+from edgecnn.data.dataset_note import NOTE_FILE, DatasetNote, read_note
 from edgecnn.data.npz import read_npz
 from edgecnn.data.source import Source
 from edgecnn.data.tfds import read_tfds
 
 
 def open_source(text: str, *, labels: LabelMap | None = None, columns: Columns | None = None) -> Source:
-    """What `text` names: an `.npz`, a `.csv`, or `tfds:NAME`. Raises `InputError`.
+    """Open the data set that a text names.
 
-    `labels` name the classes of an `.npz`, or of a table whose labels are numbers.
+    Args:
+        text: Path of an `.npz` or a `.csv`, or `tfds:NAME`.
+        labels: Class names of an `.npz`, or of a table whose labels are numbers.
+        columns: Columns of a `.csv`; the default names if None.
+
+    Returns:
+        The data set, ready to be imported.
+
+    Raises:
+        InputError: The text names no data set, or one that is invalid.
+        MissingDependency: TensorFlow Datasets is needed and not installed.
     """
     if text.startswith(TFDS_PREFIX):
         if labels is not None:
-            raise InputError(f"{text} has names for its classes; give no labels")
+            raise InputError(f"{text} already names its classes; remove the labels")
         return read_tfds(text.removeprefix(TFDS_PREFIX))
     path = Path(text)
     match path.suffix.lower():
@@ -36,29 +46,51 @@ def open_source(text: str, *, labels: LabelMap | None = None, columns: Columns |
         case ".csv":
             return read_csv(path, labels, columns)
     raise InputError(
-        f"cannot import from {text}: expected a file that ends in {' or '.join(SOURCE_SUFFIXES)}, or the name of a "
+        f"cannot import from {text}: expected a file ending in {' or '.join(SOURCE_SUFFIXES)}, or the name of a "
         f"TensorFlow data set as {TFDS_PREFIX}NAME"
     )
 
 
 def parse_label_names(text: str) -> LabelMap:
-    """Labels from a file, one a line, or from their names between commas. Raises `InputError`."""
+    """Parse the names of the classes.
+
+    Args:
+        text: Path of a file with one label per line, or the names separated by commas.
+
+    Returns:
+        The labels in this order.
+
+    Raises:
+        InputError: The text is neither, or the labels are invalid.
+    """
     if Path(text).is_file():
         return read_labels(Path(text))
     if "," not in text:
-        raise InputError(f"expected labels as a file with one a line, or as names between commas, got {text!r}")
+        raise InputError(f"expected a file with one label per line, or names separated by commas, got {text!r}")
     return LabelMap(tuple(name.strip() for name in text.split(",")))
 
 
 def import_dataset(
     source: Source, out: Path, *, license: str | None = None, replace: bool = False, progress: Progress = silent
 ) -> DatasetNote:
-    """Writes a data set to `out/{train,validation,test}/<class>/` and `out/dataset.json`, wholly or not at all.
+    """Write a data set to `out/{train,validation,test}/<class>/` and `out/dataset.json`, completely or not at all.
 
-    `license` goes before what the source says. An `out` that holds something is refused; with `replace`, one that was
-    imported makes way. Raises `InputError`, `DataError` and `WriteError`.
+    Args:
+        source: Data set to import.
+        out: Folder to create; an existing one must be empty.
+        license: Terms of use; overrides those of the source.
+        replace: Replace an `out` that was imported before.
+        progress: Called for each photo.
+
+    Returns:
+        The content of `out/dataset.json`.
+
+    Raises:
+        InputError: `out` cannot be used, or the source is invalid.
+        DataError: The source has no photos.
+        WriteError: The folder cannot be written.
     """
-    _check_place(out, replace)
+    _check_out(out, replace=replace)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     with atomic_folder(out) as folder:
         for done, photo in enumerate(source.photos(), start=1):
@@ -85,11 +117,12 @@ def import_dataset(
     return note
 
 
-def _check_place(out: Path, replace: bool) -> None:
+def _check_out(out: Path, *, replace: bool) -> None:
     if not out.exists():
         return
     if not out.is_dir():
-        raise InputError(f"{out} is a file; expected a folder to make")
-    if any(out.iterdir()) and not (replace and read_note(out)):
-        imported = "; --force replaces it" if read_note(out) else ""
-        raise InputError(f"{out} holds something already{imported or '; choose a folder that is not there yet'}")
+        raise InputError(f"{out} is a file; expected a folder to create")
+    was_imported = read_note(out) is not None
+    if any(out.iterdir()) and not (replace and was_imported):
+        advice = "--force replaces it" if was_imported else "choose a folder that does not exist yet"
+        raise InputError(f"{out} is not empty; {advice}")

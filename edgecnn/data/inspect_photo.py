@@ -1,4 +1,4 @@
-"""What one look at a photo tells."""
+"""Inspection of one photo: everything that the checks need, from reading and decoding it once."""
 
 from __future__ import annotations
 
@@ -9,27 +9,44 @@ import cv2
 
 from edgecnn.core.errors import DataError
 from edgecnn.core.preprocess import decode_image
-from edgecnn.data.image_format import image_format, is_cut
+from edgecnn.data.image_format import image_format, is_truncated
 from edgecnn.data.similarity import Likeness, likeness_of
 
 
-class Look(NamedTuple):
-    """A photo as `look_at` saw it."""
+class Inspection(NamedTuple):
+    """The result of inspecting a photo."""
 
     height: int
+    """In pixels, upright."""
     width: int
+    """In pixels, upright."""
     format: str | None
-    """By content; None for a format that is not known here."""
-    is_cut: bool
+    """Format of the content; None if it is unknown."""
+    is_truncated: bool
+    """The file ends before its picture does."""
     likeness: Likeness
+    """Features for the comparison with other photos."""
 
 
-def look_at(path: Path) -> Look:
-    """Reads and decodes a photo once. Raises `DataError`, and `OSError` for a file that cannot be read."""
+def inspect_photo(path: Path) -> Inspection:
+    """Read and decode a photo once.
+
+    Args:
+        path: Photo that could be decoded when its folder was scanned.
+
+    Returns:
+        Its size, format, completeness and likeness.
+
+    Raises:
+        DataError: The photo can no longer be decoded.
+        OSError: The file cannot be read.
+    """
     content = path.read_bytes()
     image = decode_image(content)
     if image is None:
-        raise DataError(f"{path} could be decoded a moment ago and cannot now; check again when nothing writes to it")
+        raise DataError(
+            f"{path} could be decoded a moment ago and now cannot; check again when no program is writing to it"
+        )
     height, width = image.shape[:2]
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return Look(height, width, image_format(content), is_cut(content), likeness_of(gray))
+    return Inspection(height, width, image_format(content), is_truncated(content), likeness_of(gray))

@@ -1,7 +1,8 @@
-"""Data sets that are passed around as `.npz`: what their classes are called, and on what terms they may be used.
+"""Class names and licenses of data sets that are distributed as `.npz` files.
 
-Names and terms are those that the publishers state: Keras for MNIST (keras.io/api/datasets/mnist), medmnist.com for the
-rest. MedMNIST's sets of several labels a picture (ChestMNIST) and of volumes are not here: they cannot be imported.
+Names and licenses are those that the publishers state: Keras for MNIST (keras.io/api/datasets/mnist), medmnist.com for
+the others. MedMNIST's sets with several labels per picture (ChestMNIST) and its sets of volumes are missing, because
+they cannot be imported.
 """
 
 from __future__ import annotations
@@ -74,10 +75,18 @@ KNOWN_SETS = {
     "organcmnist": KnownSet(_ORGANS, _BY, _MEDMNIST),
     "organsmnist": KnownSet(_ORGANS, _BY, _MEDMNIST),
 }
+"""The data sets by the name of their file, in lower case."""
 
 
-def known_set(stem: str) -> tuple[str, KnownSet | None]:
-    """The data set that a file is called after, and what is known of it; `pathmnist_64` is the 64-pixel `pathmnist`."""
+def find_known_set(stem: str) -> tuple[str, KnownSet | None]:
+    """Look up the data set that a file is named after; `pathmnist_64` is the 64-pixel version of `pathmnist`.
+
+    Args:
+        stem: Name of the file without its extension.
+
+    Returns:
+        The name of the data set without the size, and its entry in `KNOWN_SETS`; None if it has none.
+    """
     name, _, size = stem.rpartition("_")
     base = name if size.isdigit() and name else stem
     return base, KNOWN_SETS.get(base.lower())

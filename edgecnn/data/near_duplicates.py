@@ -1,4 +1,4 @@
-"""Photos that show the same though their files differ, as groups."""
+"""Groups of photos that look the same although their files differ."""
 
 from __future__ import annotations
 
@@ -15,22 +15,37 @@ from edgecnn.data.similarity import Likeness, similar_pairs
 def find_near_duplicates(
     dataset: Dataset, likenesses: Mapping[str, Likeness], progress: Progress = silent
 ) -> tuple[Finding, ...]:
-    """Groups of photos that look the same; `likenesses` has one for each content, by the hash of the file.
+    """Find groups of photos that look the same.
 
-    Copies of a file are in its group, but do not make one: that is an exact duplicate.
+    Copies of a file are listed in its group, but do not form a group alone: they are exact duplicates.
+
+    Args:
+        dataset: A scanned folder.
+        likenesses: Likeness of every content in it, by the SHA-256 of the file.
+        progress: Called as photos are compared.
+
+    Returns:
+        The findings of each group.
     """
     contents = photos_by_content(dataset)
     digests = list(contents)
     pairs = similar_pairs([likenesses[digest] for digest in digests], progress)
     groups = [
         [photo for index in group for photo in contents[digests[index]]]
-        for group in joined((int(first), int(second)) for first, second in pairs)
+        for group in connected_groups((int(first), int(second)) for first, second in pairs)
     ]
     return tuple(finding for group in groups for finding in findings_of_group(group, near=True))
 
 
-def joined(pairs: Iterable[tuple[int, int]]) -> Sequence[tuple[int, ...]]:
-    """The groups that pairs link their members to, directly or over others; members and groups in order."""
+def connected_groups(pairs: Iterable[tuple[int, int]]) -> Sequence[tuple[int, ...]]:
+    """Group the members that pairs link, directly or through other members.
+
+    Args:
+        pairs: Linked members; each is in at least one pair.
+
+    Returns:
+        The groups, each in ascending order, by their smallest member.
+    """
     neighbors: dict[int, set[int]] = defaultdict(set)
     for first, second in pairs:
         neighbors[first].add(second)

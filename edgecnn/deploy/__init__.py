@@ -1,1 +1,1 @@
-"""Putting a model on devices and keeping it running there, over ssh."""
+"""Deployment of models to devices over ssh, and running edgecnn commands there."""

@@ -1,4 +1,4 @@
-"""Files on their way to a device: one tar archive, and the checksums by which it knows that all of them arrived."""
+"""A tar archive of files for a device, with checksums by which the device knows that all of them arrived."""
 
 from __future__ import annotations
 
@@ -12,19 +12,32 @@ from typing import IO
 from edgecnn.core.model_file.model_file import sha256_of
 
 Files = Mapping[str, bytes | Path]
-"""Content, or the file that has it, by the name that it is to have in the archive."""
+"""Content, or the file that contains it, by the name in the archive."""
 
 CHECKSUMS = "SHA256SUMS"
-_PIECE_BYTES = 1 << 16
+"""Name of the file of checksums in the archive."""
+_CHUNK_BYTES = 1 << 16
 
 
 def checksums(files: Files) -> bytes:
-    """What `sha256sum --check` reads."""
+    """Return the checksums in the format that `sha256sum --check` reads.
+
+    Args:
+        files: Files of the archive.
+
+    Returns:
+        The content of the file `CHECKSUMS`.
+    """
     return "".join(f"{_sha256(content)}  {name}\n" for name, content in files.items()).encode()
 
 
 def write_archive(archive: IO[bytes], files: Files) -> None:
-    """Writes a tar archive of `files`, which anyone may read and nobody but their owner write."""
+    """Write a tar archive of files that everyone may read and only their owner may write.
+
+    Args:
+        archive: Binary file to write to.
+        files: Files of the archive.
+    """
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
@@ -38,10 +51,17 @@ def write_archive(archive: IO[bytes], files: Files) -> None:
                     tar.addfile(entry, file)
 
 
-def pieces_of(file: IO[bytes]) -> Iterator[bytes]:
-    """The content of a file from where it stands."""
-    while piece := file.read(_PIECE_BYTES):
-        yield piece
+def chunks_of(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the rest of a file, from its current position.
+
+    Args:
+        file: Binary file to read.
+
+    Yields:
+        At most 64 KiB each.
+    """
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk
 
 
 def _sha256(content: bytes | Path) -> str:

@@ -1,18 +1,18 @@
 #!/bin/sh
-# What `edgecnn deploy` does on a device, as root. It is sent over ssh with every command and stays nowhere.
+# The part of `edgecnn deploy` that runs on a device, as root. It is sent over ssh with every command and is not stored.
 #
-#   /var/lib/edgecnn/NAME/releases/RELEASE/   model.tflite, record.json, service.env, before (a name)
-#   /var/lib/edgecnn/NAME/current             a link to the release in use
+#   /var/lib/edgecnn/NAME/releases/RELEASE/   model.tflite, record.json, service.env, before (name of a release)
+#   /var/lib/edgecnn/NAME/current             link to the release in use
 #   /etc/edgecnn/NAME.env                     its settings: this file decides which release the service runs
-#   /run/edgecnn-deploy/NAME.env              settings on trial, which the unit reads after those
+#   /run/edgecnn-deploy/NAME.env              settings on trial; the unit reads them after those above
 #
-# A release is tried from /run, which is empty after a power cut, and enters /etc only when it has proved to work. Up to
-# then the device forgets it by itself; from then on it is in use. `before` has the release that it followed. Settings
-# may hold a camera's password: they are root's alone.
+# A release is tried from /run, which is empty after a power cut, and its settings are copied to /etc only when it has
+# proved to work. Until then the device forgets it automatically; from then on it is in use. `before` names the release
+# that it replaced. Settings may contain a camera's password, so only root may read them.
 #
-# stdout is for the program that sent this; stderr for people, the reason of a failure behind "error: ".
+# stdout is for the program that sent this script. stderr is for people; "error: " precedes the reason of a failure.
 
-# One block, so that a part of this script, which a cut connection may leave, is an error of syntax and runs nothing.
+# One block, so that an incomplete script, which a cut connection may leave, is a syntax error and runs nothing.
 {
 set -eu
 
@@ -22,15 +22,15 @@ trials=/run/edgecnn-deploy
 units=/etc/systemd/system
 edgecnn=/opt/edgecnn/bin/edgecnn
 in_use=/opt/edgecnn/current
-# How long a service has to stay up after it has started.
+# Seconds that a service must stay up after it has started.
 settle_s=1
-# How long another deployment that is about to end is waited for.
+# Seconds to wait for another deployment that is about to end.
 patience_s=3
-# How long a release that ran before may take to its first result.
+# Seconds that a previous release may take until its first result.
 usual_start_s=90
 
 main() {
-    # What was begun is ended, one way or the other, when the connection is cut.
+    # Complete or revert the action even if the connection is cut.
     trap '' HUP PIPE
     umask 022
     export LC_ALL=C.UTF-8
@@ -43,7 +43,7 @@ main() {
     esac
 }
 
-# --- What a device is ------------------------------------------------------------------------------------------------
+# --- Facts about the device ------------------------------------------------------------------------------------------
 
 examine() {
     echo "machine=$(uname -m)"
@@ -60,7 +60,7 @@ free_bytes() {
 
 # --- deploy ----------------------------------------------------------------------------------------------------------
 
-# deploy NAME RELEASE START_S RECEIVE_S NEEDED_BYTES keep|replace [VERSION]: the files are a tar archive on stdin.
+# deploy NAME RELEASE START_S RECEIVE_S NEEDED_BYTES keep|replace [VERSION], with the files as a tar archive on stdin.
 deploy() {
     use "$1"
     release=$2 start_s=$3 receive_s=$4 needed_bytes=$5 options=$6 version=${7-}
@@ -80,19 +80,19 @@ deploy() {
     prune
 }
 
-# Settings that somebody wrote by hand are not overwritten.
+# Do not overwrite settings that somebody wrote by hand.
 check_ownership() {
     [ -n "$former" ] || [ ! -s "$settings/$name.env" ] ||
-        fail "$settings/$name.env is not of edgecnn deploy's making:" \
-            'choose another --name, or move it away on the device'
+        fail "$settings/$name.env was not written by edgecnn deploy:" \
+            'choose another --name, or move that file away on the device'
 }
 
 receive() {
     mkdir -p "$home/releases"
     incoming=$(mktemp -d "$home/releases/.incoming.XXXXXX")
-    # The other end may be gone without a word.
-    complaint=$(unpack 2>&1) ||
-        fail "the files did not arrive whole: $(one_line "$complaint"); nothing was changed"
+    # The sender may vanish without closing the connection.
+    problem=$(unpack 2>&1) ||
+        fail "the files arrived incomplete: $(one_line "$problem"); nothing was changed"
 }
 
 unpack() {
@@ -103,18 +103,18 @@ unpack() {
 install_edgecnn() {
     installed_before=$(readlink "$in_use" || true)
     if [ -e "$incoming/install/install.sh" ]; then
-        # It says itself what went wrong.
+        # It reports its own errors.
         sh "$incoming/install/install.sh" ${version:+"$version"} < /dev/null >&2 9>&- || exit 1
     fi
     rm -rf "$incoming/install"
 }
 
-# While the service before still runs; as nobody, like a service, and not as root.
+# Runs while the previous service still runs; as nobody, like a service, and not as root.
 check_model() {
     chmod 755 "$incoming"
-    complaint=$(setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
+    problem=$(setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \
         "$edgecnn" inspect "$incoming/model.tflite" --json 2>&1 > /dev/null) ||
-        fail "$("$edgecnn" --version) on the device cannot use this model: $(last_error "$complaint")"
+        fail "$("$edgecnn" --version) on the device cannot use this model: $(last_error "$problem")"
 }
 
 write_settings() {
@@ -140,7 +140,7 @@ install_unit() {
     rm "$incoming/unit"
 }
 
-# Gives the release its name once all of it is on the disk.
+# Give the release its name once all of it is on the disk.
 keep_release() {
     rm "$incoming/SHA256SUMS"
     echo "$former" > "$incoming/before"
@@ -150,19 +150,19 @@ keep_release() {
     sync "$home/releases"
 }
 
-# --- Trying a release, and what follows ------------------------------------------------------------------------------
+# --- Trying, committing and reverting a release ----------------------------------------------------------------------
 
 try() {
     trying=$1
-    # The unit asks for this file, which a first release does not have yet.
+    # The unit requires this file, which does not exist before the first release.
     mkdir -p "$settings" && : >> "$settings/$name.env" &&
         ln -sfn "$home/releases/$1/service.env" "$trials/$name.env" && start
 }
 
-# Whether the service starts, which a unit of Type=notify has done with its first result, and stays up.
+# Succeed if the service starts and stays up. A unit of Type=notify has started when it gives its first result.
 start() {
     systemctl stop "$unit" || return 1
-    # Earlier tries do not count against this one.
+    # Earlier failures must not count against this start.
     systemctl reset-failed "$unit" 2> /dev/null || true
     mark=$(journal | tail -n 1)
     timeout "$start_s" systemctl start "$unit" 2> /dev/null 9>&- || return 1
@@ -175,14 +175,14 @@ commit() {
     systemctl enable --quiet "$unit"
     cp "$home/releases/$1/service.env" "$settings/.$name.env.new"
     replace "$settings/.$name.env.new" "$settings/$name.env"
-    # In use from here on, whatever happens.
+    # The release is in use from here on, whatever happens.
     trying='' fresh='' installed_before=''
     rm -f "$trials/$name.env"
     link "releases/$1" "$home/current"
     echo "release=$1"
 }
 
-# Leaves with why the release on trial failed, when the one before runs again.
+# Go back to the previous release, and fail with the reason why the release on trial failed.
 undo() {
     reason=$(why_it_failed)
     failed=$trying
@@ -200,16 +200,16 @@ go_back() {
         rm -f "$settings/$name.env"
         systemctl stop "$unit" || true
         systemctl disable "$unit" 2> /dev/null || true
-        outcome="there was none before, so nothing runs"
+        outcome="there is no previous release, so nothing runs"
     elif start; then
-        outcome="the one before, $former, runs again"
+        outcome="the previous release, $former, runs again"
     else
-        outcome="the one before, $former, does not start either: $(why_it_failed)"
+        outcome="the previous release, $former, does not start either: $(why_it_failed)"
         return 1
     fi
 }
 
-# The edgecnn that was in use before this deployment, for the release that it was in use with.
+# Restore the edgecnn from before this deployment, for the release that it was used with.
 restore_edgecnn() {
     if [ -n "$installed_before" ] && [ -e "${in_use%/*}/$installed_before" ]; then
         link "$installed_before" "$in_use"
@@ -217,25 +217,25 @@ restore_edgecnn() {
     installed_before=''
 }
 
-# What the service said since it was started, results apart, which are JSON.
+# Print the log of the service since its start, without the results, which are JSON.
 why_it_failed() {
-    said=$(journal)
-    [ -z "$mark" ] || said=${said#*"$mark"}
-    said=$(last_error "$(echo "$said" | sed '/^{/d')")
-    echo "${said:-it gave no result within $start_s s}"
+    log=$(journal)
+    [ -z "$mark" ] || log=${log#*"$mark"}
+    log=$(last_error "$(echo "$log" | sed '/^{/d')")
+    echo "${log:-it gave no result within $start_s s}"
 }
 
 journal() {
     journalctl --unit "$unit" --lines 50 --output cat --no-pager 2> /dev/null || true
 }
 
-# Of the releases, the one in use and the two before it stay.
+# Delete all releases except the one in use and the two before it.
 prune() {
     kept="/$release/$former/$(cat "$home/releases/$former/before" 2> /dev/null || true)/"
-    for each in "$home"/releases/*; do
+    for folder in "$home"/releases/*; do
         case $kept in
-            */"${each##*/}"/*) ;;
-            *) rm -rf "$each" ;;
+            */"${folder##*/}"/*) ;;
+            *) rm -rf "$folder" ;;
         esac
     done
 }
@@ -246,7 +246,7 @@ rollback() {
     use "$1"
     start_s=$2
     claim
-    [ -n "$former" ] || fail "$name is not deployed here: $(what_is_deployed)"
+    [ -n "$former" ] || fail "$name is not deployed here; $(list_deployed)"
     target=$(cat "$home/releases/$former/before")
     if [ -z "$target" ] || [ ! -e "$home/releases/$target/record.json" ]; then
         fail "$name has no release before $former: deploy the model that it should run"
@@ -258,7 +258,7 @@ rollback() {
 remove() {
     use "$1"
     claim
-    [ -d "$home" ] || fail "$name is not deployed here: $(what_is_deployed)"
+    [ -d "$home" ] || fail "$name is not deployed here; $(list_deployed)"
     systemctl stop "$unit"
     systemctl disable "$unit" 2> /dev/null
     rm -f "$settings/$name.env" "$trials/$name.env"
@@ -270,12 +270,12 @@ remove() {
 status() {
     if [ -n "${1-}" ]; then
         use "$1"
-        [ -d "$home" ] || fail "$name is not deployed here: $(what_is_deployed)"
+        [ -d "$home" ] || fail "$name is not deployed here; $(list_deployed)"
         describe
         return
     fi
-    for each in $(deployed); do
-        use "$each"
+    for service in $(deployed); do
+        use "$service"
         describe
     done
 }
@@ -288,16 +288,16 @@ describe() {
     echo "current=$(current_release)"
     [ ! -e "$trials/$name.env" ] || echo "trial=yes"
     [ ! -e "$settings/$name.env" ] || sed -n 's/^OPTIONS=/options=/p' "$settings/$name.env"
-    for each_record in "$home"/releases/*/record.json; do
-        [ ! -e "$each_record" ] || echo "record=$(cat "$each_record")"
+    for record in "$home"/releases/*/record.json; do
+        [ ! -e "$record" ] || echo "record=$(cat "$record")"
     done
 }
 
-# How long the service's process has been there, without asking a clock that may have been set since.
+# Age of the service's process, without the system clock, which may have been set in the meantime.
 running_s() {
     pid=$(systemctl show --property MainPID "$unit" | cut -d = -f 2)
     if [ "${pid:-0}" != 0 ] && [ -e "/proc/$pid/stat" ]; then
-        # The program's name comes first, in parentheses, and may hold spaces.
+        # The name of the program comes first, in parentheses, and may contain spaces.
         ticks=$(sed 's/.*) //' "/proc/$pid/stat" | cut -d ' ' -f 20)
         awk -v ticks="$ticks" -v rate="$(getconf CLK_TCK)" '{ printf "%.0f", $1 - ticks / rate }' /proc/uptime
     fi
@@ -306,12 +306,12 @@ running_s() {
 # logs NAME LINES [follow]
 logs() {
     use "$1"
-    [ -d "$home" ] || fail "$name is not deployed here: $(what_is_deployed)"
+    [ -d "$home" ] || fail "$name is not deployed here; $(list_deployed)"
     trap - HUP PIPE
     exec journalctl --unit "$unit" --lines "$2" --output cat --no-pager ${3:+--follow}
 }
 
-# --- What they share -------------------------------------------------------------------------------------------------
+# --- Helpers ---------------------------------------------------------------------------------------------------------
 
 use() {
     name=$1
@@ -319,12 +319,13 @@ use() {
     home=$state/$name
 }
 
-# One at a time works on a name. The lock is the process's: it ends with it.
+# Only one action at a time may change a service. The lock belongs to the process and ends with it.
 claim() {
     mkdir -p "$trials"
     chmod 700 "$trials"
     exec 9> "$trials/$name.lock"
-    flock -w "$patience_s" 9 || fail "another deployment of $name is at work on this device: wait for its end"
+    flock -w "$patience_s" 9 ||
+        fail "another deployment of $name is in progress on this device: wait until it has finished"
     trap clean_up EXIT
     trap 'exit 143' TERM INT
     former=$(current_release)
@@ -332,7 +333,7 @@ claim() {
 }
 
 clean_up() {
-    # Not in the middle again.
+    # Do not interrupt the cleanup.
     trap '' TERM INT
     [ -z "$incoming" ] || rm -rf "$incoming"
     [ -z "$trying" ] || go_back || true
@@ -340,7 +341,7 @@ clean_up() {
     restore_edgecnn
 }
 
-# What a deployment left that was killed: files on the way in, settings on trial.
+# Remove what a killed deployment left behind: incomplete files, and settings on trial.
 clear_leftovers() {
     rm -rf "$home"/releases/.incoming.* "$home"/current.new.* "$settings/.$name.env.new"
     [ ! -L "$trials/$name.env" ] || go_back || true
@@ -352,32 +353,32 @@ current_release() {
 }
 
 deployed() {
-    for each in "$state"/*/releases; do
-        [ ! -d "$each" ] || basename "${each%/releases}"
+    for releases in "$state"/*/releases; do
+        [ ! -d "$releases" ] || basename "${releases%/releases}"
     done
 }
 
-what_is_deployed() {
+list_deployed() {
     list=$(deployed | paste -sd ' ')
-    echo "there is ${list:-nothing}"
+    echo "deployed: ${list:-nothing}"
 }
 
-# Puts the file $1 in the place of $2, in one step and for good.
+# Replace the file $2 by $1, atomically and durably.
 replace() {
     sync "$1"
     mv -fT "$1" "$2"
     sync "${2%/*}"
 }
 
-# Points the link $2 at $1; at no moment is there none.
+# Point the link $2 to $1; the link exists at every moment.
 link() {
     ln -sfn "$1" "$2.new.$$" && mv -fT "$2.new.$$" "$2" && sync "${2%/*}"
 }
 
-# The last line of $1 that tells of an error, else the last three lines of it.
+# Print the last line of $1 that reports an error, or else its last three lines.
 last_error() {
-    found=$(echo "$1" | sed -n 's/^error: //p' | tail -n 1)
-    one_line "${found:-$(echo "$1" | tail -n 3)}"
+    error=$(echo "$1" | sed -n 's/^error: //p' | tail -n 1)
+    one_line "${error:-$(echo "$1" | tail -n 3)}"
 }
 
 one_line() {

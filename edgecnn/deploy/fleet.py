@@ -1,4 +1,4 @@
-"""The same for several devices at once."""
+"""Work on several devices at once."""
 
 from __future__ import annotations
 
@@ -12,22 +12,32 @@ from edgecnn.deploy.ssh import Connection
 from edgecnn.deploy.target import Target
 
 _AT_ONCE = 4
+"""Number of devices that are worked on at the same time."""
 
 Work = Callable[[Target, Connection], Any]
+"""A function that does something on a connected device and returns a result."""
 
 
 class Outcome(NamedTuple):
-    """What became of the work on a device."""
+    """The result of the work on a device, or its error."""
 
     target: Target
     result: Any
     error: EdgecnnError | None
 
 
-def on_each(targets: Sequence[Target], work: Work, config: Path | None = None) -> Iterator[Outcome]:
-    """Connects to every device and does `work`, on a few at a time; the outcomes come as they are there.
+def run_on_each(targets: Sequence[Target], work: Work, config: Path | None = None) -> Iterator[Outcome]:
+    """Connect to every device and do the work, on a few at a time.
 
-    One device's error does not keep the others from being done. `config` are settings for ssh.
+    The error of one device does not stop the work on the others.
+
+    Args:
+        targets: The devices.
+        work: Called with each device and a connection to it.
+        config: Configuration file for ssh, used instead of `~/.ssh/config`.
+
+    Yields:
+        The outcomes, in the order in which they are complete.
     """
     if len(targets) == 1:
         yield _outcome(targets[0], work, config)

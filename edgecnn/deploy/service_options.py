@@ -1,4 +1,4 @@
-"""The options of a device's service, and how systemd's files of settings hold them."""
+"""Options of a device's service, and their syntax in systemd's environment files."""
 
 from __future__ import annotations
 
@@ -8,26 +8,45 @@ import shlex
 from edgecnn.core.errors import InputError
 from edgecnn.core.settings.device_profile import DeviceProfile
 
-# What has a meaning between double quotes in systemd's files.
+# Characters with a special meaning between double quotes in systemd's files.
 _SPECIAL = re.compile(r"([\\\"`$])")
 _ESCAPED = re.compile(r"\\([\\\"`$])")
 
 
 def checked_options(options: str) -> str:
-    """`options` without spaces around, if they are words in one line. Raises `InputError`, without repeating them."""
+    """Check the options of a service.
+
+    Args:
+        options: Options of `edgecnn run`, quoted as in a shell.
+
+    Returns:
+        The options without surrounding spaces.
+
+    Raises:
+        InputError: The options are invalid. The message does not repeat them, since they may contain a password.
+    """
     if not options.isprintable():
         raise InputError("expected the service's options in one line of printable characters")
     try:
-        words = shlex.split(options)
+        arguments = shlex.split(options)
     except ValueError as error:
-        raise InputError(f"the service's options are not whole words: {str(error).lower()}; close the quotes") from None
-    if words and not words[0].startswith("-"):
-        raise InputError("expected options of `edgecnn run` such as '--source 0 --threads 4', got something else first")
+        raise InputError(f"the service's options are invalid: {str(error).lower()}; close the quotes") from None
+    if arguments and not arguments[0].startswith("-"):
+        raise InputError(
+            "expected options of `edgecnn run` such as '--source 0 --threads 4', but the first is not an option"
+        )
     return options.strip()
 
 
 def profile_options(profile: DeviceProfile | None) -> str:
-    """What suits a device of that kind, where nothing else is said."""
+    """Return the default options for a kind of device.
+
+    Args:
+        profile: Profile of the device; None if unknown.
+
+    Returns:
+        Options of `edgecnn run`; empty without a profile.
+    """
     if profile is None:
         return ""
     source = f"--source {shlex.quote(profile.source)} " if profile.source else ""
@@ -36,9 +55,15 @@ def profile_options(profile: DeviceProfile | None) -> str:
 
 
 def options_line(options: str) -> str:
-    """The line of an EnvironmentFile that sets OPTIONS to `options`, as `checked_options` returns them.
+    """Return the line of an EnvironmentFile that sets OPTIONS.
 
-    See systemd.exec(5). Without quotes around the value, only a backslash has a meaning there.
+    See systemd.exec(5): without quotes around the value, only a backslash has a special meaning.
+
+    Args:
+        options: Options as `checked_options` returns them.
+
+    Returns:
+        The line, with a newline.
     """
     if "\\" in options:
         options = '"' + _SPECIAL.sub(r"\\\1", options) + '"'
@@ -46,7 +71,14 @@ def options_line(options: str) -> str:
 
 
 def options_from_line(value: str) -> str:
-    """The options that `value`, what is behind `OPTIONS=`, stands for."""
+    """Parse the value of OPTIONS in an EnvironmentFile.
+
+    Args:
+        value: Text after `OPTIONS=` in the line.
+
+    Returns:
+        The options.
+    """
     if len(value) >= 2 and value[0] == value[-1] == '"':
         return _ESCAPED.sub(r"\1", value[1:-1])
     return value

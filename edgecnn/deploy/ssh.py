@@ -1,4 +1,4 @@
-"""The system's own ssh, so that ~/.ssh/config, agents and jump hosts do what they do elsewhere."""
+"""Connections through the system's ssh, so that ~/.ssh/config, agents and jump hosts work as usual."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from edgecnn.deploy.ssh_failure import explain_failure
 from edgecnn.runtime.closeable import Closeable
 
 CONNECT_S = 10
+"""Timeout for connecting, in seconds."""
 _FAILED = 255
-"""What ssh leaves with when it is ssh that failed, and not the command."""
+"""Exit status of ssh if ssh itself failed, and not the remote command."""
 
-# How host keys are checked is the user's to say; that nobody is asked for anything is ours.
+# ssh must never ask for input. The user's configuration decides how host keys are checked.
 _SETTINGS = (
     "BatchMode=yes",
     f"ConnectTimeout={CONNECT_S}",
@@ -37,30 +38,41 @@ _SETTINGS = (
     "LogLevel=ERROR",
 )
 _IDLE_S = 30
-"""How long the connection stays for a program that was killed and could not close it."""
+"""Seconds that the connection stays open if the program was killed and could not close it."""
 
-_LONG_FOLDER = 50
+_MAX_FOLDER_LENGTH = 50
 
 
 class Finished(NamedTuple):
-    """What a command on a device left with and wrote."""
+    """The result of a command on a device."""
 
     status: int
+    """Exit status."""
     stdout: str
-    """With a newline behind every line."""
+    """Output, with a newline after every line."""
     stderr: tuple[str, ...]
-    """Its lines."""
+    """Lines of the error output."""
 
 
 class Connection(Closeable):
-    """Owns a connection to a device, which all commands share, and the private folder in which its socket is."""
+    """A connection to a device that all commands share; owns the private folder that contains its socket."""
 
     def __init__(self, address: Address, config: Path | None = None) -> None:
-        """Connects, with the settings of the file `config` in place of ~/.ssh/config if given. Raises `DeviceError`."""
+        """Connect to a device.
+
+        Args:
+            address: The device.
+            config: Configuration file for ssh, used instead of `~/.ssh/config`.
+
+        Raises:
+            DeviceError: The device cannot be reached; the message says what to do.
+            InputError: The configuration file does not exist.
+            MissingDependency: ssh is not installed.
+        """
         if not shutil.which("ssh"):
-            raise MissingDependency("expected the program ssh, found none: sudo apt install openssh-client")
+            raise MissingDependency("ssh is not installed: sudo apt install openssh-client")
         if config is not None and not config.is_file():
-            raise InputError(f"no such file with settings for ssh: {config}")
+            raise InputError(f"no such configuration file for ssh: {config}")
         self.address = address
         self._config = config
         self._folder = _private_folder()
@@ -72,39 +84,49 @@ class Connection(Closeable):
 
     def run(
         self,
-        words: Sequence[str],
+        command: Sequence[str],
         send: Iterable[bytes] = (),
         *,
         log: Log | None = None,
         show: Log | None = None,
-        hold: bool = False,
-        when_cut: str = "try again",
+        keep_stdin: bool = False,
+        advice: str = "try again",
     ) -> Finished:
-        """Runs a program on the device, with `send` on its stdin.
+        """Run a program on the device and wait for it.
 
-        Its lines on stderr go to `tell` and those on stdout to `show`, each in a thread, as they come. With `hold` its
-        stdin stays open until it has ended, so that it can tell when the connection is cut. Raises `DeviceError` if
-        that happens; `when_cut` is what to do then.
+        Args:
+            command: Program and its arguments, which are quoted for the remote shell.
+            send: Written to its stdin.
+            log: Called with each line on stderr as it arrives, in a thread.
+            show: Called with each line on stdout as it arrives, in another thread.
+            keep_stdin: Keep its stdin open until the program ends, so that the program notices a cut connection.
+            advice: Added to the error message if the connection is cut.
+
+        Returns:
+            The exit status and the output.
+
+        Raises:
+            DeviceError: The connection was cut.
         """
-        command = [*self._command("-o", "ControlMaster=no"), shlex.join(words)]
         out: list[str] = []
-        said: list[str] = []
-        with _Process(command) as process:
+        errors: list[str] = []
+        with _Process([*self._command("-o", "ControlMaster=no"), shlex.join(command)]) as process:
             listeners = [
                 threading.Thread(target=_listen, args=arguments, daemon=True)
-                for arguments in ((process.stdout, out, show), (process.stderr, said, log))
+                for arguments in ((process.stdout, out, show), (process.stderr, errors, log))
             ]
             for listener in listeners:
                 listener.start()
-            _feed(process, send, hold=hold)
+            _feed(process, send, keep_stdin=keep_stdin)
             for listener in listeners:
                 listener.join()
             status = process.wait()
         if status == _FAILED:
-            raise DeviceError(f"the connection to {self.address} was cut: {when_cut}")
-        return Finished(status, "".join(f"{line}\n" for line in out), tuple(said))
+            raise DeviceError(f"the connection to {self.address} was cut: {advice}")
+        return Finished(status, "".join(f"{line}\n" for line in out), tuple(errors))
 
     def close(self) -> None:
+        """Close the connection and remove its folder."""
         if (self._folder / "socket").exists():
             command = self._command("-O", "exit")
             with suppress(subprocess.TimeoutExpired):
@@ -112,21 +134,21 @@ class Connection(Closeable):
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _connect(self) -> None:
-        """Leaves a process behind that holds the connection."""
-        said = self._folder / "said"
-        # Not a pipe, which the process that stays would hold open.
-        with open(said, "wb") as file:
+        """Start a background process that keeps the connection open."""
+        output = self._folder / "output"
+        # A file and not a pipe, because the background process would keep a pipe open.
+        with open(output, "wb") as file:
             command = self._command("-M", "-N", "-f", "-o", f"ControlPersist={_IDLE_S}")
             status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, check=False).returncode
         if status:
-            raise explain_failure(self.address, said.read_text(errors="replace").splitlines())
+            raise explain_failure(self.address, output.read_text(errors="replace").splitlines())
 
     def _command(self, *options: str) -> list[str]:
         address = self.address
         return [
             "ssh",
             *(["-F", str(self._config)] if self._config else []),
-            *(word for setting in _SETTINGS for word in ("-o", setting)),
+            *(argument for setting in _SETTINGS for argument in ("-o", setting)),
             *("-S", str(self._folder / "socket")),
             *(["-p", str(address.port)] if address.port else []),
             *(["-l", address.user] if address.user else []),
@@ -137,13 +159,13 @@ class Connection(Closeable):
 
 
 def _private_folder() -> Path:
-    """A socket's path may have about a hundred characters, which must not be used up by TMPDIR."""
+    """Create a folder with a short path: the path of a socket is limited to about a hundred characters."""
     usual = tempfile.gettempdir()
-    return Path(tempfile.mkdtemp(prefix="edgecnn-", dir=usual if len(usual) < _LONG_FOLDER else "/tmp"))  # noqa: S108
+    return Path(tempfile.mkdtemp(prefix="edgecnn-", dir=usual if len(usual) < _MAX_FOLDER_LENGTH else "/tmp"))  # noqa: S108
 
 
 class _Process(subprocess.Popen[bytes]):
-    """A process on three pipes that does not outlive its `with` block."""
+    """A process with three pipes that is killed at the end of its `with` block."""
 
     def __init__(self, command: Sequence[str]) -> None:
         super().__init__(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -154,21 +176,21 @@ class _Process(subprocess.Popen[bytes]):
         super().__exit__(None, None, None)
 
 
-def _feed(process: _Process, send: Iterable[bytes], *, hold: bool) -> None:
-    """A program that has seen enough says itself why."""
+def _feed(process: _Process, send: Iterable[bytes], *, keep_stdin: bool) -> None:
+    """Write to the process; a program that stops reading reports the reason itself."""
     with suppress(BrokenPipeError):
-        for piece in send:
-            process.input.write(piece)
+        for chunk in send:
+            process.input.write(chunk)
         process.input.flush()
-    if hold:
+    if keep_stdin:
         process.wait()
     with suppress(BrokenPipeError):
         process.input.close()
 
 
-def _listen(stream: IO[bytes], said: list[str], log: Log | None) -> None:
+def _listen(stream: IO[bytes], lines: list[str], log: Log | None) -> None:
     for line in stream:
         text = line.decode(errors="replace").rstrip("\r\n")
-        said.append(text)
+        lines.append(text)
         if log:
             log(text)

@@ -1,4 +1,4 @@
-"""What ssh says when it cannot connect, as one line that says what to do."""
+"""Translation of ssh's connection errors into one line that says what to do."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from edgecnn.core.errors import DeviceError
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.masking import printable
 
-# The first that is found counts: a changed key is also one that could not be verified.
+# The first match counts: ssh reports a changed key as one that could not be verified, too.
 _CAUSES = (
     (
         r"identification has changed|host key for .* has changed",
-        "its host key is not the one that is known: if the device was set up anew, remove the old one with {forget}"
-        " and log in once with {command}; if not, somebody may stand in between",
+        "its host key has changed: if the device was reinstalled, remove the old key with {forget} and log in once"
+        " with {command}; otherwise somebody may be intercepting the connection",
     ),
     (
         r"host key verification failed|no .* host key is known",
@@ -22,15 +22,15 @@ _CAUSES = (
     ),
     (
         r"could not resolve hostname|name or service not known",
-        "nobody knows that name: check its spelling, or give the device's IP address",
+        "unknown host name: check its spelling, or give the device's IP address",
     ),
     (
         r"connection refused",
-        "nothing answers on that port: switch ssh on with raspi-config on the device, or give another port",
+        "nothing listens on that port: enable ssh with raspi-config on the device, or give another port",
     ),
     (
         r"timed out|no route to host|network is unreachable|host is down",
-        "it does not answer: check that it is switched on and in the same network",
+        "no answer: check that it is switched on and in the same network",
     ),
     (
         r"permission denied|too many authentication failures|no supported authentication",
@@ -38,23 +38,31 @@ _CAUSES = (
     ),
     (
         r"bad configuration option|bad owner or permissions|terminating, .* bad|keyword .* extra arguments",
-        "your settings for ssh cannot be used: {said}",
+        "your ssh configuration is invalid: {message}",
     ),
 )
 
 
-def explain_failure(address: Address, said: Sequence[str]) -> DeviceError:
-    """What the lines that ssh said when it could not connect amount to."""
-    text = "\n".join(said)
+def explain_failure(address: Address, lines: Sequence[str]) -> DeviceError:
+    """Return the error for a failed connection.
+
+    Args:
+        address: The device.
+        lines: Output of ssh.
+
+    Returns:
+        An error that says what to do.
+    """
+    text = "\n".join(lines)
     forget = re.search(r"ssh-keygen -f .* -R .*", text)
-    words = {
+    details = {
         "login": address.login,
         "command": address.command,
         "copy_options": f"-p {address.port} " if address.port else "",
         "forget": printable(forget[0]) if forget else f"ssh-keygen -R {address.host}",
-        "said": printable(said[-1]) if said else "ssh did not say why",
+        "message": printable(lines[-1]) if lines else "ssh gave no reason",
     }
     for pattern, cause in _CAUSES:
         if re.search(pattern, text, re.IGNORECASE):
-            return DeviceError(f"cannot reach {address}: {cause.format(**words)}")
-    return DeviceError(f"cannot reach {address}: {words['said']}; try {address.command}")
+            return DeviceError(f"cannot reach {address}: {cause.format(**details)}")
+    return DeviceError(f"cannot reach {address}: {details['message']}; try {address.command}")

@@ -1,4 +1,4 @@
-"""What runs on a device."""
+"""Status and log of the services on a device."""
 
 from __future__ import annotations
 
@@ -9,68 +9,107 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edgecnn.core.progress import Log
-from edgecnn.deploy.layout import checked_name
+from edgecnn.deploy.device_files import checked_name
+from edgecnn.deploy.device_script import run_script
 from edgecnn.deploy.masking import masked, printable
-from edgecnn.deploy.script import run_script
 from edgecnn.deploy.service_options import options_from_line
 from edgecnn.deploy.ssh import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """A service that was deployed, and how it is."""
+    """A deployed service and its state."""
 
     name: str
     healthy: bool
-    """It runs and has given a result."""
+    """The service runs and has given a result."""
     state: str
-    """As systemd has it, such as `active (running)`."""
+    """State in systemd's words, such as `active (running)`."""
     text: str
-    """What the service says of itself."""
+    """Status line that the service sends to systemd."""
     since: str | None
-    """When its process started, by this machine's clock."""
+    """Start of its process by this machine's clock, in ISO 8601; None if it does not run."""
     restarts: int
     enabled: bool
-    """It starts with the device."""
+    """The service starts with the device."""
     on_trial: bool
-    """A deployment is at work, or was killed on the device; after a restart `release` runs."""
+    """A deployment is in progress, or was killed on the device; after a restart `release` runs."""
     release: str | None
-    """The one in use; None if the first deployment never got so far."""
+    """Release in use; None if no deployment has succeeded yet."""
     options: str
-    """With passwords replaced."""
+    """Options of the service, with passwords masked."""
     releases: tuple[dict[str, Any], ...]
-    """The records of those that are kept, newest first."""
+    """Records of the releases that are kept, newest first."""
 
 
 def status_of(connection: Connection, name: str | None = None) -> tuple[ServiceStatus, ...]:
-    """The service of that name, or all that were deployed, by name. Raises `DeviceError` if it is not there."""
-    words = ["status", *([checked_name(name)] if name else [])]
-    return parse_status(run_script(connection, words), time.time())
+    """Query the services of a device.
+
+    Args:
+        connection: Connection to the device.
+        name: Name of one service; None for all that were deployed.
+
+    Returns:
+        The services in the order of their names.
+
+    Raises:
+        DeviceError: The service is not deployed.
+        InputError: The name is invalid.
+    """
+    arguments = ["status", *([checked_name(name)] if name else [])]
+    return parse_status(run_script(connection, arguments), time.time())
 
 
 def parse_status(text: str, now_s: float) -> tuple[ServiceStatus, ...]:
-    """What device.sh says, `key=value` lines in which `service=` begins each; `now_s` in seconds since 1970."""
-    found: list[tuple[dict[str, str], list[str]]] = []
+    """Parse the output of `device.sh status`.
+
+    Args:
+        text: Lines of `key=value`, in which `service=` starts a new service.
+        now_s: Current time in seconds since 1970.
+
+    Returns:
+        The services.
+    """
+    services: list[tuple[dict[str, str], list[str]]] = []
     for line in text.splitlines():
         key, _, value = line.partition("=")
         if key == "service":
-            found.append(({}, []))
+            services.append(({}, []))
         if key == "record":
-            found[-1][1].append(value)
+            services[-1][1].append(value)
         else:
-            found[-1][0][key] = value
-    return tuple(_service(values, records, now_s) for values, records in found)
+            services[-1][0][key] = value
+    return tuple(_service(values, records, now_s) for values, records in services)
 
 
 def status_record(service: ServiceStatus) -> dict[str, Any]:
-    """As `edgecnn deploy status --json` prints it."""
+    """Return the JSON object that `edgecnn deploy status --json` prints for a service.
+
+    Args:
+        service: A service.
+
+    Returns:
+        Its fields.
+    """
     return asdict(service)
 
 
 def follow_log(connection: Connection, name: str, show: Log, *, lines: int, follow: bool) -> None:
-    """Gives `show` the last lines of a service's log, and with `follow` those to come. Raises `DeviceError`."""
-    words = ["logs", checked_name(name), str(lines), *(["follow"] if follow else [])]
-    run_script(connection, words, show=lambda line: show(masked(line)))
+    """Read the log of a service.
+
+    Args:
+        connection: Connection to the device.
+        name: Name of the service.
+        show: Called with each line, with passwords masked.
+        lines: Number of past lines.
+        follow: Continue with new lines until interrupted.
+
+    Raises:
+        DeviceError: The service is not deployed, or the connection was cut.
+        InputError: The name is invalid.
+    """
+    arguments = ["logs", checked_name(name), str(lines), *(["follow"] if follow else [])]
+    run_script(connection, arguments, show=lambda line: show(masked(line)))
 
 
 def _service(values: dict[str, str], records: list[str], now_s: float) -> ServiceStatus:

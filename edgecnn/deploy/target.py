@@ -1,4 +1,4 @@
-"""The devices that something is to be done to: given one by one, or listed in an inventory in TOML."""
+"""Target devices of a command, given as addresses or listed in an inventory in TOML."""
 
 from __future__ import annotations
 
@@ -18,26 +18,32 @@ from edgecnn.deploy.service_options import checked_options
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A device, and what is particular to it."""
+    """A device and its own settings."""
 
     label: str
-    """What it is called where there are several."""
+    """Name of the device in output about several devices."""
     address: Address
     profile: DeviceProfile | None = None
     options: str | None = field(default=None, repr=False)
-    """What its service is told beyond the model, as `checked_options` returns it; there may be a password in it."""
+    """Options of its service, as `checked_options` returns them; they may contain a password.
+
+    None to keep those of the device.
+    """
 
 
 class InventoryDevice(Settings):
     """A table `[devices.NAME]`."""
 
     address: str
+    """Address as on the command line."""
     profile: str | None = None
+    """Name of a device profile."""
     options: str | None = None
+    """Options of its service."""
 
 
 class Inventory(Settings):
-    """An inventory: a table for each device."""
+    """An inventory, with one table per device."""
 
     devices: dict[str, InventoryDevice]
 
@@ -45,8 +51,20 @@ class Inventory(Settings):
 def targets_from(
     addresses: Sequence[str], inventory: Path | None, *, profile: str | None = None, options: str | None = None
 ) -> tuple[Target, ...]:
-    """The devices at `addresses` and those of `inventory`, for which `profile` and `options` are what the latter leaves
-    open. Raises `InputError`; none at all, and one that is there twice, are errors too."""
+    """Collect the target devices.
+
+    Args:
+        addresses: Addresses of devices.
+        inventory: Inventory of more devices.
+        profile: Name of the profile of devices for which the inventory has none.
+        options: Options of the services for which the inventory has none.
+
+    Returns:
+        The devices, those from `addresses` first.
+
+    Raises:
+        InputError: There is no device, one is given twice, or an address or an option is invalid.
+    """
     given = [InventoryDevice(address=address) for address in addresses]
     listed = read_inventory(inventory).devices if inventory else {}
     devices = [*((device.address, device) for device in given), *listed.items()]
@@ -60,13 +78,23 @@ def targets_from(
 
 
 def read_inventory(path: Path) -> Inventory:
-    """Reads an inventory. Raises `InputError`, which repeats no value: there may be a password in it."""
+    """Read an inventory.
+
+    Args:
+        path: TOML file.
+
+    Returns:
+        The inventory.
+
+    Raises:
+        InputError: The file is missing or invalid. The message repeats no value, since one may contain a password.
+    """
     document = read_toml(path, "inventory")
     try:
         return Inventory.model_validate(document)
     except ValidationError as error:
-        # A key that is misspelled is missing, too.
-        first = min(error.errors(include_input=False), key=lambda each: each["type"] != "extra_forbidden")
+        # A misspelled key also counts as missing: report the misspelling.
+        first = min(error.errors(include_input=False), key=lambda problem: problem["type"] != "extra_forbidden")
         *table, key = map(str, first["loc"])
         if first["type"] == "extra_forbidden":
             where = f"{path.name} [{'.'.join(table)}]" if table else path.name
@@ -76,10 +104,10 @@ def read_inventory(path: Path) -> Inventory:
 
 def _target(label: str, device: InventoryDevice, profile: str | None, options: str | None) -> Target:
     name = device.profile or profile
-    wanted = options if device.options is None else device.options
+    own_options = options if device.options is None else device.options
     return Target(
         label=label,
         address=parse_address(device.address),
         profile=find_profile(name) if name else None,
-        options=None if wanted is None else checked_options(wanted),
+        options=None if own_options is None else checked_options(own_options),
     )

@@ -1,5 +1,5 @@
-"""What stands in the way of a classifier on this device, and what to type about it. No TensorFlow.
+"""Checks for problems that keep a classifier from running on this device, and how to fix them. No TensorFlow.
 
-A check looks and returns findings; it changes nothing. What it imports may itself be what is missing, so that neither
-numpy nor OpenCV nor an interpreter is imported outside the check that is about it.
+A check returns findings and changes nothing. A package that it imports may be the one that is missing, so numpy, OpenCV
+and the interpreter are each imported only inside the check that is about them.
 """

@@ -1,4 +1,4 @@
-"""Checks of cameras, and of who may use them."""
+"""Checks of cameras, and of the permission to use them."""
 
 from __future__ import annotations
 
@@ -13,69 +13,105 @@ from edgecnn.core.board import read_text
 from edgecnn.doctor.finding import Finding, output_of
 
 LISTING_PROGRAMS = ("rpicam-hello", "libcamera-hello")
-"""The same program by its name since and before Raspberry Pi OS 12."""
+"""Names of the same program, since Raspberry Pi OS 12 and before."""
 
 _LISTING_TIMEOUT_S = 10
 _LISTED = re.compile(r"^\s*\d+ : (\S+) \[", re.MULTILINE)
 _NO_CAMERAS = "No cameras available"
-# A Raspberry Pi's codecs, its picture processor and the raw side of the CSI socket are video devices too.
+# A Raspberry Pi's codecs, its image processor and the raw side of the CSI connector are video devices too.
 _NOT_CAMERAS = ("bcm2835-", "rpivid", "rpi-hevc", "unicam", "rp1-cfe", "pispbe")
 
 _JOIN_VIDEO = "sudo usermod -aG video {user}, then log out and in again"
 
 
 class VideoDevice(NamedTuple):
-    """A camera that OpenCV opens by its number."""
+    """A camera that OpenCV opens by number."""
 
     number: int
     name: str
     usable: bool
-    """Whether this user may open it."""
+    """This user may open it."""
 
 
 def check_cameras(root: Path) -> tuple[Finding, ...]:
-    """USB cameras and those on the CSI socket; none at all is worth a warning, since a stream is a source too."""
+    """Check the USB cameras and those on the CSI connector.
+
+    Having no camera at all is only a warning, since a network stream is a source too.
+
+    Args:
+        root: Folder that contains `/sys` and `/dev`.
+
+    Returns:
+        The finding about USB and the one about CSI.
+    """
     usb, csi = usb_cameras(root), listed_cameras()
     return _usb_finding(usb, alone=not csi), _csi_finding(csi, alone=not usb)
 
 
 def usb_cameras(root: Path) -> tuple[VideoDevice, ...]:
-    """Video devices that give pictures, by number."""
-    found = []
+    """Find the video devices that deliver pictures.
+
+    Args:
+        root: Folder that contains `/sys` and `/dev`.
+
+    Returns:
+        The cameras in the order of their numbers.
+    """
+    cameras = []
     for folder in root.glob("sys/class/video4linux/video*"):
         name = read_text(folder / "name") or "unnamed"
-        # The second device of a USB camera gives metadata.
+        # The second device of a USB camera delivers metadata.
         if read_text(folder / "index") in ("0", None) and not name.startswith(_NOT_CAMERAS):
             usable = os.access(root / "dev" / folder.name, os.R_OK | os.W_OK)
-            found.append(VideoDevice(int(folder.name.removeprefix("video")), name, usable))
-    return tuple(sorted(found))
+            cameras.append(VideoDevice(int(folder.name.removeprefix("video")), name, usable))
+    return tuple(sorted(cameras))
 
 
 def listed_cameras() -> tuple[str, ...] | None:
-    """Sensors on the CSI socket, in the order of their numbers; None where no program tells."""
+    """List the sensors on the CSI connector, in the order of their numbers.
+
+    Returns:
+        None if no program can list them.
+    """
     for program in LISTING_PROGRAMS:
-        said = output_of([program, "--list-cameras"], timeout_s=_LISTING_TIMEOUT_S) or ""
-        sensors = tuple(_LISTED.findall(said))
-        if sensors or _NO_CAMERAS in said:
+        output = output_of([program, "--list-cameras"], timeout_s=_LISTING_TIMEOUT_S) or ""
+        sensors = tuple(_LISTED.findall(output))
+        if sensors or _NO_CAMERAS in output:
             return sensors
     return None
 
 
 def check_group(root: Path) -> Finding:
-    """Whether this user may use cameras and ask the firmware."""
+    """Check that this user may use cameras and query the firmware.
+
+    Args:
+        root: Folder that contains `/etc`.
+
+    Returns:
+        The finding about the group `video`.
+    """
     return group_finding(_video_group(root), os.getgroups(), os.geteuid())
 
 
 def group_finding(video: int | None, groups: Collection[int], user: int) -> Finding:
-    """`video` is the number of that group, None where the system has none."""
+    """Judge a user's membership of the group `video`.
+
+    Args:
+        video: Number of that group; None if the system has none.
+        groups: Numbers of the user's groups.
+        user: Number of the user; 0 is root.
+
+    Returns:
+        The finding.
+    """
     if video is None:
-        return Finding("group video", "unknown", "the system has no such group")
+        return Finding("group video", "unknown", "this system has no such group")
     if user == 0:
         return Finding("group video", "ok", "root needs no group")
     if video in groups:
-        return Finding("group video", "ok", "a member")
+        return Finding("group video", "ok", "member")
     fix = _JOIN_VIDEO.format(user=_user_name())
-    return Finding("group video", "warning", "not a member: cameras and vcgencmd may refuse", fix)
+    return Finding("group video", "warning", "not a member: access to cameras and vcgencmd may be denied", fix)
 
 
 def _usb_finding(cameras: tuple[VideoDevice, ...], *, alone: bool) -> Finding:
@@ -84,22 +120,20 @@ def _usb_finding(cameras: tuple[VideoDevice, ...], *, alone: bool) -> Finding:
             "usb camera",
             "warning" if alone else "ok",
             "none",
-            "plug one in, or use another source: edgecnn run MODEL --source http://camera/stream" if alone else "",
+            "plug in a camera, or use another source: edgecnn run MODEL --source http://camera/stream" if alone else "",
         )
     found = ", ".join(f"{camera.number} ({camera.name})" for camera in cameras)
     if not all(camera.usable for camera in cameras):
-        return Finding(
-            "usb camera", "problem", f"{found}, not allowed to open it", _JOIN_VIDEO.format(user=_user_name())
-        )
+        return Finding("usb camera", "problem", f"{found}: permission denied", _JOIN_VIDEO.format(user=_user_name()))
     return Finding("usb camera", "ok", found, f"edgecnn run MODEL --source {cameras[0].number}")
 
 
 def _csi_finding(sensors: tuple[str, ...] | None, *, alone: bool) -> Finding:
     if sensors is None:
         fix = "on a Raspberry Pi: sudo apt install rpicam-apps-lite"
-        return Finding("csi camera", "unknown", f"neither {' nor '.join(LISTING_PROGRAMS)} answers", fix)
+        return Finding("csi camera", "unknown", f"no answer from {' or '.join(LISTING_PROGRAMS)}", fix)
     if not sensors:
-        fix = "switch off, push the ribbon cable in on both ends, switch on; then rpicam-hello --list-cameras"
+        fix = "switch off, reseat the ribbon cable at both ends, switch on; then rpicam-hello --list-cameras"
         return Finding("csi camera", "warning" if alone else "ok", "none", fix if alone else "")
     found = ", ".join(f"{number} ({sensor})" for number, sensor in enumerate(sensors))
     return Finding("csi camera", "ok", found, "edgecnn run MODEL --source csi")

@@ -1,4 +1,4 @@
-"""All checks."""
+"""The list of all checks."""
 
 from __future__ import annotations
 
@@ -25,8 +25,14 @@ from edgecnn.doctor.software import check_interpreter, check_numpy, check_opencv
 
 
 def examine(root: Path = ROOT) -> tuple[Finding, ...]:
-    """What every check found. `root` is the folder in which `/proc`, `/sys`, `/etc` and `/dev` lie; programs are
-    those on PATH."""
+    """Run all checks.
+
+    Args:
+        root: Folder that contains `/proc`, `/sys`, `/etc` and `/dev`. Programs are those on PATH in any case.
+
+    Returns:
+        The findings, in the order in which they are shown.
+    """
     return (
         check_board(root),
         check_system(),
@@ -48,10 +54,24 @@ def examine(root: Path = ROOT) -> tuple[Finding, ...]:
 
 
 def problems_of(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Those that keep a classifier from running as it should."""
+    """Select the findings that keep a classifier from running, or from running at full speed.
+
+    Args:
+        findings: Findings of all kinds.
+
+    Returns:
+        Those whose status is `problem`.
+    """
     return tuple(finding for finding in findings if finding.status == "problem")
 
 
 def checkup_record(findings: tuple[Finding, ...]) -> dict[str, Any]:
-    """The JSON object that `edgecnn doctor --json` prints."""
+    """Return the JSON object that `edgecnn doctor --json` prints.
+
+    Args:
+        findings: Result of `examine`.
+
+    Returns:
+        The findings and the number of problems.
+    """
     return {"findings": [asdict(finding) for finding in findings], "problems": len(problems_of(findings))}

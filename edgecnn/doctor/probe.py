@@ -1,7 +1,7 @@
-"""A model of one operator, run to see whether the interpreter works on this processor.
+"""A test run of a model with one operator, to find out if the interpreter works on this processor.
 
-`python -m edgecnn.doctor.probe` does it in a process of its own: native code that does not suit a machine ends its
-process without an exception.
+`python -m edgecnn.doctor.probe` runs it in a separate process, because native code that does not suit a machine kills
+its process without an exception.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ from flatbuffers import Builder
 
 _VALUES = (-1.0, 0.0, 0.5, 2.0)
 _RELU = 19
+"""Number of the operator in TensorFlow Lite's schema."""
 
 
 def relu_model(count: int) -> bytes:
-    """A `.tflite` that replaces what is negative among `count` float32 values by 0.
+    """Build a model that replaces negative values by 0.
 
     Field numbers are those of `schema.fbs` (TensorFlow Lite, version 3).
+
+    Args:
+        count: Number of float32 values; input and output are `[1, count]`.
+
+    Returns:
+        The content of a `.tflite` file.
     """
     builder = Builder(512)
     tensors = [_table(builder, {0: _ints(builder, [1, count])}) for _ in range(2)]
@@ -48,8 +55,15 @@ def relu_model(count: int) -> bytes:
 
 
 def run_probe() -> str:
-    """Runs the model and returns the interpreter package with its version. Raises what the interpreter does."""
-    import numpy as np  # noqa: PLC0415 - it may be what is missing
+    """Run the model.
+
+    Returns:
+        The interpreter package and its version.
+
+    Raises:
+        RuntimeError: The output is wrong. The interpreter may raise any other error.
+    """
+    import numpy as np  # noqa: PLC0415 - it may be the package that is missing
 
     from edgecnn.runtime.inference.interpreter import find_runtime, open_interpreter  # noqa: PLC0415
 
@@ -59,16 +73,16 @@ def run_probe() -> str:
         interpreter = open_interpreter(path, threads=1)
         interpreter.set_tensor(0, np.array([_VALUES], np.float32))
         interpreter.invoke()
-        answer = interpreter.get_tensor(1)[0].tolist()
+        output = interpreter.get_tensor(1)[0].tolist()
     runtime = find_runtime()
-    if answer != [max(0.0, value) for value in _VALUES]:
-        raise RuntimeError(f"{runtime.package} {runtime.version} computes wrongly: {answer}")
+    if output != [max(0.0, value) for value in _VALUES]:
+        raise RuntimeError(f"{runtime.package} {runtime.version} computes wrong results: {output}")
     return f"{runtime.package} {runtime.version}"
 
 
 def _relu_code(builder: Builder) -> int:
     builder.StartObject(4)
-    # Once in the field that old interpreters read, once in the one that replaced it.
+    # Written twice: in the field that old interpreters read, and in the one that replaced it.
     builder.PrependInt8Slot(0, _RELU, 0)
     builder.PrependInt32Slot(3, _RELU, 0)
     return int(builder.EndObject())
@@ -98,8 +112,8 @@ def _ints(builder: Builder, values: Sequence[int]) -> int:
 
 if __name__ == "__main__":
     try:
-        told, failed = run_probe(), False
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent tells it
-        told, failed = " ".join(f"{error}".split()) or type(error).__name__, True
-    sys.stdout.write(told)
+        message, failed = run_probe(), False
+    except Exception as error:  # noqa: BLE001 - the parent process reports any error
+        message, failed = " ".join(f"{error}".split()) or type(error).__name__, True
+    sys.stdout.write(message)
     sys.exit(failed)

@@ -15,7 +15,7 @@ from edgecnn.core.model_file.model_file import sha256_of
 from edgecnn.core.progress import Log, Progress
 from edgecnn.core.run.run_folder import RunFolder
 from edgecnn.core.settings.recipe import Recipe
-from edgecnn.data.note import NOTE_FILE
+from edgecnn.data.dataset_note import NOTE_FILE
 
 
 class Stage(NamedTuple):

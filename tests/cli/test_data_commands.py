@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecnn.data.note import read_note
+from edgecnn.data.dataset_note import read_note
 from tests.cli.commands import json_of, refusal, run_here
 from tests.data.scenes import scene, write_picture, write_scenes
 
@@ -76,7 +76,7 @@ def test_strict_is_a_gate_that_prints_what_it_found_before_it_fails(photos: Path
     assert outcome.status == 3
     assert json.loads(outcome.stdout)["errors"] == 1
     assert outcome.errors == [
-        f"error: {photos} has errors: 1 duplicate_across_splits; mend them, or check without --strict"
+        f"error: {photos} has errors: 1 duplicate_across_splits; fix them, or check without --strict"
     ]
     (photos / "test" / "cat" / "x.png").unlink()
     assert run_here("data", "check", photos, "--strict").status == 0

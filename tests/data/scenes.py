@@ -1,4 +1,4 @@
-"""Pictures with structure at every scale, as photos have it, no two alike."""
+"""Synthetic pictures with structure at every scale, like photos; no two are alike."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgecnn.core.preprocess import Image
 
 
 def scene(seed: int, height: int = 160, width: int = 200) -> Image:
-    """A picture of clouds and blocks, uint8 RGB."""
+    """Return a picture of clouds and blocks, uint8 RGB."""
     random = np.random.default_rng(seed)
     picture: NDArray[Any] = np.zeros((height, width, 3), np.float32)
     for cells in (3, 6, 12, 24):
@@ -27,14 +27,14 @@ def scene(seed: int, height: int = 160, width: int = 200) -> Image:
 
 
 def write_picture(path: Path, picture: Image, *options: int) -> Path:
-    """Writes a picture in the format that the suffix says."""
+    """Write a picture in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), picture[:, :, ::-1], options)
     return path
 
 
 def write_scenes(folder: Path, classes: tuple[str, ...] = ("cat", "owl"), count: int = 20, first: int = 0) -> Path:
-    """Class folders of `count` scenes each."""
+    """Write class folders of `count` scenes each."""
     for number, name in enumerate(classes):
         for index in range(count):
             write_picture(folder / name / f"{index:03}.png", scene(first + 1000 * number + index, 40, 48))

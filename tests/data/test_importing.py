@@ -13,8 +13,8 @@ import pytest
 from edgecnn.core.dataset import scan_dataset
 from edgecnn.core.errors import DataError, InputError
 from edgecnn.core.labels import LabelMap
+from edgecnn.data.dataset_note import NOTE_FILE, read_note
 from edgecnn.data.importing import import_dataset, open_source, parse_label_names
-from edgecnn.data.note import NOTE_FILE, read_note
 from edgecnn.data.source import Photo, Source
 
 
@@ -27,8 +27,8 @@ def npz(tmp_path: Path) -> Path:
     return path
 
 
-def breaking(source: Source, error: BaseException) -> Source:
-    """The same, but it breaks off after a photo."""
+def failing(source: Source, error: BaseException) -> Source:
+    """Return the same source, which raises an error after one photo."""
 
     def photos() -> Iterator[Photo]:
         yield next(source.photos())
@@ -37,7 +37,7 @@ def breaking(source: Source, error: BaseException) -> Source:
     return replace(source, photos=photos)
 
 
-def test_a_folder_says_where_it_is_from(npz: Path, tmp_path: Path) -> None:
+def test_an_imported_folder_records_its_origin(npz: Path, tmp_path: Path) -> None:
     before = datetime.now(UTC)
     note = import_dataset(open_source(str(npz)), tmp_path / "new" / "out", license="mine alone")
     assert read_note(tmp_path / "new" / "out") == note
@@ -56,43 +56,43 @@ def test_the_same_source_gives_the_same_photos(npz: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("error", [InputError("a bad photo"), KeyboardInterrupt()])
-def test_an_import_that_breaks_off_leaves_nothing(error: BaseException, npz: Path, tmp_path: Path) -> None:
+def test_a_failed_import_leaves_nothing(error: BaseException, npz: Path, tmp_path: Path) -> None:
     with pytest.raises(type(error)):
-        import_dataset(breaking(open_source(str(npz)), error), tmp_path / "out")
+        import_dataset(failing(open_source(str(npz)), error), tmp_path / "out")
     assert list(tmp_path.iterdir()) == [npz]
 
 
 @pytest.mark.parametrize("error", [InputError("a bad photo"), KeyboardInterrupt()])
-def test_an_import_anew_that_breaks_off_leaves_the_former(error: BaseException, npz: Path, tmp_path: Path) -> None:
+def test_a_failed_import_over_another_keeps_the_previous_one(error: BaseException, npz: Path, tmp_path: Path) -> None:
     note = import_dataset(open_source(str(npz)), tmp_path / "out")
     with pytest.raises(type(error)):
-        import_dataset(breaking(open_source(str(npz)), error), tmp_path / "out", replace=True)
+        import_dataset(failing(open_source(str(npz)), error), tmp_path / "out", replace=True)
     assert read_note(tmp_path / "out") == note
     assert scan_dataset(tmp_path / "out").counts == {"train": 8, "test": 2}
     assert sorted(tmp_path.iterdir()) == [npz, tmp_path / "out"]
 
 
-def test_an_empty_folder_is_taken_and_one_that_holds_something_is_not(npz: Path, tmp_path: Path) -> None:
+def test_an_empty_folder_is_accepted_and_a_filled_one_is_refused(npz: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     import_dataset(open_source(str(npz)), tmp_path / "out")
-    with pytest.raises(InputError, match="out holds something already; --force replaces it"):
+    with pytest.raises(InputError, match="out is not empty; --force replaces it"):
         import_dataset(open_source(str(npz)), tmp_path / "out")
 
 
 @pytest.mark.parametrize("replace", [False, True])
-def test_what_was_not_imported_is_never_replaced(replace: bool, npz: Path, tmp_path: Path) -> None:
+def test_a_folder_that_was_not_imported_is_never_replaced(replace: bool, npz: Path, tmp_path: Path) -> None:
     photo = tmp_path / "out" / "cat" / "mine.jpg"
     photo.parent.mkdir(parents=True)
     photo.write_text("mine")
     (tmp_path / "out" / NOTE_FILE).write_text(json.dumps({"name": "another program's"}))
-    with pytest.raises(InputError, match="holds something already; choose a folder that is not there yet"):
+    with pytest.raises(InputError, match="is not empty; choose a folder that does not exist yet"):
         import_dataset(open_source(str(npz)), tmp_path / "out", replace=replace)
     assert photo.read_text() == "mine"
     with pytest.raises(InputError, match="is a file; expected a folder"):
         import_dataset(open_source(str(npz)), photo, replace=replace)
 
 
-def test_an_import_anew_leaves_none_of_the_former_photos(npz: Path, tmp_path: Path) -> None:
+def test_importing_again_removes_the_previous_photos(npz: Path, tmp_path: Path) -> None:
     import_dataset(open_source(str(npz), labels=LabelMap(("cat", "owl"))), tmp_path / "out")
     import_dataset(open_source(str(npz)), tmp_path / "out", replace=True)
     assert scan_dataset(tmp_path / "out").labels.names == ("0", "1")
@@ -105,7 +105,7 @@ def test_a_source_without_photos_is_refused(npz: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_progress_is_told_of_every_photo(npz: Path, tmp_path: Path) -> None:
+def test_every_photo_reports_progress(npz: Path, tmp_path: Path) -> None:
     calls: list[tuple[str, int, int]] = []
 
     def progress(task: str, done: int, total: int, detail: str = "") -> None:
@@ -116,14 +116,14 @@ def test_progress_is_told_of_every_photo(npz: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["mnist", "photos.zip", "photos"])
-def test_what_nothing_can_be_imported_from_is_refused(text: str) -> None:
-    with pytest.raises(InputError, match=rf"cannot import from {text}: expected a file that ends in \.npz or \.csv"):
+def test_an_unknown_source_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=rf"cannot import from {text}: expected a file ending in \.npz or \.csv"):
         open_source(text)
 
 
-def test_names_come_from_a_file_or_between_commas(tmp_path: Path) -> None:
+def test_label_names_come_from_a_file_or_a_list(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("cat\nowl, gray\n")
     assert parse_label_names(str(tmp_path / "labels.txt")).names == ("cat", "owl, gray")
     assert parse_label_names("cat, owl").names == ("cat", "owl")
-    with pytest.raises(InputError, match="expected labels as a file with one a line, or as names between commas"):
+    with pytest.raises(InputError, match="expected a file with one label per line, or names separated by commas"):
         parse_label_names("labels.txt")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgecnn.core.preprocess import Image
-from edgecnn.data.near_duplicates import joined
+from edgecnn.data.near_duplicates import connected_groups
 from edgecnn.data.similarity import MIN_CORRELATION, Likeness, likeness_of, similar_pairs
 from tests.data.scenes import scene
 
@@ -18,10 +18,10 @@ def likeness(picture: Image) -> Likeness:
 
 
 def pairs_of(*pictures: Image) -> list[tuple[int, int]]:
-    return [(int(first), int(second)) for first, second in similar_pairs([likeness(each) for each in pictures])]
+    return [(int(first), int(second)) for first, second in similar_pairs([likeness(picture) for picture in pictures])]
 
 
-def encoded_again(picture: Image, quality: int) -> Image:
+def reencoded(picture: Image, quality: int) -> Image:
     _, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return np.asarray(cv2.imdecode(content, cv2.IMREAD_COLOR), np.uint8)
 
@@ -31,7 +31,7 @@ def captioned(picture: Image) -> Image:
 
 
 CHANGES: dict[str, Callable[[Image], Image]] = {
-    "a poor JPEG": lambda picture: encoded_again(picture, 30),
+    "a poor JPEG": lambda picture: reencoded(picture, 30),
     "half the size": lambda picture: np.asarray(
         cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     ),
@@ -44,7 +44,7 @@ CHANGES: dict[str, Callable[[Image], Image]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_picture_is_like_itself_after(change: Callable[[Image], Image]) -> None:
+def test_a_picture_is_found_after_a_change(change: Callable[[Image], Image]) -> None:
     for seed in range(10):
         assert pairs_of(scene(seed), change(scene(seed))) == [(0, 1)], seed
 
@@ -53,12 +53,12 @@ def test_different_pictures_are_not_alike() -> None:
     assert pairs_of(*(scene(seed) for seed in range(200))) == []
 
 
-def test_blank_pictures_are_like_nothing() -> None:
+def test_blank_pictures_resemble_nothing() -> None:
     blank = [np.full((100, 100, 3), shade, np.uint8) for shade in (0, 0, 1, 255)]
     assert pairs_of(*blank) == []
 
 
-def test_a_common_layout_makes_no_likeness() -> None:
+def test_a_common_layout_is_not_a_likeness() -> None:
     def disc(seed: int) -> Image:
         inside = cv2.circle(np.zeros((160, 160), np.uint8), (80, 80), 75, 255, thickness=-1)
         return np.asarray((scene(seed, 160, 160) * 0.3 + 100) * (inside[:, :, None] > 0), np.uint8)
@@ -67,7 +67,7 @@ def test_a_common_layout_makes_no_likeness() -> None:
     first, second = likeness(discs[0]), likeness(discs[1])
     assert float(first.structure @ second.structure) > MIN_CORRELATION
     assert pairs_of(*discs) == []
-    assert pairs_of(*discs, encoded_again(discs[7], 75)) == [(7, 60)]
+    assert pairs_of(*discs, reencoded(discs[7], 75)) == [(7, 60)]
 
 
 def test_small_pictures_must_agree_more_closely() -> None:
@@ -80,10 +80,10 @@ def test_small_pictures_must_agree_more_closely() -> None:
     assert pairs_of(small, (small * 0.9 + 10).astype(np.uint8)) == [(0, 1)]
 
 
-def test_no_pair_is_lost_to_the_bound_and_every_block_is_compared() -> None:
+def test_the_bound_loses_no_pair_and_every_block_is_compared() -> None:
     random = np.random.default_rng(5)
     structures = random.normal(size=(600, 1024)).astype(np.float32)
-    # Families: neighbors at every distance on both sides of the limit; and their negatives, for a mean of 0.
+    # Families of neighbors at distances on both sides of the limit, and their negatives so that the mean is 0.
     structures += np.repeat(random.normal(size=(30, 1024)), 20, axis=0) * random.uniform(1, 12, (600, 1))
     structures[300:] = -structures[:300]
     structures = structures[random.permutation(600)].astype(np.float32)
@@ -94,14 +94,14 @@ def test_no_pair_is_lost_to_the_bound_and_every_block_is_compared() -> None:
         if float(structures[first] @ structures[second]) >= MIN_CORRELATION
     }
     assert len(expected) > 100
-    found = similar_pairs([Likeness(structure, is_small=False) for structure in structures])
-    assert {(int(first), int(second)) for first, second in found} == expected
+    pairs = similar_pairs([Likeness(structure, is_small=False) for structure in structures])
+    assert {(int(first), int(second)) for first, second in pairs} == expected
 
 
-def test_nothing_is_like_nothing() -> None:
+def test_no_pictures_give_no_pairs() -> None:
     assert similar_pairs([]).shape == (0, 2)
 
 
-def test_pairs_are_joined_over_others() -> None:
-    assert joined([(5, 7), (1, 2), (2, 5), (8, 9)]) == [(1, 2, 5, 7), (8, 9)]
-    assert joined([]) == []
+def test_pairs_are_grouped_through_common_members() -> None:
+    assert connected_groups([(5, 7), (1, 2), (2, 5), (8, 9)]) == [(1, 2, 5, 7), (8, 9)]
+    assert connected_groups([]) == []

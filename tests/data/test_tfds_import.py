@@ -1,4 +1,4 @@
-"""TensorFlow Datasets itself prepares a data set, on the spot and without a network."""
+"""Imports from TensorFlow Datasets, which prepares a small data set itself and without a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edgecnn.data.tfds import read_tfds
 
 
 def prepare(tfds: Any, data_dir: Path, dataset: str, label: Any, examples: dict[str, list[dict[str, Any]]]) -> None:
-    """Makes a data set of PNG pictures, where `read_tfds` finds it."""
+    """Prepare a data set of PNG pictures where `read_tfds` finds it."""
     features = tfds.features.FeaturesDict({"image": tfds.features.Image(encoding_format="png"), "label": label})
 
     class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc]
@@ -31,10 +31,10 @@ def prepare(tfds: Any, data_dir: Path, dataset: str, label: Any, examples: dict[
             )
 
         def _split_generators(self, _: Any) -> Any:
-            return {split: self._generate_examples(those) for split, those in examples.items()}
+            return {split: self._generate_examples(of_split) for split, of_split in examples.items()}
 
-        def _generate_examples(self, those: list[dict[str, Any]]) -> Any:
-            return enumerate(those)
+        def _generate_examples(self, of_split: list[dict[str, Any]]) -> Any:
+            return enumerate(of_split)
 
     Builder(data_dir=data_dir).download_and_prepare()
 
@@ -54,7 +54,7 @@ def tfds() -> Any:
 
 @pytest.fixture(scope="module")
 def prepared(tfds: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which TensorFlow Datasets has `tiny`: cats and owls to train and test with."""
+    """Return a data folder of TensorFlow Datasets with the set `tiny`: cats and owls, for training and testing."""
     data_dir = tmp_path_factory.mktemp("tfds")
     classes = tfds.features.ClassLabel(names=["owl", "cat/kitten"])
     prepare(tfds, data_dir, "tiny", classes, {"train": labeled(4, 0, [0, 1, 1, 0]), "test": labeled(1, 1, [1])})
@@ -70,14 +70,14 @@ def test_a_data_set_is_written_with_its_names_splits_and_license(prepared: Path,
     assert scan_dataset(tmp_path / "out", strict=True).counts == {"train": 4, "test": 1}
 
 
-def test_the_pictures_are_those_that_are_stored(prepared: Path, tmp_path: Path) -> None:
+def test_the_pictures_are_copied_as_stored(prepared: Path, tmp_path: Path) -> None:
     import_dataset(read_tfds("tiny:1.*.*", prepared), tmp_path / "out")
     (photo,) = (tmp_path / "out" / "test" / "cat-kitten").iterdir()
     assert photo.name == "000000.png"
     np.testing.assert_array_equal(read_image(photo), pictures(1, 1)[0])
 
 
-def test_a_data_set_that_is_not_of_classes_is_refused(tfds: Any, tmp_path: Path) -> None:
+def test_a_data_set_without_classes_is_refused(tfds: Any, tmp_path: Path) -> None:
     prepare(
         tfds,
         tmp_path,
@@ -89,24 +89,24 @@ def test_a_data_set_that_is_not_of_classes_is_refused(tfds: Any, tmp_path: Path)
         read_tfds("boxes", tmp_path)
 
 
-def test_labels_that_the_publisher_keeps_are_told(tfds: Any, tmp_path: Path) -> None:
+def test_unpublished_labels_are_reported(tfds: Any, tmp_path: Path) -> None:
     classes = tfds.features.ClassLabel(names=["cat", "owl"])
     prepare(tfds, tmp_path, "contest", classes, {"train": labeled(2, 0, [0, 1]), "test": labeled(1, 1, [-1])})
-    with pytest.raises(InputError, match="contest keeps the labels of its split 'test' to itself"):
+    with pytest.raises(InputError, match="contest does not publish the labels of its split 'test'"):
         list(read_tfds("contest", tmp_path).photos())
 
 
-def test_an_unknown_name_is_refused_with_the_nearest(tfds: Any) -> None:
+def test_an_unknown_name_is_refused_with_the_nearest_one(tfds: Any) -> None:
     with pytest.raises(UnknownName, match="unknown data set of TensorFlow Datasets 'mnits': did you mean 'mnist'"):
         open_source("tfds:mnits")
 
 
-def test_names_for_classes_that_have_some_are_refused() -> None:
-    with pytest.raises(InputError, match="tfds:tiny has names for its classes; give no labels"):
+def test_names_for_classes_that_have_names_are_refused() -> None:
+    with pytest.raises(InputError, match="tfds:tiny already names its classes; remove the labels"):
         open_source("tfds:tiny", labels=LabelMap(("cat", "owl")))
 
 
-def test_without_the_package_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", None)
     with pytest.raises(MissingDependency, match=r"pip install 'edgecnn\[tfds\]'"):
         open_source("tfds:beans")

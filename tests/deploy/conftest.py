@@ -16,11 +16,11 @@ from tests.emulated_pi.programs import why_not
 
 @pytest.fixture(scope="session")
 def small_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDevice]:
-    """A device that is on. Tests that deploy use names of their own."""
+    """Return a running device. Each test that deploys uses its own service name."""
     if reason := why_not():
-        pytest.skip(f"no device can be made here: {reason}")
+        pytest.skip(f"no device can run here: {reason}")
     if missing := [program for program in PROGRAMS if not shutil.which(program)]:
-        pytest.skip(f"no device can be made here: it takes {', '.join(missing)}")
+        pytest.skip(f"no device can run here: missing {', '.join(missing)}")
     device = make_small_device(tmp_path_factory.mktemp("device"))
     device.start()
     yield device
@@ -35,7 +35,7 @@ def connection(small_device: SmallDevice) -> Iterator[Connection]:
 
 @pytest.fixture
 def other_edgecnn(small_device: SmallDevice) -> Iterator[Replace]:
-    """Puts a shell script in the place of the device's edgecnn, which it finds as `$0.before`."""
+    """Return a function that replaces the device's edgecnn by a script, which finds the original as `$0.before`."""
     command = small_device.root / "opt/edgecnn/bin/edgecnn"
     before = command.rename(command.with_name("edgecnn.before"))
 
@@ -54,5 +54,5 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """It calls the colors by other names."""
+    """Return a model that has other names for the colors."""
     return write_color_model(tmp_path_factory.mktemp("models") / "farben.tflite", ("rot", "gruen", "blau"))

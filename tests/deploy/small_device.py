@@ -1,7 +1,7 @@
-"""A device that is this very machine, behind an sshd of its own, with its own accounts, card and stand-ins for systemd.
+"""A device that is this machine behind a separate sshd, with its own accounts, card and stand-ins for systemd.
 
-It is the emulated Raspberry Pi without the emulation. Programs are the host's and run at the host's speed; what they
-write goes to the card. edgecnn is there already: this checkout.
+It is the emulated Raspberry Pi without the emulation. Programs are the host's and run at the host's speed; their output
+files go to the card. edgecnn is already installed: this checkout.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edgecnn.deploy.layout import EDGECNN
+from edgecnn.deploy.device_files import EDGECNN
 from tests.emulated_pi.access import write_access
 from tests.emulated_pi.boards import BOARDS
 from tests.emulated_pi.boot import ROOT
@@ -23,7 +23,7 @@ from tests.emulated_pi.failure import run_or_raise
 from tests.emulated_pi.programs import DEVICE_PROGRAMS
 
 PROGRAMS = (*DEVICE_PROGRAMS, "ssh", "cc", "nsenter")
-"""What it takes; a C compiler is for the device's sudo."""
+"""Programs that the host needs; the C compiler builds the device's sudo."""
 CHECKOUT = Path(__file__).parent.parent.parent
 ADDRESS = f"ssh://{HOSTNAME}"
 CARD_BYTES = 1 << 30
@@ -34,24 +34,24 @@ class SmallDevice(Device):
 
     def start(self, *, stays: bool = False) -> None:
         super().start(stays=stays)
-        # The device has a /tmp of its own, in which neither this checkout nor its environment would be seen.
+        # The device has its own /tmp, in which this checkout and its environment would not be visible.
         for path in {CHECKOUT, Path(sys.prefix), Path(sys.base_prefix)}:
             if path.is_relative_to("/tmp"):
                 self._show(path)
 
     def _show(self, path: Path) -> None:
         init = (self.folder / "init").read_text().split()[0]
-        there = f"{ROOT}{path}"
+        mount_point = f"{ROOT}{path}"
         (self.root / path.relative_to("/")).mkdir(parents=True, exist_ok=True)
-        run_or_raise("nsenter", "--target", init, "--mount", "mount", "--bind", path, there)
+        run_or_raise("nsenter", "--target", init, "--mount", "mount", "--bind", path, mount_point)
 
 
 def make_small_device(folder: Path) -> SmallDevice:
-    """A new device in `folder`, switched off."""
+    """Create a device in `folder`, switched off."""
     board = BOARDS["pi4"]
     own = folder / "card" / "upper"
     write_own_layer(own, board)
-    # The interpreter may be in root's home, which a service may not look into.
+    # Python may be installed in root's home, which a service could not read.
     (own / "root").mkdir(mode=0o755)
     edgecnn = own / EDGECNN[1:]
     edgecnn.parent.mkdir(parents=True)
@@ -68,7 +68,7 @@ def make_small_device(folder: Path) -> SmallDevice:
 
 
 def _hide_services(own: Path) -> None:
-    """The host's services are not this device's: a device node 0:0 hides what lies below."""
+    """Hide the host's services from the device: in an overlay, a device node 0:0 hides the file below."""
     wants = Path("etc/systemd/system/multi-user.target.wants")
     (own / wants).mkdir(parents=True)
     for link in Path("/", wants).glob("*"):

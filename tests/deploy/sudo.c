@@ -1,11 +1,11 @@
-/* A stand-in for `sudo -n COMMAND...` on a device that has none: everyone may. */
+/* A stand-in for `sudo -n COMMAND...` on a device without sudo: every user is allowed. */
 #include <grp.h>
 #include <string.h>
 #include <unistd.h>
 
-int main(int count, char **words) {
-    if (count < 3 || strcmp(words[1], "-n") || setgroups(0, 0) || setgid(0) || setuid(0))
+int main(int argc, char **argv) {
+    if (argc < 3 || strcmp(argv[1], "-n") || setgroups(0, 0) || setgid(0) || setuid(0))
         return 1;
-    execvp(words[2], words + 2);
+    execvp(argv[2], argv + 2);
     return 127;
 }

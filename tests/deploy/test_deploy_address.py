@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edgecnn.core.errors import InputError
 from edgecnn.deploy.address import Address, parse_address
-from edgecnn.deploy.layout import checked_name
+from edgecnn.deploy.device_files import checked_name
 
 USERS = st.from_regex(r"[a-z_][a-z0-9_.-]{0,20}", fullmatch=True)
 HOSTS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,30}", fullmatch=True) | st.ip_addresses(v=6).map(str)
@@ -14,7 +14,7 @@ PORTS = st.integers(1, 65535)
 
 
 @given(address=st.builds(Address, HOSTS, st.none() | USERS, st.none() | PORTS))
-def test_an_address_reads_back_as_it_was_written(address: Address) -> None:
+def test_an_address_survives_writing_and_parsing(address: Address) -> None:
     assert parse_address(str(address)) == address
 
 
@@ -36,7 +36,7 @@ def test_no_text_becomes_an_option_of_ssh(text: str) -> None:
         ("SSH://pi@[fe80::1%eth0]:22/", Address("fe80::1%eth0", "pi", 22)),
     ],
 )
-def test_addresses_as_people_write_them(text: str, expected: Address) -> None:
+def test_usual_addresses_are_parsed(text: str, expected: Address) -> None:
     assert parse_address(text) == expected
 
 
@@ -50,13 +50,13 @@ def test_addresses_as_people_write_them(text: str, expected: Address) -> None:
         ("ssh://door:99999", "expected a port from 1 to 65535"),
     ],
 )
-def test_what_is_no_address_is_refused(text: str, expected: str) -> None:
+def test_an_invalid_address_is_refused(text: str, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         parse_address(text)
 
 
 def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
-    with pytest.raises(InputError, match="no password in it") as caught:
+    with pytest.raises(InputError, match="must not contain a password") as caught:
         parse_address("ssh://pi:raspberry@door")
     assert "raspberry" not in str(caught.value)
 
@@ -72,6 +72,6 @@ def test_a_name_is_safe_in_paths_units_and_shells(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "..", "-x", "a/b", "a b", "a\n", "a@b", "$HOME", "ä", "x" * 65])
-def test_names_that_are_refused(name: str) -> None:
+def test_invalid_names_are_refused(name: str) -> None:
     with pytest.raises(InputError, match="expected a name"):
         checked_name(name)

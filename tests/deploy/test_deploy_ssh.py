@@ -1,4 +1,4 @@
-"""Connecting with the system's ssh to a real sshd, and what is said when that does not work."""
+"""Tests of connections with the system's ssh to a real sshd, and of the errors if that fails."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.emulated_pi.card import HOSTNAME
 DEVICE = Address(HOSTNAME)
 
 
-def refusal(address: str, config: Path) -> str:
-    """The one line with which connecting fails."""
+def connection_error(address: str, config: Path) -> str:
+    """Return the one-line error of a failing connection."""
     with pytest.raises(DeviceError) as caught:
         Connection(parse_address(address), config)
     assert "\n" not in str(caught.value)
@@ -30,7 +30,7 @@ def refusal(address: str, config: Path) -> str:
 
 
 def changed_config(device: SmallDevice, folder: Path, **settings: object) -> Path:
-    """The device's settings for ssh, in which the given ones come first and therefore count."""
+    """Write the device's ssh configuration with the given settings first, so that they take precedence."""
     own = "".join(f"    {name} {value}\n" for name, value in settings.items())
     path = folder / "ssh_config"
     path.write_text(f"Host *\n{own}{device.ssh_config.read_text()}")
@@ -45,31 +45,33 @@ def new_key(folder: Path) -> Path:
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    words=st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=0), max_size=5)
+    arguments=st.lists(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=0), max_size=5
+    )
 )
-def test_words_reach_a_program_as_they_are(connection: Connection, words: list[str]) -> None:
-    finished = connection.run(["printf", "<%s>", *words])
-    assert finished.stdout.rstrip("\n") == "".join(f"<{word}>" for word in words or [""])
+def test_arguments_reach_a_program_unchanged(connection: Connection, arguments: list[str]) -> None:
+    finished = connection.run(["printf", "<%s>", *arguments])
+    assert finished.stdout.rstrip("\n") == "".join(f"<{argument}>" for argument in arguments or [""])
 
 
-def test_what_is_sent_is_read_and_what_is_said_is_heard(connection: Connection) -> None:
-    said: list[str] = []
+def test_input_output_and_errors_are_transferred(connection: Connection) -> None:
+    logged: list[str] = []
     shown: list[str] = []
     finished = connection.run(
         ["sh", "-c", "cat; echo one >&2; echo two >&2; exit 3"],
         [b"first\n", b"second\n"],
-        log=said.append,
+        log=logged.append,
         show=shown.append,
     )
     assert finished == (3, "first\nsecond\n", ("one", "two"))
-    assert (said, shown) == (["one", "two"], ["first", "second"])
+    assert (logged, shown) == (["one", "two"], ["first", "second"])
 
 
-def test_a_program_that_reads_nothing_does_not_hang_the_sender(connection: Connection) -> None:
+def test_a_program_that_reads_nothing_does_not_block_the_sender(connection: Connection) -> None:
     assert connection.run(["true"], [bytes(1 << 20)] * 8).status == 0
 
 
-def test_all_commands_share_one_connection_and_nothing_of_it_is_left(
+def test_all_commands_share_one_connection_and_nothing_is_left(
     small_device: SmallDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with TemporaryDirectory() as empty:
@@ -82,7 +84,7 @@ def test_all_commands_share_one_connection_and_nothing_of_it_is_left(
         assert list(Path(empty).iterdir()) == []
 
 
-def test_a_long_path_for_temporary_files_is_no_hindrance(
+def test_a_long_temporary_path_is_supported(
     small_device: SmallDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = tmp_path / ("long" * 20)
@@ -92,58 +94,58 @@ def test_a_long_path_for_temporary_files_is_no_hindrance(
         assert connection.run(["echo", "hello"]).stdout == "hello\n"
 
 
-def test_a_name_that_nobody_knows(small_device: SmallDevice) -> None:
-    assert "nobody knows that name" in refusal("ssh://pi@no-such-device.invalid", small_device.ssh_config)
+def test_an_unknown_host_name(small_device: SmallDevice) -> None:
+    assert "unknown host name" in connection_error("ssh://pi@no-such-device.invalid", small_device.ssh_config)
 
 
-def test_a_device_that_is_out_of_reach(small_device: SmallDevice) -> None:
-    assert "it does not answer" in refusal("ssh://pi@255.255.255.255", small_device.ssh_config)
+def test_an_unreachable_device(small_device: SmallDevice) -> None:
+    assert "no answer" in connection_error("ssh://pi@255.255.255.255", small_device.ssh_config)
 
 
 def test_a_device_without_an_sshd(small_device: SmallDevice) -> None:
-    assert "nothing answers on that port" in refusal("ssh://pi@127.0.0.1:1", small_device.ssh_config)
+    assert "nothing listens on that port" in connection_error("ssh://pi@127.0.0.1:1", small_device.ssh_config)
 
 
 def test_a_key_that_is_not_accepted(small_device: SmallDevice, tmp_path: Path) -> None:
     config = changed_config(small_device, tmp_path, IdentityFile=new_key(tmp_path))
     config.write_text(config.read_text().replace(str(small_device.folder / "client_key"), "none"))
-    said = refusal(f"ssh://pi@{HOSTNAME}", config)
-    assert "does not accept your key" in said and f"ssh-copy-id pi@{HOSTNAME}" in said
+    error = connection_error(f"ssh://pi@{HOSTNAME}", config)
+    assert "does not accept your key" in error and f"ssh-copy-id pi@{HOSTNAME}" in error
 
 
 def test_a_host_key_that_is_not_known(small_device: SmallDevice, tmp_path: Path) -> None:
     for checking in ("yes", "ask"):
         config = changed_config(small_device, tmp_path, UserKnownHostsFile="none", StrictHostKeyChecking=checking)
-        said = refusal(f"ssh://{HOSTNAME}", config)
-        assert "host key is not known yet" in said and f"ssh {HOSTNAME}" in said
+        error = connection_error(f"ssh://{HOSTNAME}", config)
+        assert "host key is not known yet" in error and f"ssh {HOSTNAME}" in error
 
 
 def test_a_host_key_that_has_changed(small_device: SmallDevice, tmp_path: Path) -> None:
     known = tmp_path / "known_hosts"
     known.write_text(f"{HOSTNAME} {new_key(tmp_path).with_suffix('.pub').read_text()}")
-    said = refusal(f"ssh://{HOSTNAME}", changed_config(small_device, tmp_path, UserKnownHostsFile=known))
-    assert "not the one that is known" in said and f'ssh-keygen -f "{known}" -R "{HOSTNAME}"' in said
+    error = connection_error(f"ssh://{HOSTNAME}", changed_config(small_device, tmp_path, UserKnownHostsFile=known))
+    assert "its host key has changed" in error and f'ssh-keygen -f "{known}" -R "{HOSTNAME}"' in error
     assert known.read_text().count("\n") == 1
 
 
-def test_settings_for_ssh_that_make_no_sense(small_device: SmallDevice, tmp_path: Path) -> None:
+def test_an_invalid_ssh_configuration(small_device: SmallDevice, tmp_path: Path) -> None:
     config = changed_config(small_device, tmp_path, NoSuchSetting="yes")
-    assert "your settings for ssh cannot be used" in refusal(f"ssh://{HOSTNAME}", config)
+    assert "your ssh configuration is invalid" in connection_error(f"ssh://{HOSTNAME}", config)
 
 
-def test_settings_for_ssh_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such file"):
+def test_a_missing_ssh_configuration(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such configuration file"):
         Connection(DEVICE, tmp_path / "nothing")
 
 
 def test_a_connection_that_is_cut_is_an_error(small_device: SmallDevice) -> None:
     with Connection(DEVICE, small_device.ssh_config) as connection, pytest.raises(DeviceError, match="was cut"):
-        # The process of the device's sshd to which the connection belongs.
+        # Kill the process of the device's sshd that serves the connection.
         connection.run(["sh", "-c", "kill -9 $(cut -d ' ' -f 4 /proc/$PPID/stat) $PPID; sleep 60"])
 
 
-def test_nobody_is_asked_for_anything(small_device: SmallDevice, tmp_path: Path) -> None:
-    """Not even by a key with a passphrase, which asks on the terminal or by a program."""
+def test_ssh_never_asks_for_input(small_device: SmallDevice, tmp_path: Path) -> None:
+    """A key with a passphrase would ask on the terminal or with a program."""
     key = tmp_path / "locked_key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "a phrase", "-f", key], check=True)
     config = changed_config(small_device, tmp_path, IdentityFile=key)
@@ -154,7 +156,7 @@ def test_nobody_is_asked_for_anything(small_device: SmallDevice, tmp_path: Path)
     before = dict(os.environ)
     os.environ |= {"SSH_ASKPASS": str(tmp_path / "ask"), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": ":0"}
     try:
-        assert "does not accept your key" in refusal(f"ssh://{HOSTNAME}", config)
+        assert "does not accept your key" in connection_error(f"ssh://{HOSTNAME}", config)
     finally:
         os.environ.clear()
         os.environ.update(before)

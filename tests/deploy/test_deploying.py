@@ -1,4 +1,4 @@
-"""Deployments that go well, on a device that is this machine behind a real sshd."""
+"""Tests of successful deployments, on a device that is this machine behind a real sshd."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.runtime.sources.loopback_camera import LoopbackCamera
 
 @pytest.fixture(scope="module")
 def door(small_device: SmallDevice, model: Path) -> str:
-    """The release that the service `door` runs."""
+    """Return the release that the service `door` runs."""
     return deployed(small_device, model, "door")
 
 
@@ -45,9 +45,7 @@ def test_a_deployed_model_classifies_and_starts_with_the_device(
     wait_until(lambda: '"label"' in act(small_device, "logs", "--name", "door", "--lines", "1").stdout)
 
 
-def test_what_is_left_on_a_device_is_the_release_and_settings_for_root_alone(
-    small_device: SmallDevice, door: str
-) -> None:
+def test_a_device_stores_the_release_and_settings_that_only_root_can_read(small_device: SmallDevice, door: str) -> None:
     home = small_device.root / "var/lib/edgecnn/door"
     assert sorted(path.name for path in home.iterdir()) == ["current", "releases"]
     assert (home / "current").readlink() == Path("releases") / door
@@ -71,25 +69,25 @@ def test_three_releases_are_kept_and_rollback_goes_back_through_them(
         outcome = act(small_device, "rollback", "--name", "history", "--json")
         assert json.loads(outcome.stdout)["release"] == release, outcome.stderr
         assert running(small_device, "history") == release
-        # The third deployment was told no options, so they stayed those of the second.
+        # The third deployment had no options, so it kept those of the second.
         assert status(small_device, "history")["options"] == two
     outcome = act(small_device, "rollback", "--name", "history")
     assert outcome.status == 1 and "no release before" in outcome.errors[0]
 
 
-def test_what_is_removed_is_gone_and_others_stay(small_device: SmallDevice, model: Path, door: str) -> None:
+def test_a_removed_service_is_gone_and_others_stay(small_device: SmallDevice, model: Path, door: str) -> None:
     deployed(small_device, model, "gone")
     assert act(small_device, "remove", "--name", "gone").status == 0
     assert running(small_device, "gone") is None
-    wanted = small_device.root / "etc/systemd/system/multi-user.target.wants"
-    for folder in (small_device.root / "var/lib/edgecnn", small_device.root / "etc/edgecnn", wanted):
+    enabled = small_device.root / "etc/systemd/system/multi-user.target.wants"
+    for folder in (small_device.root / "var/lib/edgecnn", small_device.root / "etc/edgecnn", enabled):
         assert [path for path in folder.iterdir() if "gone" in path.name] == []
     assert running(small_device, "door") == door
     outcome = act(small_device, "status", "--name", "gone")
-    assert outcome.status == 1 and "there is door" in outcome.errors[0]
+    assert outcome.status == 1 and "deployed: door" in outcome.errors[0]
 
 
-def test_a_password_is_seen_nowhere_but_in_the_settings(small_device: SmallDevice, model: Path, tmp_path: Path) -> None:
+def test_a_password_appears_only_in_the_settings(small_device: SmallDevice, model: Path, tmp_path: Path) -> None:
     with LoopbackCamera(user="me", password="hidden") as camera:
         options = f"--source {camera.address_for('me:hidden')}"
         typed = tmp_path / "typed"
@@ -105,24 +103,24 @@ def test_a_password_is_seen_nowhere_but_in_the_settings(small_device: SmallDevic
     assert options in (small_device.root / "etc/edgecnn/secret.env").read_text()
 
 
-def test_several_devices_have_an_outcome_each(small_device: SmallDevice, model: Path, tmp_path: Path) -> None:
+def test_each_of_several_devices_has_an_outcome(small_device: SmallDevice, model: Path, tmp_path: Path) -> None:
     inventory = tmp_path / "house.toml"
     inventory.write_text(
         f'[devices.door]\naddress = "{ADDRESS}"\noptions = "{FRAMES}"\n'
         '[devices.away]\naddress = "ssh://pi@127.0.0.1:1"\n'
     )
-    words = ("--inventory", inventory, "--ssh-config", small_device.ssh_config, "--name", "several")
-    outcome = run_here("deploy", model, *words, "--version", version("edgecnn"), "--json")
-    found = {record["device"]: record for record in map(json.loads, outcome.stdout.splitlines())}
+    arguments = ("--inventory", inventory, "--ssh-config", small_device.ssh_config, "--name", "several")
+    outcome = run_here("deploy", model, *arguments, "--version", version("edgecnn"), "--json")
+    records = {record["device"]: record for record in map(json.loads, outcome.stdout.splitlines())}
     assert outcome.status == 1
     assert outcome.errors == ["error: 1 of 2 devices failed: away; see above"]
-    assert found["door"]["error"] is None and found["door"]["release"] == running(small_device, "several")
-    assert "nothing answers on that port" in found["away"]["error"]
+    assert records["door"]["error"] is None and records["door"]["release"] == running(small_device, "several")
+    assert "nothing listens on that port" in records["away"]["error"]
 
 
-def test_following_a_log_shows_what_comes_and_ends_there_too(small_device: SmallDevice, door: str) -> None:
-    words = ("deploy", "logs", "--follow", ADDRESS, "--name", "door", "--ssh-config", small_device.ssh_config)
-    process = start(*words)
+def test_following_a_log_shows_new_lines_and_stops_on_the_device_too(small_device: SmallDevice, door: str) -> None:
+    arguments = ("deploy", "logs", "--follow", ADDRESS, "--name", "door", "--ssh-config", small_device.ssh_config)
+    process = start(*arguments)
     assert process.stdout is not None
     frames = [json.loads(process.stdout.readline())["frame"] for _ in range(25)]
     assert frames == sorted(set(frames))
@@ -131,18 +129,18 @@ def test_following_a_log_shows_what_comes_and_ends_there_too(small_device: Small
     wait_until(lambda: "tail" not in small_device.ask("cat /proc/[0-9]*/cmdline").stdout)
 
 
-def test_a_deployment_that_is_interrupted_says_what_becomes_of_it(small_device: SmallDevice, model: Path) -> None:
+def test_an_interrupted_deployment_is_completed_by_the_device(small_device: SmallDevice, model: Path) -> None:
     process = start_deploying(small_device, model, "stopped", FRAMES)
     wait_until(lambda: on_trial(small_device, "stopped"))
     process.send_signal(signal.SIGINT)
     outcome = finish(process)
-    assert outcome.status == 130 and "it finishes or takes back itself" in outcome.stderr
+    assert outcome.status == 130 and "interrupted" in outcome.stderr
     wait_until(lambda: not on_trial(small_device, "stopped"))
     assert running(small_device, "stopped") == status(small_device, "stopped")["release"] is not None
 
 
 class _CommandLines:
-    """Watches what `ps` shows, here and on the device, for the word `hidden`."""
+    """Watches the command lines that `ps` shows, here and on the device, for the word `hidden`."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -161,9 +159,9 @@ class _CommandLines:
         while not self._stop.wait(0.01):
             for file in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
-                    words = file.read_bytes().decode(errors="replace").split("\0")
+                    argv = file.read_bytes().decode(errors="replace").split("\0")
                 except OSError:
                     continue
                 self.seen += 1
-                if any("hidden" in word for word in words):
-                    self.leaks.add(" ".join(words))
+                if any("hidden" in argument for argument in argv):
+                    self.leaks.add(" ".join(argv))

@@ -1,4 +1,4 @@
-"""What goes wrong with a deployment: whatever it is, the release before runs, and the next deployment works."""
+"""Tests of failing deployments: the previous release always keeps running, and the next deployment works."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ NEWER_CARD = _zip_with(
 
 @pytest.fixture(scope="module")
 def steady(small_device: SmallDevice, model: Path) -> str:
-    """The release that the service `steady` runs, before and after every fault."""
+    """Return the release that the service `steady` runs before and after every fault."""
     small_device.run(f"mkfifo -m 666 {SILENT}", user="root")
     return deployed(small_device, model, "steady")
 
 
 @contextmanager
-def program(device: SmallDevice, name: str, script: str) -> Iterator[None]:
-    """Another program of that name on the device, for as long as it takes."""
+def replaced_program(device: SmallDevice, name: str, script: str) -> Iterator[None]:
+    """Replace a program on the device for the duration of the block."""
     path = device.root / "usr/local/bin" / name
     before = path.with_name("before") if path.exists() else None
     if before:
@@ -69,37 +69,35 @@ def program(device: SmallDevice, name: str, script: str) -> Iterator[None]:
             before.rename(path)
 
 
-def test_a_service_that_fails_is_taken_back_with_its_reason(
+def test_a_failing_service_is_reverted_with_the_reason(
     small_device: SmallDevice, other_model: Path, steady: str
 ) -> None:
     outcome = deploy(small_device, other_model, "steady", "--source /no/such/video.avi")
     assert outcome.status == 1 and len(outcome.errors) == 1
     assert "/no/such/video.avi" in outcome.errors[0]
-    assert f"the one before, {steady}, runs again" in outcome.errors[0]
+    assert f"the previous release, {steady}, runs again" in outcome.errors[0]
     assert running(small_device, "steady") == steady
     service = status(small_device, "steady")
     assert (service["healthy"], service["options"], len(service["releases"])) == (True, FRAMES, 1)
     assert leftovers(small_device, "steady") == []
 
 
-def test_a_service_without_a_result_is_taken_back(small_device: SmallDevice, other_model: Path, steady: str) -> None:
+def test_a_service_without_a_result_is_reverted(small_device: SmallDevice, other_model: Path, steady: str) -> None:
     outcome = deploy(small_device, other_model, "steady", f"--source {SILENT}", "--timeout", "3")
-    assert outcome.status == 1 and f"the one before, {steady}, runs again" in outcome.errors[0]
-    # A busy machine may not come to the point of asking for the picture.
+    assert outcome.status == 1 and f"the previous release, {steady}, runs again" in outcome.errors[0]
+    # On a busy machine the service may not even reach the point of waiting for the picture.
     assert SILENT in outcome.errors[0] or "it gave no result within 3 s" in outcome.errors[0]
     assert running(small_device, "steady") == steady
 
 
-def test_a_service_that_says_nothing_at_all_gave_no_result(
-    small_device: SmallDevice, model: Path, other_edgecnn: Replace
-) -> None:
+def test_a_silent_service_gave_no_result(small_device: SmallDevice, model: Path, other_edgecnn: Replace) -> None:
     other_edgecnn('[ "$1" != run ] || exec sleep 60\nexec "$0.before" "$@"')
     outcome = deploy(small_device, model, "mute", FRAMES, "--timeout", "1")
     assert outcome.status == 1
-    assert "does not work: it gave no result within 1 s; there was none before" in outcome.errors[0]
+    assert "does not work: it gave no result within 1 s; there is no previous release" in outcome.errors[0]
 
 
-def test_a_first_deployment_that_fails_leaves_nothing(small_device: SmallDevice, model: Path) -> None:
+def test_a_failing_first_deployment_leaves_nothing(small_device: SmallDevice, model: Path) -> None:
     outcome = deploy(small_device, model, "never", "--source /no/such/video.avi")
     assert outcome.status == 1 and "nothing runs" in outcome.errors[0]
     assert running(small_device, "never") is None
@@ -139,16 +137,16 @@ def test_settings_written_by_hand_are_not_overwritten(small_device: SmallDevice,
     settings.unlink()
 
 
-def test_a_second_deployment_at_once_is_refused_and_a_killed_one_taken_back(
+def test_a_concurrent_deployment_is_refused_and_a_killed_one_is_reverted(
     small_device: SmallDevice, other_model: Path, steady: str
 ) -> None:
     first = start_deploying(small_device, other_model, "steady", f"--source {SILENT}")
     wait_until(lambda: on_trial(small_device, "steady"))
     second = deploy(small_device, other_model, "steady")
-    assert second.status == 1 and "another deployment of steady is at work" in second.errors[0]
+    assert second.status == 1 and "another deployment of steady is in progress" in second.errors[0]
     first.kill()
     finish(first)
-    # The device would have waited for the first result.
+    # Otherwise the device would wait for the first result.
     small_device.run("kill -9 $(systemctl show --property MainPID --value edgecnn@steady)", user="root")
     wait_until(lambda: leftovers(small_device, "steady") == [] and running(small_device, "steady") == steady)
     deployed(small_device, other_model, "steady")
@@ -156,7 +154,7 @@ def test_a_second_deployment_at_once_is_refused_and_a_killed_one_taken_back(
     assert running(small_device, "steady") == steady
 
 
-def test_a_deployment_killed_while_it_sends_leaves_nothing(
+def test_a_deployment_killed_during_the_transfer_leaves_nothing(
     small_device: SmallDevice, model: Path, steady: str, tmp_path: Path
 ) -> None:
     port = int(re.findall(r"Port (\d+)", small_device.ssh_config.read_text())[0])
@@ -174,7 +172,7 @@ def test_a_deployment_killed_while_it_sends_leaves_nothing(
     assert status(small_device, "steady")["release"] == steady
 
 
-def test_after_a_power_cut_in_a_trial_the_release_before_runs(
+def test_after_a_power_cut_during_a_trial_the_previous_release_runs(
     small_device: SmallDevice, other_model: Path, steady: str
 ) -> None:
     process = start_deploying(small_device, other_model, "steady", f"--source {SILENT}")
@@ -191,8 +189,8 @@ def test_after_a_power_cut_in_a_trial_the_release_before_runs(
     assert act(small_device, "rollback", "--name", "steady").status == 0
 
 
-def test_a_user_without_sudo_is_told_what_to_do(small_device: SmallDevice, model: Path) -> None:
-    with program(small_device, "sudo", "echo 'sudo: a password is required' >&2; exit 1"):
+def test_a_user_without_sudo_gets_advice(small_device: SmallDevice, model: Path) -> None:
+    with replaced_program(small_device, "sudo", "echo 'sudo: a password is required' >&2; exit 1"):
         outcome = deploy(small_device, model, "anyone")
     assert outcome.status == 1
     assert "sudo without a password" in outcome.errors[0] and "sudoers.d" in outcome.errors[0]
@@ -206,27 +204,27 @@ def test_a_user_without_sudo_is_told_what_to_do(small_device: SmallDevice, model
         ("python3", "echo 3.9", "expected Python 3.11 or newer, got 3.9"),
     ],
 )
-def test_a_device_on_which_edgecnn_cannot_run_is_refused(
+def test_an_unsupported_device_is_refused(
     small_device: SmallDevice, model: Path, name: str, script: str, expected: str
 ) -> None:
-    with program(small_device, name, script):
+    with replaced_program(small_device, name, script):
         outcome = deploy(small_device, model, "anything")
     assert outcome.status == 1 and expected in outcome.errors[0]
 
 
 def test_a_profile_of_another_kind_of_device_is_refused(small_device: SmallDevice, model: Path) -> None:
     outcome = deploy(small_device, model, "anything", FRAMES, "--profile", "raspberry_pi_4")
-    assert outcome.status == 1 and "raspberry_pi_4 is a device with aarch64" in outcome.errors[0]
+    assert outcome.status == 1 and "the profile raspberry_pi_4 is for aarch64" in outcome.errors[0]
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         (b"JFIF" * 8, "not a TFLite model"),
-        (pixel_model(1, 1) + NEWER_CARD, "the model card does not hold: format_version"),
+        (pixel_model(1, 1) + NEWER_CARD, "format_version"),
     ],
 )
-def test_a_model_file_that_cannot_be_used_is_refused_before_anything_is_sent(
+def test_an_unusable_model_file_is_refused_before_anything_is_sent(
     tmp_path: Path, content: bytes, expected: str
 ) -> None:
     file = tmp_path / "model.tflite"
@@ -236,6 +234,6 @@ def test_a_model_file_that_cannot_be_used_is_refused_before_anything_is_sent(
 
 
 def _padded(content: bytes) -> bytes:
-    """The same model, larger: in front of the zip there may be anything."""
+    """Return a larger file with the same model: any bytes may precede the zip."""
     start = content.index(b"PK\x03\x04")
     return content[:start] + bytes(12_000_000) + content[start:]

@@ -1,4 +1,4 @@
-"""The shell script that does a device's part, looked at without a device."""
+"""Tests of the device's shell script that need no device."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecnn.deploy.archive import CHECKSUMS, checksums, write_archive
-from edgecnn.deploy.layout import device_script, unit_file
+from edgecnn.deploy.device_files import read_device_script, unit_file
 from edgecnn.deploy.status import parse_status
 
-SCRIPT = device_script()
+SCRIPT = read_device_script()
 STATUS = """\
 service=door
 ActiveState=active
@@ -41,16 +41,16 @@ trial=yes
 """
 
 
-def test_shellcheck_has_nothing_to_say() -> None:
+def test_shellcheck_finds_nothing() -> None:
     if not shutil.which("shellcheck"):
         pytest.skip("needs shellcheck")
-    found = subprocess.run(["shellcheck", "-"], input=SCRIPT, capture_output=True, check=False)
-    assert (found.stdout.decode(), found.returncode) == ("", 0)
+    done = subprocess.run(["shellcheck", "-"], input=SCRIPT, capture_output=True, check=False)
+    assert (done.stdout.decode(), done.returncode) == ("", 0)
 
 
 @settings(max_examples=40)
 @given(part=st.floats(0, 1, exclude_max=True))
-def test_a_part_of_the_script_does_nothing(part: float) -> None:
+def test_an_incomplete_script_does_nothing(part: float) -> None:
     cut = SCRIPT.rstrip()[: int(part * len(SCRIPT.rstrip()))].rstrip()
     done = subprocess.run(
         ["sh", "-c", 'eval "$(cat)"', "edgecnn", "examine"], input=cut, capture_output=True, check=False
@@ -58,14 +58,14 @@ def test_a_part_of_the_script_does_nothing(part: float) -> None:
     assert done.stdout == b""
 
 
-def test_the_whole_script_does_something() -> None:
+def test_the_complete_script_runs() -> None:
     done = subprocess.run(
         ["sh", "-c", 'eval "$(cat)"', "edgecnn", "examine"], input=SCRIPT, capture_output=True, check=True
     )
     assert b"machine=" in done.stdout and b"free_bytes=" in done.stdout
 
 
-def test_the_unit_reads_settings_on_trial_after_those_that_hold() -> None:
+def test_the_unit_reads_settings_on_trial_after_the_permanent_ones() -> None:
     lines = unit_file().decode().splitlines()
     files = [line for line in lines if line.startswith("EnvironmentFile=")]
     assert files == ["EnvironmentFile=/etc/edgecnn/%i.env", "EnvironmentFile=-/run/edgecnn-deploy/%i.env"]
@@ -79,7 +79,7 @@ def test_the_unit_reads_settings_on_trial_after_those_that_hold() -> None:
         max_size=4,
     )
 )
-def test_what_is_packed_is_unpacked_and_checked(files: dict[str, bytes]) -> None:
+def test_packed_files_can_be_unpacked(files: dict[str, bytes]) -> None:
     archive = io.BytesIO()
     write_archive(archive, files)
     archive.seek(0)
@@ -88,7 +88,7 @@ def test_what_is_packed_is_unpacked_and_checked(files: dict[str, bytes]) -> None
         assert {entry.mode for entry in tar} == {0o644}
 
 
-def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
+def test_sha256sum_accepts_the_checksums(tmp_path: Path) -> None:
     (tmp_path / "one").write_bytes(b"1")
     (tmp_path / CHECKSUMS).write_bytes(checksums({"one": tmp_path / "one"}))
     check = ["sha256sum", "--check", "--quiet", CHECKSUMS]
@@ -97,7 +97,7 @@ def test_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
     assert subprocess.run(check, cwd=tmp_path, check=False, capture_output=True).returncode == 1
 
 
-def test_status_is_read_service_by_service() -> None:
+def test_the_status_of_each_service_is_parsed() -> None:
     door, hall = parse_status(STATUS, now_s=1_700_000_000)
     assert (door.name, door.healthy, door.state, door.text) == ("door", True, "active (running)", "classifying = well")
     assert (door.since, door.restarts, door.enabled) == ("2023-11-14T22:11:40+00:00", 2, True)

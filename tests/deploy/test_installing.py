@@ -1,4 +1,4 @@
-"""A deployment brings edgecnn along: the wheel of this checkout, installed by install.sh into a real environment."""
+"""Tests of deployments that install edgecnn: the wheel of this checkout, with install.sh, in a real environment."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from tests.deploy.small_device import ADDRESS, SmallDevice
 
 @pytest.fixture
 def bare_device(small_device: SmallDevice) -> Iterator[SmallDevice]:
-    """The device without edgecnn, and with wheels of what edgecnn needs."""
+    """Return the device without edgecnn, but with wheels of edgecnn's dependencies."""
     root = small_device.root
     shutil.move(root / "opt/edgecnn", root / "opt/away")
-    wheels = root / "opt/wheels-of-here"
+    wheels = root / "opt/host-wheels"
     wheels.mkdir()
-    for name in _needed():
+    for name in _dependencies():
         _write_wheel(wheels, name)
-    (root / "etc/pip.conf").write_text("[global]\nno-index = true\nfind-links = /opt/wheels-of-here\n")
-    # The device's Python has to be the one that the packages here are for.
+    (root / "etc/pip.conf").write_text("[global]\nno-index = true\nfind-links = /opt/host-wheels\n")
+    # The device must use the Python that the packages of this machine are for.
     python = root / "usr/local/bin/python3"
     python.write_text(f'#!/bin/sh\nexec "{sysconfig.get_config_var("BINDIR")}/python3" "$@"\n')
     python.chmod(0o755)
@@ -44,16 +44,16 @@ def bare_device(small_device: SmallDevice) -> Iterator[SmallDevice]:
     shutil.move(root / "opt/away", root / "opt/edgecnn")
 
 
-def test_a_device_gets_the_edgecnn_of_this_checkout_and_keeps_it_when_another_does_not_do(
+def test_a_device_gets_the_edgecnn_of_this_checkout_and_keeps_it_if_another_fails(
     bare_device: SmallDevice, model: Path, tmp_path: Path
 ) -> None:
-    words = ("--ssh-config", bare_device.ssh_config, "--name", "fresh", "--json", "--options")
-    outcome = run_here("deploy", model, ADDRESS, *words, FRAMES)
+    arguments = ("--ssh-config", bare_device.ssh_config, "--name", "fresh", "--json", "--options")
+    outcome = run_here("deploy", model, ADDRESS, *arguments, FRAMES)
     assert outcome.status == 0, outcome.stderr
     assert json.loads(outcome.stdout)["release"] == running(bare_device, "fresh")
     assert bare_device.run("/opt/edgecnn/bin/edgecnn --version").split() == ["edgecnn", version("edgecnn")]
     installed = bare_device.run("readlink /opt/edgecnn/current")
-    outcome = run_here("deploy", model, ADDRESS, *words, FRAMES)
+    outcome = run_here("deploy", model, ADDRESS, *arguments, FRAMES)
     assert outcome.status == 0, outcome.stderr
     assert "is installed already" in outcome.stderr
 
@@ -62,26 +62,26 @@ def test_a_device_gets_the_edgecnn_of_this_checkout_and_keeps_it_when_another_do
         other = Path(shutil.copy(package.wheel, tmp_path))
     with zipfile.ZipFile(other, "a") as wheel:
         wheel.comment = b"another build"
-    outcome = run_here("deploy", model, ADDRESS, *words, "--source /no/such/video.avi", "--wheel", other)
+    outcome = run_here("deploy", model, ADDRESS, *arguments, "--source /no/such/video.avi", "--wheel", other)
     assert outcome.status == 1 and "runs again" in outcome.errors[0]
     assert f"edgecnn {version('edgecnn')} is installed: " in outcome.stderr
     assert bare_device.run("readlink /opt/edgecnn/current") == installed
     assert len(status(bare_device, "fresh")["releases"]) == 2
 
 
-def test_an_edgecnn_that_does_not_install_changes_nothing(
+def test_an_edgecnn_that_cannot_be_installed_changes_nothing(
     bare_device: SmallDevice, model: Path, tmp_path: Path
 ) -> None:
     wheel = tmp_path / "edgecnn-9.9.9-py3-none-any.whl"
     wheel.write_bytes(b"no wheel")
-    words = ("--ssh-config", bare_device.ssh_config, "--name", "broken", "--wheel", wheel)
-    outcome = run_here("deploy", model, ADDRESS, *words)
+    arguments = ("--ssh-config", bare_device.ssh_config, "--name", "broken", "--wheel", wheel)
+    outcome = run_here("deploy", model, ADDRESS, *arguments)
     assert outcome.status == 1 and "pip could not install edgecnn 9.9.9" in outcome.errors[0]
     assert not (bare_device.root / "etc/edgecnn/broken.env").exists()
     assert not (bare_device.root / "opt/edgecnn/current").exists()
 
 
-def test_a_wheel_of_the_checkout_is_there_as_long_as_it_is_needed() -> None:
+def test_a_wheel_of_the_checkout_exists_as_long_as_it_is_needed() -> None:
     with package_to_install(None, None) as package:
         assert package.wheel is not None and package.version is None
         with zipfile.ZipFile(package.wheel) as content:
@@ -90,7 +90,7 @@ def test_a_wheel_of_the_checkout_is_there_as_long_as_it_is_needed() -> None:
     assert not package.wheel.exists()
 
 
-def test_what_is_asked_for_is_what_is_installed(tmp_path: Path) -> None:
+def test_the_requested_package_is_installed(tmp_path: Path) -> None:
     with package_to_install(None, "0.2.0") as package:
         assert package == Package(version="0.2.0")
     wheel = tmp_path / "edgecnn-0.2.0-py3-none-any.whl"
@@ -103,17 +103,17 @@ def test_what_is_asked_for_is_what_is_installed(tmp_path: Path) -> None:
         pass
 
 
-def _needed() -> list[str]:
-    """What the base install needs: names of packages."""
+def _dependencies() -> list[str]:
+    """Return the names of the packages that the base install depends on."""
     lines = [line for line in requires("edgecnn") or [] if "extra ==" not in line]
     return [re.split(r"[^\w-]", line)[0] for line in lines]
 
 
 def _write_wheel(folder: Path, name: str) -> None:
-    """A wheel by that name and version which leads to the packages that are installed here."""
+    """Write a wheel of this name that makes the packages of this machine importable."""
     stem = f"{name.replace('-', '_')}-{version(name)}"
     files = {
-        f"{name}-of-here.pth": sysconfig.get_path("purelib") + "\n",
+        f"{name}-of-host.pth": sysconfig.get_path("purelib") + "\n",
         f"{stem}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version(name)}\n",
         f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: edgecnn\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }

@@ -15,7 +15,7 @@ SECRETS = st.from_regex(r"[A-Za-z0-9]{8,16}", fullmatch=True).map("Zq{}".format)
 
 
 def as_systemd_reads(line: str) -> str:
-    """The value of a line of an EnvironmentFile, by the rules of systemd.exec(5), character by character."""
+    """Parse a line of an EnvironmentFile by the rules of systemd.exec(5), character by character."""
     assert line.endswith("\n")
     value = line[:-1].partition("=")[2].strip()
     read, quoted, characters = "", False, iter(value)
@@ -50,7 +50,7 @@ def test_systemd_reads_the_options_that_were_given(text: str) -> None:
         assert options_from_line(line.removeprefix("OPTIONS=").rstrip("\n")) == options
 
 
-def test_what_a_person_would_write_is_written_so() -> None:
+def test_simple_options_are_not_quoted() -> None:
     assert options_line("--source 0 --size 640x480") == "OPTIONS=--source 0 --size 640x480\n"
 
 
@@ -63,23 +63,23 @@ def test_what_a_person_would_write_is_written_so() -> None:
         ("source 0", "expected options of"),
     ],
 )
-def test_options_that_are_none_are_refused_without_being_repeated(options: str, expected: str) -> None:
+def test_invalid_options_are_refused_without_being_repeated(options: str, expected: str) -> None:
     with pytest.raises(InputError, match=expected) as caught:
         checked_options(options)
     assert "shadow" not in str(caught.value)
 
 
-def test_no_options_are_options() -> None:
+def test_options_may_be_empty() -> None:
     assert options_line(checked_options("  ")) == "OPTIONS=\n"
 
 
-def test_a_profile_says_which_camera_and_how_many_threads() -> None:
+def test_a_profile_gives_the_camera_and_the_number_of_threads() -> None:
     assert shlex.split(profile_options(find_profile("raspberry_pi_4"))) == ["--source", "csi", "--threads", "4"]
     assert profile_options(None) == ""
 
 
 @given(secret=SECRETS, user=st.from_regex(r"[a-z]{0,8}", fullmatch=True), tail=st.sampled_from(["@/", ":@", "/@", ""]))
-def test_a_password_in_an_address_does_not_show(secret: str, user: str, tail: str) -> None:
+def test_a_password_in_an_address_is_masked(secret: str, user: str, tail: str) -> None:
     text = f'error: no video from "rtsp://{user}:{secret}{tail}@10.0.0.7:554/live"; --source rtsp://{user}:{secret}@x'
     shown = masked(text)
     assert secret not in shown
@@ -87,22 +87,22 @@ def test_a_password_in_an_address_does_not_show(secret: str, user: str, tail: st
 
 
 @given(secret=SECRETS, name=st.sampled_from(["--mqtt-password", "--token", "--api-key", "--web-secret"]))
-def test_an_option_that_is_a_password_does_not_show(secret: str, name: str) -> None:
+def test_a_password_option_is_masked(secret: str, name: str) -> None:
     for text in (f"{name} {secret} --fps 5", f"{name}={secret} --fps 5", f"{name} '{secret} more' --fps 5"):
         assert secret not in masked(text)
         assert masked(text).endswith("--fps 5") and masked(text).startswith(name)
 
 
 @given(secret=SECRETS)
-def test_a_setting_in_an_address_that_is_a_password_does_not_show(secret: str) -> None:
+def test_a_password_in_a_query_parameter_is_masked(secret: str) -> None:
     assert masked(f"--source http://cam/v?user=me&pwd={secret}&fps=5") == "--source http://cam/v?user=me&pwd=***&fps=5"
 
 
-def test_ordinary_text_stays_as_it_is() -> None:
+def test_ordinary_text_is_unchanged() -> None:
     for text in ("--source http://cam/v?fps=5 --top-k 3", "error: no such model file: /a/b.tflite", "--source csi"):
         assert masked(text) == text == printable(text)
 
 
-def test_a_line_for_people_has_no_frames_and_no_colors() -> None:
+def test_a_printable_line_has_no_frames_and_no_colors() -> None:
     assert printable("\x1b[31m╭─ Error ──╮\x1b[0m") == "Error"
     assert printable("│ No such option: --souce │") == "No such option: --souce"

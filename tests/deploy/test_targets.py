@@ -19,21 +19,21 @@ address = "ssh://pi@10.0.0.7:2222"
 """
 
 
-def written(folder: Path, text: str) -> Path:
+def write_inventory(folder: Path, text: str) -> Path:
     path = folder / "house.toml"
     path.write_text(text)
     return path
 
 
-def refusal(folder: Path, text: str) -> str:
+def error_of(folder: Path, text: str) -> str:
     with pytest.raises(InputError) as caught:
-        targets_from([], written(folder, text))
+        targets_from([], write_inventory(folder, text))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_an_inventory_and_addresses_make_one_list(tmp_path: Path) -> None:
-    inventory = written(tmp_path, HOUSE)
+def test_an_inventory_and_addresses_are_combined(tmp_path: Path) -> None:
+    inventory = write_inventory(tmp_path, HOUSE)
     hall, door, garden = targets_from(["ssh://hall"], inventory, profile="raspberry_pi_5", options="--source 0")
     assert (hall.label, hall.address) == ("ssh://hall", Address("hall"))
     assert (door.label, door.address) == ("door", Address("door.local", "pi"))
@@ -46,11 +46,13 @@ def test_an_inventory_and_addresses_make_one_list(tmp_path: Path) -> None:
     assert [target.options for target in (hall, door, garden)] == ["--source 0", "--source csi", "--source 0"]
 
 
-def test_options_that_are_empty_are_not_options_that_are_missing(tmp_path: Path) -> None:
-    (bare,) = targets_from([], written(tmp_path, '[devices.a]\naddress = "ssh://a"\noptions = ""\n'), options="--fps 5")
+def test_empty_options_differ_from_missing_options(tmp_path: Path) -> None:
+    (bare,) = targets_from(
+        [], write_inventory(tmp_path, '[devices.a]\naddress = "ssh://a"\noptions = ""\n'), options="--fps 5"
+    )
     assert bare.options == ""
-    (left_open,) = targets_from(["ssh://a"], None)
-    assert left_open.options is None and left_open.profile is None
+    (without_options,) = targets_from(["ssh://a"], None)
+    assert without_options.options is None and without_options.profile is None
 
 
 @pytest.mark.parametrize(
@@ -66,25 +68,25 @@ def test_options_that_are_empty_are_not_options_that_are_missing(tmp_path: Path)
         ('[devices.a]\naddress = "ssh://a"\nprofile = "raspbery_pi_4"\n', "did you mean 'raspberry_pi_4'?"),
         ('[devices.a]\naddress = "ssh://a"\n[devices.b]\naddress = "ssh://a"\n', "ssh://a is given twice"),
         ("[devices]\n", "got none"),
-        ("devices = [", "is no inventory in TOML"),
+        ("devices = [", "inventory"),
     ],
 )
-def test_an_inventory_that_does_not_hold_is_refused(tmp_path: Path, text: str, expected: str) -> None:
-    assert expected in refusal(tmp_path, text)
+def test_an_invalid_inventory_is_refused(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in error_of(tmp_path, text)
 
 
-def test_a_password_in_an_inventory_is_in_no_message(tmp_path: Path) -> None:
+def test_a_password_in_an_inventory_appears_in_no_message(tmp_path: Path) -> None:
     for value in ('["--source rtsp://me:hidden@x"]', '"--source \'rtsp://me:hidden@x"'):
-        assert "hidden" not in refusal(tmp_path, f'[devices.a]\naddress = "ssh://a"\noptions = {value}\n')
+        assert "hidden" not in error_of(tmp_path, f'[devices.a]\naddress = "ssh://a"\noptions = {value}\n')
     (target,) = targets_from(["ssh://a"], None, options="--source rtsp://me:hidden@x")
     assert "hidden" not in repr(target)
 
 
-def test_an_inventory_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_inventory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such inventory"):
         targets_from([], tmp_path / "nothing.toml")
 
 
-def test_no_devices_at_all_are_an_error() -> None:
+def test_no_devices_are_an_error() -> None:
     with pytest.raises(InputError, match="expected an address such as"):
         targets_from([], None)

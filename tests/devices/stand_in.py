@@ -1,4 +1,4 @@
-"""Wheels that are called edgecnn and install in a second: install.sh does the same with them, whatever they hold."""
+"""Small wheels named edgecnn that install in a second; install.sh treats them like the real ones."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ def main():
     print("edgecnn {version}")
 """
 _CHECKED_IMPORT = {"cv2.py": "", "edgecnn/runtime/inference/interpreter.py": "def find_runtime(): pass\n"}
-"""What install.sh imports to see that a version works."""
+"""Modules that install.sh imports to check that a version works."""
 
 
 def write_edgecnn(folder: Path, version: str, *, starts: bool = True) -> Path:
-    """A wheel of that version, which needs `DEPENDENCY`; one that does not start lacks a library."""
+    """Write a wheel of this version, which requires `DEPENDENCY`; one that does not start lacks a library."""
     files = {"edgecnn/__init__.py": "", "edgecnn/cli.py": _COMMAND.format(version=version), **_CHECKED_IMPORT}
     if not starts:
         files["cv2.py"] = "raise ImportError('libGL.so.1: cannot open shared object file')\n"
-    metadata = f"Requires-Dist: {DEPENDENCY}\n"
-    return _write_wheel(folder, "edgecnn", version, files, metadata, "[console_scripts]\nedgecnn = edgecnn.cli:main\n")
+    return _write_wheel(
+        folder,
+        "edgecnn",
+        version,
+        files,
+        metadata=f"Requires-Dist: {DEPENDENCY}\n",
+        entry_points="[console_scripts]\nedgecnn = edgecnn.cli:main\n",
+    )
 
 
 def write_dependency(folder: Path) -> Path:
-    """The wheel that the others need."""
+    """Write the wheel that the others require."""
     name = DEPENDENCY.replace("-", "_")
     return _write_wheel(folder, name, "1.0", {f"{name}.py": ""})
 
 
 def _write_wheel(
-    folder: Path, name: str, version: str, files: dict[str, str], metadata: str = "", entry_points: str = ""
+    folder: Path, name: str, version: str, files: dict[str, str], *, metadata: str = "", entry_points: str = ""
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     info = f"{name}-{version}.dist-info"

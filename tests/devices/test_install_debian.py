@@ -1,4 +1,4 @@
-"""install.sh with the real wheels in fresh Debian systems, of which one is for the processor of a Raspberry Pi."""
+"""Tests of install.sh with the real wheels in fresh Debian systems, one of them for a Raspberry Pi's processor."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 EMULATOR = Path("/proc/sys/fs/binfmt_misc/qemu-aarch64")
 SIZE_LIMIT_MB = 350
-"""On a Raspberry Pi."""
+"""Maximum size of an installation on a Raspberry Pi."""
 
 pytestmark = [
     pytest.mark.skipif(
         os.environ.get("EDGECNN_TEST_DEVICE") in (None, "", "quick"),
-        reason="EDGECNN_TEST_DEVICE is not 1: a minute for a system, and eight for the emulated one",
+        reason="EDGECNN_TEST_DEVICE is not 1: takes one minute per system, eight for the emulated one",
     ),
     pytest.mark.skipif(
         shutil.which("mmdebstrap") is None, reason="mmdebstrap is not installed: apt install mmdebstrap"
     ),
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root may enter another system's root folder"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may chroot into another system"),
     pytest.mark.timeout(1800),
 ]
 
 
 @dataclass(frozen=True)
 class Device:
-    """A Debian system in a folder, with what `edgecnn deploy` would push in /root/pushed."""
+    """A Debian system in a folder, with the files that `edgecnn deploy` would send in /root/pushed."""
 
     root: Path
     architecture: str
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         variables = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "QEMU_CPU": "cortex-a72", "LC_ALL": "C"}
-        command = ["chroot", str(self.root), *words]
+        command = ["chroot", str(self.root), *arguments]
         return subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
 
-    def output_of(self, *words: str) -> str:
-        done = self.run(*words)
+    def output_of(self, *arguments: str) -> str:
+        done = self.run(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -61,7 +61,7 @@ def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         pytest.skip("nothing emulates aarch64: apt install qemu-user-static binfmt-support")
     folder = tmp_path_factory.mktemp("debian")
     root = folder / "root"
-    # numpy is there as it is on Raspberry Pi OS, where picamera2 needs it.
+    # numpy is installed as on Raspberry Pi OS, where picamera2 needs it.
     options = [f"--arch={architecture}", "--variant=apt", "--include=python3,python3-numpy"]
     subprocess.run(["mmdebstrap", "--quiet", *options, release, root], env=os.environ | {"QEMU_CPU": "max"}, check=True)
     shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
@@ -71,7 +71,7 @@ def device(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def fill(pushed: Path, machine: str, python: str) -> None:
-    """The script, edgecnn's own wheel, and those that the lock file names."""
+    """Write the script, edgecnn's own wheel, and the wheels that the lock file names."""
     hatchling = ["hatchling", "build", "--target", "wheel", "--directory", str(pushed)]
     subprocess.run([sys.executable, "-m", *hatchling], cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
     shutil.copy(ROOT / "devices" / "raspberry_pi" / "install.sh", pushed)
@@ -82,7 +82,7 @@ def fill(pushed: Path, machine: str, python: str) -> None:
     subprocess.run([sys.executable, "-m", "pip", "download", *target, *source, *options], check=True)
 
 
-def test_one_line_installs_what_then_runs_a_model(device: Device) -> None:
+def test_the_installed_edgecnn_runs_a_model(device: Device) -> None:
     numpy = device.output_of("python3", "-c", "import numpy; print(numpy.__version__, numpy.__file__)")
     first = device.run("sh", "/root/pushed/install.sh")
     assert first.returncode == 0, first.stderr

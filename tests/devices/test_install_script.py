@@ -1,4 +1,4 @@
-"""install.sh, run for real: with wheels that install in a second, and stand-ins for the programs of another machine."""
+"""Tests that run install.sh, with wheels that install in a second and stand-ins for the programs of another machine."""
 
 from __future__ import annotations
 
@@ -27,51 +27,51 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left with and said; it writes to stderr alone."""
+    """The exit status and the error output of a run, which writes to stderr only."""
 
     status: int
-    said: str
+    stderr: str
 
     @property
     def error(self) -> str:
-        """The line that a failed run ends with."""
-        assert self.status == 1, self.said
-        last = self.said.splitlines()[-1]
-        assert last.startswith("error: "), self.said
+        """Message in the last line of a failed run."""
+        assert self.status == 1, self.stderr
+        last = self.stderr.splitlines()[-1]
+        assert last.startswith("error: "), self.stderr
         return last.removeprefix("error: ")
 
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A folder in front of PATH, with which no test installs anything on this machine."""
+    """Return a folder at the front of PATH, so that no test installs anything on this machine."""
     return write_programs(tmp_path / "programs")
 
 
 @pytest.fixture
 def pushed(tmp_path: Path) -> Path:
-    """A folder as it lies on a device: the script, version 1.0 and what it needs."""
+    """Return a folder as on a device: the script, version 1.0 and its dependencies."""
     return push(tmp_path / "pushed", "1.0")
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A prefix with version 1.0, which no test may change."""
+    """Return a prefix with version 1.0, which no test may change."""
     folder = tmp_path_factory.mktemp("shared")
     prefix, programs = folder / "prefix", write_programs(folder / "programs")
     pushed = push(folder / "pushed", "1.0")
     first = install(pushed, programs, prefix)
-    assert first.status == 0, first.said
-    assert re.search(rf"edgecnn 1\.0 is installed: \d+ MB in {prefix}/versions/1\.0-python", first.said)
-    assert f"next: {prefix}/bin/edgecnn doctor" in first.said
+    assert first.status == 0, first.stderr
+    assert re.search(rf"edgecnn 1\.0 is installed: \d+ MB in {prefix}/versions/1\.0-python", first.stderr)
+    assert f"next: {prefix}/bin/edgecnn doctor" in first.stderr
     before = tree(prefix)
     yield prefix
     last = install(pushed, programs, prefix)
-    assert (last.status, "edgecnn 1.0 is installed already" in last.said) == (0, True)
+    assert (last.status, "edgecnn 1.0 is installed already" in last.stderr) == (0, True)
     assert tree(prefix) == before
 
 
 def write_programs(folder: Path) -> Path:
-    """Those of a machine with every library; apt-get and sudo only note, beside `folder`, what they are asked."""
+    """Write the programs of a machine with every library; apt-get and sudo only log their arguments beside `folder`."""
     folder.mkdir()
     libraries = ("GL.so.1", "gthread-2.0.so.0", "SM.so.6", "xcb.so.1", "Xext.so.6", "X11.so.6")
     write_program(folder, "ldconfig", f"echo '{' '.join(f'lib{name}' for name in libraries)}'")
@@ -86,7 +86,7 @@ def write_program(folder: Path, name: str, body: str) -> None:
 
 
 def push(folder: Path, version: str, *, starts: bool = True, complete: bool = True) -> Path:
-    """A folder with the script, a version of edgecnn and, if `complete`, all that it needs."""
+    """Write a folder with the script, a version of edgecnn and, if `complete`, its dependencies."""
     write_edgecnn(folder, version, starts=starts)
     (folder / "wheels").mkdir()
     if complete:
@@ -96,12 +96,12 @@ def push(folder: Path, version: str, *, starts: bool = True, complete: bool = Tr
 
 
 def command(pushed: Path, prefix: Path | None, *arguments: str) -> list[str]:
-    where = ["--prefix", str(prefix)] if prefix else []
-    return ["sh", str(pushed / "install.sh"), *where, *arguments]
+    prefix_option = ["--prefix", str(prefix)] if prefix else []
+    return ["sh", str(pushed / "install.sh"), *prefix_option, *arguments]
 
 
 def environment(programs: Path | None = None, **more: str) -> dict[str, str]:
-    """That of a shell on a device, with `programs` in front of the others."""
+    """Return the environment of a shell on a device, with `programs` at the front of PATH."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     front = f"{programs}{os.pathsep}" if programs else ""
     return kept | {"PATH": front + kept["PATH"]} | more
@@ -112,13 +112,13 @@ def install(pushed: Path, programs: Path, prefix: Path | None, *arguments: str) 
 
 
 def pipe(folder: Path, variables: dict[str, str], *arguments: str) -> Run:
-    """Runs the script from stdin, in `folder`."""
+    """Run the script from stdin, in `folder`."""
     return run(["sh", "-s", "--", *arguments], variables, text=SCRIPT.read_text(), folder=folder)
 
 
-def run(words: list[str], variables: dict[str, str], *, text: str = "", folder: Path | None = None) -> Run:
+def run(arguments: list[str], variables: dict[str, str], *, text: str = "", folder: Path | None = None) -> Run:
     done = subprocess.run(
-        words,
+        arguments,
         input=text,
         cwd=folder,
         env=variables,
@@ -141,7 +141,7 @@ def versions_in(prefix: Path) -> list[str]:
 
 
 def tree(prefix: Path) -> dict[str, int]:
-    """Every file that is not Python's cache, and when it was last changed."""
+    """Return the modification time of every file that is not in Python's cache."""
     paths = [path for path in prefix.rglob("*") if "__pycache__" not in path.parts]
     return {str(path): path.lstat().st_mtime_ns for path in paths if path.is_symlink() or path.is_file()}
 
@@ -156,7 +156,7 @@ def appears(path: Path) -> bool:
 # ---- installing
 
 
-def test_the_command_and_its_versions_are_all_that_is_there(shared: Path) -> None:
+def test_only_the_command_and_its_versions_are_installed(shared: Path) -> None:
     assert version_of(shared) == "edgecnn 1.0"
     assert sorted(path.name for path in shared.iterdir()) == [".lock", "bin", "current", "pip", "versions"]
 
@@ -164,61 +164,61 @@ def test_the_command_and_its_versions_are_all_that_is_there(shared: Path) -> Non
 def test_a_second_run_changes_nothing(shared: Path, programs: Path) -> None:
     before = tree(shared)
     second = install(shared.parent / "pushed", programs, shared)
-    assert (second.status, second.said.splitlines()[0]) == (0, "edgecnn 1.0 is installed already")
+    assert (second.status, second.stderr.splitlines()[0]) == (0, "edgecnn 1.0 is installed already")
     assert tree(shared) == before
 
 
-def test_a_service_without_privileges_may_run_what_is_installed(shared: Path) -> None:
+def test_a_service_without_privileges_can_run_the_command(shared: Path) -> None:
     for path in (shared / "current" / "bin", shared / "current" / "bin" / "edgecnn"):
         assert path.stat().st_mode & 0o005 == 0o005
 
 
-def test_python_of_the_version_in_use_finds_its_packages(shared: Path) -> None:
+def test_the_python_of_the_version_in_use_finds_its_packages(shared: Path) -> None:
     python = shared / "current" / "bin" / "python"
     subprocess.run([python, "-c", "import edgecnn_stand_in_dependency"], env=environment(), check=True)
 
 
-def test_an_upgrade_keeps_the_version_before_and_goes_back_without_building(tmp_path: Path, programs: Path) -> None:
+def test_an_upgrade_keeps_the_previous_version_and_going_back_needs_no_build(tmp_path: Path, programs: Path) -> None:
     prefix = tmp_path / "prefix"
     folders = {version: push(tmp_path / version, version) for version in ("1.0", "1.1", "1.2")}
     for folder in folders.values():
         last = install(folder, programs, prefix)
-    assert "services go on with the version before" in last.said
+    assert "services keep running the previous version" in last.stderr
     assert (version_of(prefix), versions_in(prefix)) == ("edgecnn 1.2", ["1.1", "1.2"])
     (newest,) = (prefix / "versions").glob("1.2*")
     before = tree(newest)
     back = install(folders["1.1"], programs, prefix)
-    assert "takes some minutes" not in back.said
+    assert "takes a few minutes" not in back.stderr
     assert (version_of(prefix), versions_in(prefix)) == ("edgecnn 1.1", ["1.1", "1.2"])
     assert tree(newest) == before
 
 
-def test_a_script_that_comes_down_a_pipe_takes_a_release_by_its_name(
-    tmp_path: Path, programs: Path, pushed: Path
-) -> None:
+def test_a_piped_script_installs_the_given_release(tmp_path: Path, programs: Path, pushed: Path) -> None:
     for version in ("1.0", "1.1"):
         write_edgecnn(pushed / "wheels", version)
     index = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(pushed / "wheels")}
     done = pipe(tmp_path, environment(programs, **index), "--prefix", "prefix", "1.0")
-    assert done.status == 0, done.said
+    assert done.status == 0, done.stderr
     assert version_of(tmp_path / "prefix") == "edgecnn 1.0"
 
 
-def test_a_release_that_does_not_exist_is_told(shared: Path, programs: Path, pushed: Path) -> None:
+def test_a_release_that_does_not_exist_is_reported(shared: Path, programs: Path, pushed: Path) -> None:
     unknown = install(pushed, programs, shared, "9.9")
-    assert unknown.error.startswith("no edgecnn 9.9 could be fetched: see above; check the network and the version")
+    assert unknown.error.startswith("could not download edgecnn 9.9: see above; check the network and the version")
 
 
-# ---- what goes wrong
+# ---- failures
 
 
-def test_a_version_that_does_not_start_leaves_the_one_in_use(shared: Path, tmp_path: Path, programs: Path) -> None:
+def test_a_version_that_does_not_start_does_not_replace_the_one_in_use(
+    shared: Path, tmp_path: Path, programs: Path
+) -> None:
     failed = install(push(tmp_path / "bad", "3.0", starts=False), programs, shared)
-    assert "libGL.so.1" in failed.said
+    assert "libGL.so.1" in failed.stderr
     assert failed.error == "edgecnn 3.0 does not start here: see above; the version in use is unchanged"
 
 
-def test_a_version_whose_packages_are_missing_leaves_the_one_in_use(
+def test_a_version_with_missing_packages_does_not_replace_the_one_in_use(
     shared: Path, tmp_path: Path, programs: Path
 ) -> None:
     failed = install(push(tmp_path / "bad", "3.0", complete=False), programs, shared)
@@ -233,14 +233,14 @@ def test_a_first_installation_that_fails_leaves_nothing(tmp_path: Path, programs
     assert [*prefix.glob("bin/*"), *prefix.glob("versions/*")] == []
 
 
-def test_one_that_is_ended_halfway_leaves_the_one_in_use_and_another_waits_for_its_end(
+def test_a_second_installation_waits_and_a_killed_one_keeps_the_version_in_use(
     shared: Path, tmp_path: Path, programs: Path
 ) -> None:
     others, in_use = write_programs(tmp_path / "others"), shared.with_name("pushed")
     halfway = tmp_path / "halfway"
     python = shutil.which("python3")
-    making = f'mkdir -p "$5"; touch {halfway}; sleep 600'
-    write_program(programs, "python3", f'[ "$4" != --without-pip ] || {{ {making}; }}\nexec {python} "$@"')
+    hang = f'mkdir -p "$5"; touch {halfway}; sleep 600'
+    write_program(programs, "python3", f'[ "$4" != --without-pip ] || {{ {hang}; }}\nexec {python} "$@"')
     running = subprocess.Popen(
         command(push(tmp_path / "next", "3.0"), shared),
         env=environment(programs),
@@ -252,12 +252,15 @@ def test_one_that_is_ended_halfway_leaves_the_one_in_use_and_another_waits_for_i
         assert appears(halfway)
         waiting = subprocess.Popen(command(in_use, shared), env=environment(others), stderr=subprocess.PIPE, text=True)
         assert waiting.stderr is not None
-        assert waiting.stderr.readline() == f"another installation is at work in {shared}: waiting for its end\n"
+        assert (
+            waiting.stderr.readline()
+            == f"another installation is in progress in {shared}: waiting until it has finished\n"
+        )
         assert versions_in(shared) == ["1.0", "3.0"]
         os.killpg(running.pid, signal.SIGTERM)
         assert running.wait(TIMEOUT_S) != 0
-        said = waiting.communicate(timeout=TIMEOUT_S)[1]
-        assert (waiting.returncode, said.splitlines()[0]) == (0, "edgecnn 1.0 is installed already")
+        output = waiting.communicate(timeout=TIMEOUT_S)[1]
+        assert (waiting.returncode, output.splitlines()[0]) == (0, "edgecnn 1.0 is installed already")
     finally:
         for process in (running, waiting):
             if process:
@@ -266,18 +269,16 @@ def test_one_that_is_ended_halfway_leaves_the_one_in_use_and_another_waits_for_i
     assert versions_in(shared) == ["1.0"]
 
 
-def test_an_installation_that_does_not_end_is_not_waited_for_for_ever(
-    shared: Path, programs: Path, pushed: Path
-) -> None:
+def test_waiting_for_another_installation_has_a_time_limit(shared: Path, programs: Path, pushed: Path) -> None:
     write_program(programs, "flock", "exit 1")
-    assert install(pushed, programs, shared).error.startswith("another installation is still at work in")
+    assert install(pushed, programs, shared).error.startswith("another installation is still in progress in")
 
 
-def test_an_environment_that_somebody_made_by_hand_is_left_alone(tmp_path: Path, programs: Path, pushed: Path) -> None:
+def test_an_environment_made_by_hand_is_not_changed(tmp_path: Path, programs: Path, pushed: Path) -> None:
     prefix = tmp_path / "prefix"
     prefix.mkdir()
     (prefix / "pyvenv.cfg").touch()
-    assert "move it away, with sudo mv" in install(pushed, programs, prefix).error
+    assert "move it away with sudo mv" in install(pushed, programs, prefix).error
     assert [path.name for path in prefix.iterdir()] == ["pyvenv.cfg"]
 
 
@@ -296,7 +297,7 @@ def test_options_that_do_not_exist_are_refused(arguments: list[str], programs: P
 
 
 @pytest.mark.parametrize(
-    ("machine", "architecture", "word"),
+    ("machine", "architecture", "message"),
     [
         ("armv6l", "armhf", "edgecnn needs a 64-bit processor, this one is 32-bit (armv6l): a Raspberry Pi Zero 2 W,"),
         ("armv7l", "armhf", "edgecnn needs a 64-bit system, these programs are for armhf (kernel: armv7l): write"),
@@ -304,26 +305,26 @@ def test_options_that_do_not_exist_are_refused(arguments: list[str], programs: P
         ("x86_64", "i386", "edgecnn needs a 64-bit system, these programs are for i386 (kernel: x86_64): write"),
     ],
 )
-def test_a_32_bit_system_gets_a_clear_word(
-    machine: str, architecture: str, word: str, tmp_path: Path, programs: Path, pushed: Path
+def test_a_32_bit_system_is_refused(
+    machine: str, architecture: str, message: str, *, tmp_path: Path, programs: Path, pushed: Path
 ) -> None:
     write_program(programs, "uname", f"echo {machine}")
     write_program(programs, "dpkg", f"echo {architecture}")
     refused = install(pushed, programs, tmp_path / "prefix")
-    assert refused.error.startswith(word)
-    assert refused.said.count("\n") == 1
+    assert refused.error.startswith(message)
+    assert refused.stderr.count("\n") == 1
     assert not (tmp_path / "prefix").exists()
     assert not (tmp_path / "apt.txt").exists()
 
 
-def test_a_python_that_is_too_old_gets_a_clear_word(tmp_path: Path, programs: Path, pushed: Path) -> None:
+def test_a_python_that_is_too_old_is_refused(tmp_path: Path, programs: Path, pushed: Path) -> None:
     write_program(programs, "python3", "case $1 in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac")
     refused = install(pushed, programs, tmp_path / "prefix")
     assert refused.error.startswith("edgecnn needs Python 3.11 or newer, got Python 3.9.2: write Raspberry Pi OS 12")
     assert not (tmp_path / "apt.txt").exists()
 
 
-def test_a_system_without_apt_gets_a_clear_word(tmp_path: Path, pushed: Path) -> None:
+def test_a_system_without_apt_is_refused(tmp_path: Path, pushed: Path) -> None:
     programs = tmp_path / "few"
     programs.mkdir()
     (programs / "uname").symlink_to(shutil.which("uname") or "")
@@ -331,7 +332,7 @@ def test_a_system_without_apt_gets_a_clear_word(tmp_path: Path, pushed: Path) ->
     assert refused.error.startswith("expected Raspberry Pi OS or another Debian, found no apt-get;")
 
 
-def test_debian_packages_that_are_missing_are_asked_for_at_once(tmp_path: Path, programs: Path, pushed: Path) -> None:
+def test_missing_debian_packages_are_requested_together(tmp_path: Path, programs: Path, pushed: Path) -> None:
     write_program(programs, "ldconfig", "echo '	libSM.so.6 (libc6,x86-64) => /lib/libSM.so.6'")
     write_program(programs, "apt-get", f'echo "$@" >> {tmp_path}/apt.txt; [ "$4" = update ]')
     write_program(programs, "id", "echo 0")
@@ -347,22 +348,22 @@ def test_debian_packages_that_are_missing_are_asked_for_at_once(tmp_path: Path, 
     assert not (tmp_path / "prefix").exists()
 
 
-def test_who_is_not_root_becomes_root_by_sudo(tmp_path: Path, programs: Path, pushed: Path) -> None:
+def test_a_user_becomes_root_with_sudo(tmp_path: Path, programs: Path, pushed: Path) -> None:
     write_program(programs, "id", "echo 1000")
     assert install(pushed, programs, None, "1.2").status == 0
     assert (tmp_path / "sudo.txt").read_text() == f"sh {pushed}/install.sh 1.2\n"
 
 
-def test_who_is_not_root_and_pipes_the_script_is_told_how(tmp_path: Path, programs: Path) -> None:
+def test_a_user_who_pipes_the_script_learns_how_to_become_root(tmp_path: Path, programs: Path) -> None:
     write_program(programs, "id", "echo 1000")
     refused = pipe(tmp_path, environment(programs))
-    assert refused.error == "expected to be root, to write to /opt/edgecnn: pipe the script to: sudo sh"
+    assert refused.error == "root is required to write to /opt/edgecnn: pipe the script to: sudo sh"
 
 
 # ---- the script itself
 
 
-def test_half_a_script_does_nothing(tmp_path: Path, programs: Path) -> None:
+def test_an_incomplete_script_does_nothing(tmp_path: Path, programs: Path) -> None:
     text = SCRIPT.read_text()
     for end in range(0, len(text) - len('main "$@"\n'), 997):
         run(["sh", "-s", "--", "--prefix", str(tmp_path / "prefix")], environment(programs), text=text[:end])
@@ -375,6 +376,6 @@ def test_shellcheck_finds_nothing() -> None:
     assert done.stdout == ""
 
 
-def test_the_service_starts_what_the_script_installs() -> None:
+def test_the_service_starts_the_installed_command() -> None:
     (prefix,) = re.findall(r"^default_prefix=(.*)$", SCRIPT.read_text(), re.MULTILINE)
     assert f"ExecStart={prefix}/bin/edgecnn run " in (FOLDER / "edgecnn@.service").read_text()

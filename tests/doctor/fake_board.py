@@ -1,4 +1,4 @@
-"""A Raspberry Pi's files and programs, for a machine that is none."""
+"""Files and programs of a Raspberry Pi, for tests on other machines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_CAMERAS = "No cameras available!\n"
 
 
 def write_board(root: Path) -> Path:
-    """A Raspberry Pi 4 at rest, whose user may use cameras."""
+    """Write the files of an idle Raspberry Pi 4 whose user may use cameras."""
     cpu, thermal = "sys/devices/system/cpu/cpu0/cpufreq", "sys/class/thermal/thermal_zone0"
     return write_files(
         root,
@@ -33,7 +33,7 @@ def write_board(root: Path) -> Path:
 
 
 def write_video_device(root: Path, number: int, name: str, *, index: int = 0, node: bool = True) -> None:
-    """What the kernel shows of a video device; without `node` it may not be opened."""
+    """Write the kernel's files of a video device; without `node` it cannot be opened."""
     folder = f"sys/class/video4linux/video{number}"
     write_files(root, {f"{folder}/name": f"{name}\n", f"{folder}/index": f"{index}\n"})
     if node:
@@ -41,7 +41,7 @@ def write_video_device(root: Path, number: int, name: str, *, index: int = 0, no
 
 
 def write_programs(folder: Path, *, throttled: str = "0x0", cameras: str = CAMERAS, synchronized: str = "yes") -> Path:
-    """The programs that are asked, for the front of PATH."""
+    """Write the programs that the checks call, into a folder at the front of PATH."""
     write_program(folder, "vcgencmd", f"echo throttled={throttled}")
     write_program(folder, "rpicam-hello", f"cat <<'END'\n{cameras}END")
     write_program(folder, "timedatectl", f"echo {synchronized}")

@@ -49,7 +49,7 @@ def board(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder in front of PATH."""
+    """Return an empty folder at the front of PATH."""
     folder = tmp_path / "programs"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
@@ -58,21 +58,21 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder in front of where Python looks for packages."""
+    """Return an empty folder at the front of Python's search path."""
     folder = tmp_path / "modules"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
     return folder
 
 
-# ---- the whole
+# ---- all checks
 
 
-def test_a_board_in_good_order_has_no_problem(board: Path, programs: Path) -> None:
+def test_a_healthy_board_has_no_problem(board: Path, programs: Path) -> None:
     write_programs(programs)
     write_video_device(board, 0, "HD Pro Webcam C920")
     findings = {finding.check: finding for finding in examine(board)}
-    named = (
+    names = (
         "board",
         "usb camera",
         "csi camera",
@@ -83,20 +83,20 @@ def test_a_board_in_good_order_has_no_problem(board: Path, programs: Path) -> No
         "memory limit",
         "clock",
     )
-    assert [(name, findings[name].status) for name in named] == [(name, "ok") for name in named]
+    assert [(name, findings[name].status) for name in names] == [(name, "ok") for name in names]
     assert findings["board"].found == "Raspberry Pi 4 Model B Rev 1.4, profile raspberry_pi_4"
     assert findings["system"].found.startswith("64-bit arm64, kernel ")
     assert problems_of(findings.values()) == ()
 
 
-def test_every_check_looks_at_this_very_machine_without_failing() -> None:
+def test_every_check_runs_on_this_machine_without_failing() -> None:
     findings = examine()
     checks = [finding.check for finding in findings]
     assert len(set(checks)) == len(checks) == 17
     assert all(finding.found for finding in findings)
 
 
-def test_what_is_wrong_has_something_to_do_about_it(board: Path, programs: Path) -> None:
+def test_every_defect_has_a_fix(board: Path, programs: Path) -> None:
     write_programs(programs, throttled="0x50005", cameras=NO_CAMERAS, synchronized="no")
     write_files(board, {"proc/meminfo": "MemTotal: 440000 kB\nMemAvailable: 60000 kB\nSwapTotal: 0 kB\n"})
     findings = examine(board)
@@ -105,7 +105,7 @@ def test_what_is_wrong_has_something_to_do_about_it(board: Path, programs: Path)
     assert [finding.check for finding in findings if finding.check in wrong and not finding.fix] == []
 
 
-def test_the_record_counts_problems_alone() -> None:
+def test_the_record_counts_only_problems() -> None:
     statuses: tuple[Status, ...] = ("ok", "warning", "problem", "unknown", "problem")
     findings = tuple(Finding(f"check {number}", status, "found") for number, status in enumerate(statuses))
     record = checkup_record(findings)
@@ -113,10 +113,10 @@ def test_the_record_counts_problems_alone() -> None:
     assert record["findings"][0] == {"check": "check 0", "status": "ok", "found": "found", "fix": ""}
 
 
-# ---- what is installed
+# ---- installed software
 
 
-def test_the_interpreter_runs_a_model_here() -> None:
+def test_the_interpreter_runs_a_model_on_this_machine() -> None:
     finding = check_interpreter()
     assert (finding.status, finding.fix) == ("ok", "")
     assert finding.found.startswith("ai-edge-litert ") and finding.found.endswith(", runs a model")
@@ -125,7 +125,7 @@ def test_the_interpreter_runs_a_model_here() -> None:
 @pytest.mark.parametrize(
     ("body", "found"),
     [
-        ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)", "killed by SIGILL while it ran a model"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGILL)", "killed by SIGILL while running a model"),
         ("raise ImportError('libLiteRt.so: cannot open shared object file')", "libLiteRt.so: cannot open shared"),
         ("raise ModuleNotFoundError(name='ai_edge_litert')", "no TFLite interpreter is installed: pip install"),
         (
@@ -136,12 +136,12 @@ def test_the_interpreter_runs_a_model_here() -> None:
             "    def invoke(self): pass\n"
             "    def get_tensor(self, index): return self.values\n"
             "    def _get_ops_details(self): return []\n",
-            "computes wrongly: [-1.0, 0.0, 0.5, 2.0]",
+            "computes wrong results: [-1.0, 0.0, 0.5, 2.0]",
         ),
     ],
     ids=["killed", "library missing", "not installed", "wrong"],
 )
-def test_an_interpreter_that_does_not_work_is_a_problem(body: str, found: str, modules: Path) -> None:
+def test_a_broken_interpreter_is_a_problem(body: str, found: str, modules: Path) -> None:
     write_files(modules, {"ai_edge_litert/__init__.py": "", "ai_edge_litert/interpreter.py": body})
     finding = check_interpreter()
     assert finding.status == "problem" and finding.fix
@@ -190,7 +190,7 @@ def test_numpy_must_suit_edgecnn_and_the_interpreter(
         ("armv7l", "armhf", 32, "warning"),
     ],
 )
-def test_32_bit_programs_under_a_64_bit_kernel_are_seen(
+def test_32_bit_programs_under_a_64_bit_kernel_are_reported(
     machine: str, architecture: str, bits: int, status: str
 ) -> None:
     finding = system_finding(machine, architecture, bits)
@@ -201,27 +201,27 @@ def test_32_bit_programs_under_a_64_bit_kernel_are_seen(
 # ---- cameras
 
 
-def test_a_usb_camera_is_told_apart_from_its_metadata_and_from_the_boards_own_devices(board: Path) -> None:
+def test_metadata_devices_and_the_boards_own_devices_are_not_usb_cameras(board: Path) -> None:
     write_video_device(board, 10, "bcm2835-codec-decode")
     write_video_device(board, 19, "rpi-hevc-dec")
     write_video_device(board, 20, "pispbe-input")
     write_video_device(board, 2, "HD Pro Webcam C920")
     write_video_device(board, 3, "HD Pro Webcam C920", index=1)
     write_video_device(board, 0, "USB 2.0 Camera")
-    found = [(camera.number, camera.name, camera.usable) for camera in usb_cameras(board)]
-    assert found == [(0, "USB 2.0 Camera", True), (2, "HD Pro Webcam C920", True)]
+    listed = [(camera.number, camera.name, camera.usable) for camera in usb_cameras(board)]
+    assert listed == [(0, "USB 2.0 Camera", True), (2, "HD Pro Webcam C920", True)]
 
 
-def test_a_camera_that_may_not_be_opened_is_a_problem(board: Path, programs: Path) -> None:
+def test_a_camera_without_permission_is_a_problem(board: Path, programs: Path) -> None:
     write_programs(programs)
     write_video_device(board, 0, "USB 2.0 Camera", node=False)
     usb, _ = check_cameras(board)
-    assert (usb.status, usb.found) == ("problem", "0 (USB 2.0 Camera), not allowed to open it")
+    assert (usb.status, usb.found) == ("problem", "0 (USB 2.0 Camera): permission denied")
     assert usb.fix.startswith("sudo usermod -aG video ")
 
 
 @pytest.mark.parametrize("program", ["rpicam-hello", "libcamera-hello"])
-def test_cameras_on_the_csi_socket_are_listed_by_the_program_of_either_name(
+def test_csi_cameras_are_listed_by_the_program_under_either_name(
     program: str, board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_program(tmp_path / "alone", program, f"[ \"$*\" = --list-cameras ] || exit 2\ncat <<'END'\n{CAMERAS}END")
@@ -241,7 +241,7 @@ def test_cameras_on_the_csi_socket_are_listed_by_the_program_of_either_name(
         ("sleep 600", None),
     ],
 )
-def test_a_listing_that_tells_of_none_is_not_one_that_tells_nothing(
+def test_a_list_without_cameras_differs_from_no_list(
     body: str, sensors: tuple[str, ...] | None, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cameras, "_LISTING_TIMEOUT_S", 0.5 if "sleep" in body else 60)
@@ -250,7 +250,7 @@ def test_a_listing_that_tells_of_none_is_not_one_that_tells_nothing(
     assert listed_cameras() == sensors
 
 
-def test_no_camera_at_all_is_worth_a_warning_and_one_of_either_kind_is_enough(board: Path, programs: Path) -> None:
+def test_no_camera_is_a_warning_and_one_of_either_kind_is_enough(board: Path, programs: Path) -> None:
     write_programs(programs, cameras=NO_CAMERAS)
     assert [finding.status for finding in check_cameras(board)] == ["warning", "warning"]
     write_video_device(board, 0, "USB 2.0 Camera")
@@ -261,7 +261,7 @@ def test_no_camera_at_all_is_worth_a_warning_and_one_of_either_kind_is_enough(bo
     ("video", "groups", "user", "status"),
     [(44, [44, 100], 1000, "ok"), (44, [100], 1000, "warning"), (44, [0], 0, "ok"), (None, [100], 1000, "unknown")],
 )
-def test_cameras_and_firmware_are_for_the_group_video(
+def test_cameras_and_firmware_need_the_group_video(
     video: int | None, groups: list[int], user: int, status: str
 ) -> None:
     assert group_finding(video, groups, user).status == status
@@ -274,7 +274,7 @@ def test_cameras_and_firmware_are_for_the_group_video(
     ("governor", "status", "has_fix"),
     [("performance", "ok", False), ("ondemand", "ok", True), ("powersave", "warning", True)],
 )
-def test_the_governor_has_its_advice(governor: str, status: str, has_fix: bool, board: Path) -> None:
+def test_each_governor_has_its_advice(governor: str, status: str, has_fix: bool, board: Path) -> None:
     write_files(board, {"sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": governor})
     finding = check_governor(board)
     assert (finding.status, bool(finding.fix)) == (status, has_fix)
@@ -283,11 +283,11 @@ def test_the_governor_has_its_advice(governor: str, status: str, has_fix: bool, 
 @pytest.mark.parametrize(
     ("celsius", "status"), [(45, "ok"), (69.9, "ok"), (70, "warning"), (79.9, "warning"), (80, "problem")]
 )
-def test_heat_is_told_before_it_slows_the_board(celsius: float, status: str) -> None:
+def test_heat_is_reported_before_it_slows_the_board(celsius: float, status: str) -> None:
     assert temperature_finding(celsius, USUAL).status == status
 
 
-def test_the_soft_limit_of_a_board_counts(board: Path) -> None:
+def test_the_soft_limit_of_a_board_is_used(board: Path) -> None:
     write_files(
         board,
         {
@@ -300,7 +300,7 @@ def test_the_soft_limit_of_a_board_counts(board: Path) -> None:
     assert limits is not None and limits.soft_celsius == 60
 
 
-def test_under_voltage_is_named_and_asks_for_another_power_supply(programs: Path) -> None:
+def test_under_voltage_is_reported_with_advice_on_the_power_supply(programs: Path) -> None:
     write_programs(programs, throttled="0x50005")
     finding = check_throttling()
     assert finding.status == "problem"
@@ -308,23 +308,23 @@ def test_under_voltage_is_named_and_asks_for_another_power_supply(programs: Path
     assert "power supply" in finding.fix and "fan" not in finding.fix
 
 
-def test_what_is_over_is_a_warning() -> None:
+def test_throttling_in_the_past_is_a_warning() -> None:
     finding = throttling_finding(0x80000)
     assert (finding.status, finding.found) == ("warning", "soft temperature limit since boot")
     assert "fan" in finding.fix and "power supply" not in finding.fix
 
 
 @given(st.integers(0, 15), st.integers(0, 15))
-def test_every_reason_of_the_firmware_is_named_and_answered(now: int, before: int) -> None:
+def test_every_reason_of_the_firmware_is_named_and_has_a_fix(now: int, before: int) -> None:
     finding = throttling_finding(before << 16 | now)
     assert finding.status == ("problem" if now else "warning" if before else "ok")
     assert bool(finding.fix) == bool(now or before)
-    for place, reason in enumerate(THROTTLE_REASONS):
-        assert finding.found.count(reason) >= (now >> place & 1) + (before >> place & 1)
+    for bit, reason in enumerate(THROTTLE_REASONS):
+        assert finding.found.count(reason) >= (now >> bit & 1) + (before >> bit & 1)
 
 
 @pytest.mark.parametrize("body", ["exit 255", "echo nonsense"])
-def test_firmware_that_does_not_answer_leaves_it_unknown(body: str, programs: Path) -> None:
+def test_throttling_is_unknown_if_the_firmware_does_not_answer(body: str, programs: Path) -> None:
     write_program(programs, "vcgencmd", body)
     assert check_throttling().status == "unknown"
 
@@ -333,7 +333,7 @@ def test_firmware_that_does_not_answer_leaves_it_unknown(body: str, programs: Pa
     ("available_mb", "swap_mb", "status"),
     [(60, 512, "problem"), (180, 0, "warning"), (180, 512, "ok"), (300, 0, "ok")],
 )
-def test_memory_must_hold_a_classifier(available_mb: int, swap_mb: int, status: str) -> None:
+def test_memory_must_be_enough_for_a_classifier(available_mb: int, swap_mb: int, status: str) -> None:
     finding = memory_finding(Memory(512 * MIB, available_mb * MIB, swap_mb * MIB))
     assert finding.status == status
     assert finding.found == f"{available_mb} MB free of 512, swap {swap_mb} MB"
@@ -343,16 +343,14 @@ def test_memory_must_hold_a_classifier(available_mb: int, swap_mb: int, status: 
     ("controllers", "status"),
     [("cpuset cpu io memory pids\n", "ok"), ("cpuset cpu io pids\n", "warning"), ("\n", "unknown")],
 )
-def test_a_kernel_that_does_not_limit_a_services_memory_is_told(controllers: str, status: str, board: Path) -> None:
+def test_a_kernel_that_does_not_limit_a_services_memory_is_reported(controllers: str, status: str, board: Path) -> None:
     write_files(board, {"sys/fs/cgroup/cgroup.controllers": controllers})
     finding = check_memory_limit(board)
     assert finding.status == status
     assert ("cgroup_enable=memory" in finding.fix) == (status == "warning")
 
 
-def test_the_line_that_has_memory_counted_changes_the_kernels_command_line_and_nothing_else(
-    board: Path, tmp_path: Path
-) -> None:
+def test_the_fix_for_the_memory_limit_only_extends_the_kernels_command_line(board: Path, tmp_path: Path) -> None:
     write_files(board, {"sys/fs/cgroup/cgroup.controllers": "cpu pids\n"})
     line = tmp_path / "cmdline.txt"
     line.write_text("console=tty1 root=PARTUUID=1-02 rootwait\n")
@@ -362,20 +360,20 @@ def test_the_line_that_has_memory_counted_changes_the_kernels_command_line_and_n
 
 
 @pytest.mark.parametrize(("free_mb", "status"), [(50, "problem"), (300, "warning"), (5000, "ok")])
-def test_a_card_that_is_nearly_full_is_told(free_mb: int, status: str) -> None:
+def test_a_card_that_is_nearly_full_is_reported(free_mb: int, status: str) -> None:
     assert disk_finding(free_mb * MIB).status == status
 
 
 @pytest.mark.parametrize(
     ("body", "status"), [("echo yes", "ok"), ("echo no", "warning"), ("exit 1", "unknown"), ("echo huh", "unknown")]
 )
-def test_a_clock_that_is_not_set_is_told(body: str, status: str, programs: Path) -> None:
+def test_a_clock_that_is_not_synchronized_is_reported(body: str, status: str, programs: Path) -> None:
     write_program(programs, "timedatectl", body)
     assert check_clock().status == status
 
 
-def test_an_edge_tpu_without_its_library_is_told(board: Path) -> None:
-    assert check_delegates(board).found == "none: the processor runs the model"
+def test_an_edge_tpu_without_its_library_is_reported(board: Path) -> None:
+    assert check_delegates(board).found == "none: the CPU runs the model"
     write_files(board, {"sys/bus/usb/devices/1-1/idVendor": "18d1\n", "sys/bus/usb/devices/1-1/idProduct": "9302\n"})
     missing = check_delegates(board)
     assert missing.status == "warning" and "libedgetpu1-std" in missing.fix
@@ -383,19 +381,19 @@ def test_an_edge_tpu_without_its_library_is_told(board: Path) -> None:
     assert check_delegates(board) == Finding("delegates", "ok", "libedgetpu.so.1")
 
 
-def test_a_library_without_its_edge_tpu_is_told(board: Path) -> None:
+def test_a_library_without_an_edge_tpu_is_reported(board: Path) -> None:
     write_files(board, {"usr/lib/libedgetpu.so.1": "", "sys/bus/usb/devices/1-1/idVendor": "046d\n"})
-    assert check_delegates(board).found == "libedgetpu.so.1, no Edge TPU is plugged in"
+    assert check_delegates(board).found == "libedgetpu.so.1, but no Edge TPU is plugged in"
 
 
-def test_every_library_that_auto_tries_is_known_to_the_check(board: Path) -> None:
+def test_the_check_knows_every_library_that_auto_tries(board: Path) -> None:
     for library in KNOWN_LIBRARIES:
         write_files(board, {library[1:] if library.startswith("/") else f"usr/lib/aarch64-linux-gnu/{library}": ""})
     found = check_delegates(board).found
     assert [Path(library).name in found for library in KNOWN_LIBRARIES] == [True] * len(KNOWN_LIBRARIES)
 
 
-def test_a_program_that_is_missing_or_hangs_says_nothing(programs: Path) -> None:
+def test_a_missing_or_hanging_program_has_no_output(programs: Path) -> None:
     write_program(programs, "slow", "exec sleep 600")
     assert output_of(["no-such-program"], timeout_s=5) is None
     assert output_of(["slow"], timeout_s=0.2) is None

@@ -1,11 +1,11 @@
-"""A device to try things on:
+"""Command line for an emulated device to try things on.
 
     python -m tests.emulated_pi up FOLDER [--board pi5] [--fill] [--card-mib 512]
     python -m tests.emulated_pi shell FOLDER [COMMAND ...]
     python -m tests.emulated_pi down FOLDER
 
-`up` makes the device, or switches on the one that is in FOLDER; `--fill` puts the packages of the base install on it.
-FOLDER may be deleted while the device is off.
+`up` creates a device, or switches on the one in FOLDER. `--fill` puts the packages of the base install on it. FOLDER
+may be deleted while the device is off.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _device(arguments: argparse.Namespace) -> Device:
     if (arguments.folder / "device.json").exists():
         return Device(arguments.folder)
     if arguments.verb != "up":
-        raise DeviceError(f"there is no device in {arguments.folder}: make one with `up`")
+        raise DeviceError(f"there is no device in {arguments.folder}: create one with `up`")
     return make_device(
         arguments.folder,
         default_cache(),

@@ -1,4 +1,4 @@
-"""The keys and settings by which a device's sshd and its clients know each other, and nobody else."""
+"""Keys and configuration with which a device's sshd and its clients accept only each other."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from tests.emulated_pi.failure import run_or_raise
 
 
 def write_access(folder: Path, environment: str) -> None:
-    """Makes `ssh_config`, `sshd_config` and their keys in `folder`.
+    """Write `ssh_config`, `sshd_config` and their keys to `folder`.
 
-    Sessions get `environment`, a `NAME=value` a line.
+    Args:
+        folder: Folder of the device.
+        environment: Environment of the sessions, one `NAME=value` per line.
     """
     for name in ("host_key", "client_key"):
         (folder / name).unlink(missing_ok=True)
@@ -32,7 +34,7 @@ ListenAddress 127.0.0.1:{port}
 HostKey "{folder}/host_key"
 PidFile none
 AllowUsers root {USER}
-# Read as root, since the account may not be allowed into the folders above.
+# Read as root, since the account may have no access to the parent folders.
 AuthorizedKeysFile none
 AuthorizedKeysCommand /bin/cat "{folder}/authorized_keys"
 AuthorizedKeysCommandUser root

@@ -1,4 +1,4 @@
-"""The boards that can be emulated, and the files by which Linux tells a program which one it runs on."""
+"""The boards that can be emulated, and the files in which Linux describes them to programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Board(NamedTuple):
     """A board as its device tree, /proc/cpuinfo and /sys describe it."""
 
     cpu: str
-    """As qemu names it."""
+    """Name of the processor in qemu."""
     model: str
     revision: str
     features: str
@@ -47,11 +47,18 @@ BOARDS = {
 
 
 def write_board(proc: Path, system: Path, board: Board) -> None:
-    """Writes what describes `board` in /proc and /sys to the folders `proc` and `system`."""
+    """Write the files that describe a board.
+
+    Args:
+        proc: Folder in place of /proc.
+        system: Folder in place of /sys.
+        board: The board.
+    """
     _write(proc / "cpuinfo", _cpuinfo(board))
     _write(proc / "device-tree/model", f"{board.model}\0")
     cpus = system / "devices/system/cpu"
-    # The interpreter's kernels are chosen by these; with none, it runs without XNNPACK, and with the host's it crashes.
+    # The interpreter chooses its kernels by these files. Without them it runs without XNNPACK; with the host's it
+    # crashes.
     for name in ("possible", "present", "online"):
         _write(cpus / name, f"0-{CORES - 1}\n")
     for core in range(CORES):

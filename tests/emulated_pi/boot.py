@@ -1,13 +1,13 @@
-"""Powers a device up: `python boot.py FOLDER [--stays]`, as root. The process stays for as long as the device is on.
+"""Program that switches a device on: `python boot.py FOLDER [--stays]`, as root. It runs as long as the device is on.
 
-Everything happens in namespaces of its own, so that the host sees neither mounts nor a changed binfmt_misc, and all of
-it is gone when the first process of the device is killed:
+Everything happens in separate namespaces, so that the host sees neither mounts nor a changed binfmt_misc, and all of it
+is gone when the first process of the device is killed:
 
-    /run/card   the file `card.img` as a file system: all that the device ever writes, but for its /run and /tmp
-    /run/root   the device's root: the card over the layers; what is emulated lives under it
-    PID 1       an sshd of the host, which sees the device's accounts as its own and locks every session into /run/root
+    /run/card   the file `card.img` as a file system: everything that the device writes, except its /run and /tmp
+    /run/root   the device's root: the card over the layers; emulated programs run in it
+    PID 1       an sshd of the host, which uses the device's accounts and confines every session to /run/root
 
-A user namespace gives binfmt_misc for these processes alone, and with it set-user-ID programs, so that a real `sudo`
+A user namespace provides binfmt_misc for these processes only, including set-user-ID programs, so that a real `sudo`
 works. Root on the device has no rights over the host's clock, devices or modules. Needs Linux 6.7.
 """
 
@@ -34,8 +34,8 @@ _LINKS = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd"} | {
     name: f"/proc/self/fd/{number}" for number, name in enumerate(("stdin", "stdout", "stderr"))
 }
 
-# ELF, 64 bits, little-endian, an executable or a library, for machine 183. P keeps argv[0], F opens the interpreter
-# now, so that it need not be on the device, and C honours set-user-ID.
+# ELF, 64 bits, little-endian, an executable or a library, for machine 183. P keeps argv[0]. F opens the interpreter
+# now, so that it need not be on the device. C respects set-user-ID.
 _BINFMT = (
     r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
     r":\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def _mount_root(folder: Path, layers: list[str]) -> None:
-    """Everything that needs the host's root: the card's loop device, device nodes, and a root of it all."""
+    """Mount everything that needs the host's root: the card's loop device, device nodes, and the root of the device."""
     _mount_new("tmpfs", Path("/run"), "mode=755")
     for path in (CARD, ROOT, LAYERS, Path("/run/sshd")):
         path.mkdir()
@@ -73,7 +73,7 @@ def _mount_root(folder: Path, layers: list[str]) -> None:
     for index, layer in enumerate(layers):
         (LAYERS / str(index)).mkdir()
         _mount("--bind", layer, LAYERS / str(index))
-    # Bound to short names, since a path in these options must not hold a colon or a comma.
+    # Bound to short names, since a path in these options must not contain a colon or a comma.
     lower = ":".join(str(LAYERS / str(index)) for index in range(len(layers)))
     _mount_new("overlay", ROOT, f"lowerdir={lower},upperdir={CARD / 'upper'},workdir={CARD / 'work'}")
     _mount_new("tmpfs", ROOT / "run", "mode=755")
@@ -96,12 +96,12 @@ def _make_devices(dev: Path) -> None:
 
 
 def _become_init(folder: Path, hostname: str) -> None:
-    """What PID 1 does: mounts what belongs to its namespaces, starts the services, and is sshd from then on."""
+    """Act as PID 1: mount the file systems of its namespaces, start the services, and become sshd."""
     _die_with_parent()
     Path("/proc/sys/kernel/hostname").write_text(hostname)
     _mount_new("proc", ROOT / "proc", "")
     _mount_new("devpts", ROOT / "dev/pts", "newinstance,ptmxmode=0666,mode=620,gid=5")
-    # sshd, outside of the device's root, takes its terminals from there too.
+    # sshd runs outside the device's root, but must use the same terminals.
     _mount("--bind", ROOT / "dev/pts", "/dev/pts")
     _mount_new("binfmt_misc", Path("/proc/sys/fs/binfmt_misc"), "")
     Path("/proc/sys/fs/binfmt_misc/register").write_text(_BINFMT)
@@ -112,9 +112,10 @@ def _become_init(folder: Path, hostname: str) -> None:
 
 
 def _unshare_mapped(flags: int) -> None:
-    """Enters new namespaces in which the same numbers stand for the same users.
+    """Enter new namespaces in which the same numbers stand for the same users.
 
-    A process with the host's rights must write that down, and after the step, so it is one that waits for it.
+    The mapping must be written by a process with the host's rights, and after this process has entered. So a forked
+    process waits for that moment.
     """
     entered, entered_end = os.pipe()
     process = os.getpid()
@@ -142,8 +143,8 @@ def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _mount_new(kind: str, where: Path, options: str) -> None:
-    _mount("-t", kind, *(["-o", options] if options else []), kind, where)
+def _mount_new(kind: str, target: Path, options: str) -> None:
+    _mount("-t", kind, *(["-o", options] if options else []), kind, target)
 
 
 def _mount(*arguments: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""What a new device has beside Debian: its board, accounts, stand-ins for systemd; and the card that it writes to."""
+"""Files of a new device beyond Debian: its board, accounts, stand-ins for systemd; and the card that it writes to."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ USER, USER_ID = "pi", 1000
 
 _STAND_INS = Path(__file__).parent / "stand_ins"
 
-# Where qemu's user emulation has it, an absolute path is taken from this folder: what /proc says of the host's
-# processor is replaced, and /proc/device-tree, which a PC has not, is added. A program that lists /proc itself, as `ps`
-# does, therefore finds these and nothing else.
+# qemu's user emulation looks up absolute paths in this folder first. So the files in /proc about the host's processor
+# are replaced, and /proc/device-tree, which a PC lacks, is added. A program that lists /proc itself, such as `ps`,
+# therefore finds only these files.
 _SHADOWED = "etc/qemu-binfmt/aarch64"
 
 ACCOUNTS = {
@@ -27,7 +27,7 @@ ACCOUNTS = {
         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
     ),
     "etc/group": f"root:x:0:\ntty:x:5:\nsudo:x:27:{USER}\nvideo:x:44:{USER}\n{USER}:x:{USER_ID}:\nnogroup:x:65534:\n",
-    # A password that no one can give, which is not the same as a locked account: sshd refuses those.
+    # A password that nobody can enter. A locked account would not do, since sshd refuses those.
     "etc/shadow": f"root:*:19000::::::\n{USER}:*:19000::::::\n",
 }
 
@@ -50,15 +50,15 @@ _LINKS = {
 
 
 def environment_of(board: Board) -> str:
-    """What sessions and services must have in their environment, a `NAME=value` a line.
+    """Return the environment that sessions and services need, one `NAME=value` per line.
 
-    With the processor that qemu takes without QEMU_CPU, int8 models give wrong results and no error.
+    Without QEMU_CPU, qemu emulates a processor on which int8 models give wrong results without an error.
     """
     return f"QEMU_CPU={board.cpu}\nLANG=C.UTF-8\n"
 
 
 def write_own_layer(root: Path, board: Board) -> None:
-    """Writes what makes Debian this device, and nothing else, under `root`."""
+    """Write the files that turn Debian into this device, and nothing else, to `root`."""
     shutil.rmtree(root, ignore_errors=True)
     write_board(root / _SHADOWED / "proc", root / "sys", board)
     files = _FILES | {"etc/environment": environment_of(board)}
@@ -74,14 +74,14 @@ def write_own_layer(root: Path, board: Board) -> None:
 
 
 def make_card(path: Path, size_bytes: int) -> None:
-    """An empty ext4 file system in a sparse file."""
+    """Create an empty ext4 file system in a sparse file."""
     with open(path, "wb") as file:
         file.truncate(size_bytes)
     run_or_raise("mkfs.ext4", "-q", "-F", "-m", "0", path)
 
 
 def _set_modes(root: Path) -> None:
-    """Modes that sudo and sshd accept, whatever the umask and the checkout."""
+    """Set modes that sudo and sshd accept, whatever the umask and the checkout are."""
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.parent.name == "units" else 0o644)

@@ -1,7 +1,7 @@
-"""An emulated Raspberry Pi: Debian for arm64 behind an sshd on 127.0.0.1, every program of it run by qemu.
+"""An emulated Raspberry Pi: Debian for arm64 behind an sshd on 127.0.0.1, with every program run by qemu.
 
-Any ssh reaches it: `ssh -F FOLDER/ssh_config emulated-pi`, or `emulated-pi-root` for root. What it answers is an arm64
-machine's answer, to the bit; its speed says nothing.
+Any ssh client reaches it: `ssh -F FOLDER/ssh_config emulated-pi`, or `emulated-pi-root` for root. Its results are those
+of an arm64 machine, to the bit; its speed is meaningless.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CARD_BYTES = 4 << 30
 
 _BOOT_S, _OFF_S, _COMMAND_S = 60, 30, 600
 _POLL_S = 0.02
-# The ioctl FS_IOC_SHUTDOWN, with the flag not to finish the journal first: as if the power had gone.
+# The ioctl FS_IOC_SHUTDOWN, with the flag not to flush the journal first, has the effect of a power cut.
 _SHUTDOWN, _NO_LOG_FLUSH = 0x8004587D, 2
 
 
@@ -39,26 +39,34 @@ class Device:
     """Owns a device's folder and, while it is on, its processes."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder` as `make_device` left it."""
+        """Open the device in `folder`, which `make_device` created."""
         self.folder = folder.resolve()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def ssh_config(self) -> Path:
-        """For `ssh -F`, `scp -F` and `sftp -F`: the hosts `emulated-pi` and `emulated-pi-root`."""
+        """Configuration for `ssh -F`, `scp -F` and `sftp -F` with the hosts `emulated-pi` and `emulated-pi-root`."""
         return self.folder / "ssh_config"
 
     @property
     def is_on(self) -> bool:
+        """True while the device is switched on."""
         return self._init() is not None
 
     @property
     def root(self) -> Path:
-        """The device's files as the host reaches them, while it is on."""
-        return self._seen_from_inside(ROOT)
+        """Path of the device's root on the host, while the device is on."""
+        return self._path_on_host(ROOT)
 
     def start(self, *, stays: bool = False) -> None:
-        """Switches on and waits for ssh. With `stays` the device outlives this process. Raises `DeviceError`."""
+        """Switch on and wait for ssh.
+
+        Args:
+            stays: Keep the device running when this process ends.
+
+        Raises:
+            DeviceError: The device does not start.
+        """
         if self.is_on:
             return
         self._wait_until_off()
@@ -79,9 +87,9 @@ class Device:
             time.sleep(_POLL_S)
 
     def kill(self) -> None:
-        """Takes the power away: every process ends at once, and what was not synced to the card is lost."""
+        """Cut the power: every process ends at once, and everything that was not synced to the card is lost."""
         if self.is_on:
-            card = os.open(self._seen_from_inside(CARD), os.O_RDONLY)
+            card = os.open(self._path_on_host(CARD), os.O_RDONLY)
             try:
                 fcntl.ioctl(card, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
             finally:
@@ -89,13 +97,22 @@ class Device:
         self._end()
 
     def stop(self) -> None:
-        """Switches off; what was written stays."""
+        """Switch off cleanly, so that everything that was written is kept."""
         if self.is_on:
-            run_or_raise("sync", "--file-system", self._seen_from_inside(CARD))
+            run_or_raise("sync", "--file-system", self._path_on_host(CARD))
         self._end()
 
     def ask(self, command: str, *, user: str = USER, send: str = "") -> subprocess.CompletedProcess[str]:
-        """Runs a shell command on the device, with `send` on its standard input."""
+        """Run a shell command on the device.
+
+        Args:
+            command: Shell command.
+            user: User who runs it.
+            send: Text on its stdin.
+
+        Returns:
+            The finished process, which may have failed.
+        """
         return subprocess.run(
             ["ssh", "-F", self.ssh_config, _host(user), command],
             input=send,
@@ -106,37 +123,51 @@ class Device:
         )
 
     def run(self, command: str, *, user: str = USER, send: str = "") -> str:
-        """What a shell command prints that must succeed. Raises `DeviceError`."""
+        """Run a shell command on the device that must succeed.
+
+        Args:
+            command: Shell command.
+            user: User who runs it.
+            send: Text on its stdin.
+
+        Returns:
+            Its output.
+
+        Raises:
+            DeviceError: The command failed.
+        """
         result = self.ask(command, user=user, send=send)
         if result.returncode:
-            raise DeviceError(f"{command!r} left with status {result.returncode}: {result.stderr.strip()[-300:]}")
+            raise DeviceError(
+                f"{command!r} failed with exit status {result.returncode}: {result.stderr.strip()[-300:]}"
+            )
         return result.stdout
 
     def put(self, source: Path, target: str, *, user: str = USER) -> None:
-        """Copies a file or folder of the host to `target` on the device. Raises `DeviceError`."""
+        """Copy a file or folder of the host to `target` on the device. Raise `DeviceError` if that fails."""
         run_or_raise("scp", "-q", "-r", "-F", self.ssh_config, source, f"{_host(user)}:{target}")
 
     def fill_card(self, leave_bytes: int = 0) -> None:
-        """Takes up the card's free space but for `leave_bytes`, to a few blocks, until `free_card`."""
-        with open(self._seen_from_inside(CARD) / "filling", "ab") as file:
+        """Fill the card up to `leave_bytes` of free space, give or take a few blocks, until `free_card`."""
+        with open(self._path_on_host(CARD) / "filling", "ab") as file:
             block = os.fstatvfs(file.fileno()).f_frsize
             while (room := os.fstatvfs(file.fileno()).f_bavail * block - leave_bytes) >= block:
                 if not _allocate(file.fileno(), room, block):
                     return
 
     def free_card(self) -> None:
-        """Gives back what `fill_card` took."""
-        (self._seen_from_inside(CARD) / "filling").unlink(missing_ok=True)
+        """Free the space that `fill_card` took."""
+        (self._path_on_host(CARD) / "filling").unlink(missing_ok=True)
 
     def _init(self) -> int | None:
-        """The number of the device's first process. It counts only if it is in the namespace that was noted with it."""
+        """Return the number of the device's first process, if it is still in the namespace recorded with it."""
         try:
             number, namespace = (self.folder / "init").read_text().split()
             return int(number) if os.readlink(f"/proc/{number}/ns/mnt") == namespace else None
         except OSError:
             return None
 
-    def _seen_from_inside(self, path: Path) -> Path:
+    def _path_on_host(self, path: Path) -> Path:
         init = self._init()
         if init is None:
             raise DeviceError("the device is off")
@@ -151,7 +182,7 @@ class Device:
             return False
 
     def _end(self) -> None:
-        """Kills the first process, which takes all others of the device with it, and waits for the last one's end."""
+        """Kill the first process, which ends all others of the device, and wait until the last one has ended."""
         init = self._init()
         if init is not None:
             os.kill(init, signal.SIGKILL)
@@ -162,7 +193,7 @@ class Device:
         self._wait_until_off()
 
     def _wait_until_off(self) -> None:
-        """The card's loop device is there for as long as a process of the device is."""
+        """Wait until the card's loop device is gone, which exists as long as a process of the device does."""
         deadline_s = time.monotonic() + _OFF_S
         while run_or_raise("losetup", "--associated", self.folder / "card.img"):
             if time.monotonic() > deadline_s:
@@ -173,13 +204,24 @@ class Device:
 def make_device(
     folder: Path, cache: Path, *, board: str = "pi4", filled: bool = False, card_bytes: int = CARD_BYTES
 ) -> Device:
-    """A new device in `folder`, switched off; `filled` has the base install's packages in it. Raises `DeviceError`.
+    """Create a device, switched off. Programs that the host lacks are installed.
 
-    What takes long is made once and kept in `cache`. Missing programs of the host are installed.
+    Args:
+        folder: Folder of the device.
+        cache: Folder for files that take long to create and are shared by all devices.
+        board: Name of the board, a key of `BOARDS`.
+        filled: Put the packages of the base install on the device.
+        card_bytes: Size of the card.
+
+    Returns:
+        The device.
+
+    Raises:
+        DeviceError: The device cannot be created, or there already is one in the folder.
     """
     folder = folder.resolve()
     if (folder / "device.json").exists():
-        raise DeviceError(f"there is a device in {folder} already: choose another folder, or delete it")
+        raise DeviceError(f"there already is a device in {folder}: choose another folder, or delete it")
     install_programs(DEVICE_PROGRAMS)
     folder.mkdir(parents=True, exist_ok=True)
     shared = [wheels_layer(cache, LOCK), debian_layer(cache)]
@@ -189,7 +231,7 @@ def make_device(
     make_card(folder / "card.img", card_bytes)
     write_access(folder, environment_of(BOARDS[board]))
     settings = {"board": board, "hostname": HOSTNAME, "layers": [str(path) for path in (folder / "own", *shared)]}
-    # The last of all: what an interrupted run has left is made anew.
+    # Written last, so that the remains of an interrupted run are recreated.
     write_json(folder / "device.json", settings)
     return Device(folder)
 
@@ -199,7 +241,7 @@ def _host(user: str) -> str:
 
 
 def _allocate(file: int, size: int, block: int) -> bool:
-    """Makes a file longer by `size` bytes, or by the largest half of a half of it that there is room for."""
+    """Extend a file by `size` bytes, or by the largest of size/2, size/4, ... for which there is room."""
     while size >= block:
         try:
             os.posix_fallocate(file, os.fstat(file).st_size, size)

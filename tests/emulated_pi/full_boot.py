@@ -1,7 +1,7 @@
-"""A whole boot: Debian's kernel for arm64 and systemd in a virtual machine, the kernel's test camera at /dev/video0.
+"""A complete boot: Debian's kernel for arm64 and systemd in a virtual machine, with a test camera at /dev/video0.
 
-What the emulated device has only stand-ins for is real here: units with their sandboxing, limits and watchdog, the
-journal, V4L2. A boot takes a minute and more, so it runs one script and switches itself off.
+Everything is real here that the emulated device only has stand-ins for: units with their sandboxing, limits and
+watchdog, the journal, V4L2. A boot takes more than a minute, so the system runs one script and switches itself off.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.emulated_pi.programs import BOOT_PROGRAMS, install_programs
 CAMERA_MODULE = "vivid"
 _BEGIN, _END = "=== script begins ===", "=== script ended ==="
 _MEMORY_MIB = 3072
-"""The root is an archive in memory, and unpacked there."""
+"""The root file system is an archive in memory and unpacked there."""
 
 _UNITS = "etc/systemd/system"
 _FILES = {
@@ -40,16 +40,27 @@ ExecStart=/bin/sh -c 'echo "{_BEGIN}"; sh /script.sh; echo "{_END}"; systemctl p
 _LINKS = {
     "init": "sbin/init",
     f"{_UNITS}/multi-user.target.wants/script.service": "../script.service",
-    # The script has the console for itself.
+    # Only the script uses the console.
     f"{_UNITS}/serial-getty@ttyAMA0.service": "/dev/null",
 }
 
 
-def run_booted(script: str, files: Path, layers: list[Path], folder: Path, cache: Path, *, timeout_s: float) -> str:
-    """What `script` prints, run by root's `sh` on a system that has booted.
+def run_booted(script: str, files: Path, layers: list[Path], folder: Path, *, cache: Path, timeout_s: float) -> str:
+    """Boot a system and run a script there, as root.
 
-    `layers`, and over them the tree `files`, are laid over its root. `folder`, which must be empty, is for the system's
-    image. Raises `DeviceError` if the script did not come to its end in time.
+    Args:
+        script: Script for `sh`.
+        files: Folder tree that is laid over the root and the layers.
+        layers: Folder trees that are laid over the root.
+        folder: Empty folder for the image of the system.
+        cache: Folder for layers that are kept.
+        timeout_s: Time limit in seconds.
+
+    Returns:
+        Output of the script.
+
+    Raises:
+        DeviceError: The script did not end in time.
     """
     install_programs(BOOT_PROGRAMS)
     bootable = bootable_layer(cache, CAMERA_MODULE)
@@ -64,22 +75,22 @@ def run_booted(script: str, files: Path, layers: list[Path], folder: Path, cache
     for layer in (bootable, *layers, own, files):
         _append(layer, image)
     (kernel,) = bootable.glob("boot/vmlinuz-*")
-    said = _boot(kernel, image, timeout_s)
-    begun, begin, rest = said.partition(_BEGIN)
-    answer, end, _ = rest.partition(_END)
+    console = _boot(kernel, image, timeout_s)
+    before, begin, rest = console.partition(_BEGIN)
+    output, end, _ = rest.partition(_END)
     if not begin or not end:
-        raise DeviceError(f"the script did not end, the system said last: {(answer or begun).strip()[-500:]}")
-    return answer
+        raise DeviceError(f"the script did not end; the last output was: {(output or before).strip()[-500:]}")
+    return output
 
 
 def _append(layer: Path, image: Path) -> None:
-    """The kernel unpacks one archive after the other, a later file over an earlier."""
+    """Append an archive to the image; the kernel unpacks them in order, and later files replace earlier ones."""
     pack = f"find . -path ./boot -prune -o -print0 | cpio --null --quiet -o -H newc -R 0:0 >> '{image}'"
     run_or_raise("sh", "-c", f"cd '{layer}' && {pack}")
 
 
 def _boot(kernel: Path, image: Path, timeout_s: float) -> str:
-    """What the system writes to its console until it is off."""
+    """Boot the system, wait until it is off, and return the output on its console."""
     machine = ("-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", str(_MEMORY_MIB), "-nic", "none", "-nographic")
     arguments = "console=ttyAMA0 loglevel=0 systemd.show_status=0 systemd.log_level=err"
     command = ["qemu-system-aarch64", *machine, "-no-reboot", "-kernel", str(kernel), "-initrd", str(image)]

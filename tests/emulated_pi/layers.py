@@ -1,7 +1,7 @@
-"""What lies under a device's card: Debian, wheels, installed packages. Made once, kept in a cache, only ever read.
+"""Read-only layers below a device's card: Debian, wheels, installed packages. They are created once and cached.
 
-A layer is a folder tree to be laid over another. Its name holds a hash of what it was made from, so a change of that
-makes a new one. They take about 600 MB together and may be deleted while no device is on.
+A layer is a folder tree that is laid over another. Its name contains a hash of its inputs, so a changed input gives a
+new layer. Together they take about 600 MB. They may be deleted while no device is on.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from tests.emulated_pi.failure import DeviceError, run_or_raise
 
 SUITE = "bookworm"
 PYTHON = (3, 11)
-"""The suite's. The host's must be the same to compile for it."""
+"""Python version of the suite. The host must have the same one to compile for it."""
 
 WHEELS_FOLDER = "/opt/wheels"
-"""Where the device finds the wheels of the base install: `pip install --no-index --find-links /opt/wheels`."""
+"""Folder on the device with the wheels of the base install: `pip install --no-index --find-links /opt/wheels`."""
 
-# Unpacked and never configured, which takes seconds where a real installation takes minutes of emulation; apt-get and
-# dpkg are there to be found, not to be used. The libraries are what OpenCV's wheel for aarch64 links to.
+# The packages are unpacked but never configured, which takes seconds instead of minutes of emulation. apt-get and dpkg
+# must exist, but are not used. The libraries are those that OpenCV's wheel for aarch64 links to.
 _DEBIAN_PACKAGES = (
     *("apt", "base-files", "bash", "ca-certificates", "coreutils", "dash", "diffutils", "dpkg", "findutils", "grep"),
     *("gzip", "hostname", "libc-bin", "libgomp1", "libstdc++6", "login", "mawk", "ncurses-base", "passwd"),
@@ -39,22 +39,21 @@ _PLATFORMS = ("manylinux2014", *(f"manylinux_2_{minor}" for minor in (17, 27, 28
 
 
 def default_cache() -> Path:
-    """Where edgecnn has its cache too, by the same rule."""
+    """Return edgecnn's cache folder, by the same rule as edgecnn."""
     if chosen := os.environ.get("EDGECNN_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgecnn"
 
 
 def debian_layer(cache: Path) -> Path:
-    """Debian for arm64 with Python, its library compiled."""
-
+    """Return Debian for arm64 with Python, whose library is compiled to byte code."""
     return _layer(
         cache, "debian", [SUITE, *_DEBIAN_PACKAGES, *_LEFT_OUT], lambda folder: _unpack_debian(folder, _DEBIAN_PACKAGES)
     )
 
 
 def bootable_layer(cache: Path, module: str) -> Path:
-    """The same with systemd and, in /boot, a kernel; of the kernel's modules only `module` and what that needs."""
+    """Return Debian with systemd, a kernel in /boot, and of the kernel's modules only `module` and its dependencies."""
     packages = (*_DEBIAN_PACKAGES, *_BOOT_PACKAGES)
 
     def make(folder: Path) -> None:
@@ -72,7 +71,7 @@ def bootable_layer(cache: Path, module: str) -> Path:
 
 
 def wheels_layer(cache: Path, lock: Path) -> Path:
-    """The wheels that the lock file `lock` names for aarch64, at `WHEELS_FOLDER`."""
+    """Return the wheels for aarch64 that a lock file names, in `WHEELS_FOLDER`."""
 
     def make(folder: Path) -> None:
         _pip("download", *_for_device(), "--require-hashes", "-r", lock, "--dest", folder / WHEELS_FOLDER[1:])
@@ -81,14 +80,14 @@ def wheels_layer(cache: Path, lock: Path) -> Path:
 
 
 def packages_layer(cache: Path, lock: Path) -> Path:
-    """The packages of `lock` as if installed with Debian's Python, for all of the device to import."""
+    """Return the packages of a lock file, installed for Debian's Python."""
     wheels = wheels_layer(cache, lock) / WHEELS_FOLDER[1:]
-    where = "usr/local/lib/python3.11/dist-packages"
+    site_packages = "usr/local/lib/python3.11/dist-packages"
 
     def make(folder: Path) -> None:
         source = ("--no-index", "--find-links", wheels, "--require-hashes", "-r", lock)
-        _pip("install", *_for_device(), *source, "--no-compile", "--target", folder / where)
-        _compile(folder, where)
+        _pip("install", *_for_device(), *source, "--no-compile", "--target", folder / site_packages)
+        _compile(folder, site_packages)
 
     return _layer(cache, "packages", [lock.read_text()], make)
 
@@ -111,10 +110,10 @@ def _pip(*arguments: str | Path) -> None:
 
 
 def _compile(root: Path, folder: str) -> None:
-    """Byte code for what lies in `folder` of the device; emulated, a first import would take many times as long."""
+    """Compile the device's modules in `folder` to byte code, since first imports are very slow under emulation."""
     if sys.version_info[:2] != PYTHON:
         raise DeviceError(f"expected Python {PYTHON[0]}.{PYTHON[1]} as on the device, got {sys.version.split()[0]}")
-    # Some packages bring files for other Pythons, which do not compile: no reason to do without the rest.
+    # Some packages contain files for other Python versions, which do not compile. That is no reason to skip the others.
     options = ("-qq", "--invalidation-mode=unchecked-hash", "-s", root, "-p", "/")
     subprocess.run([sys.executable, "-m", "compileall", *options, root / folder], check=False)
 
@@ -134,7 +133,7 @@ def _layer(cache: Path, name: str, made_from: list[str], make: Callable[[Path], 
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Two runs that want the same layer make it once."""
+    """Lock the cache, so that concurrent runs create a layer only once."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What the host must have to emulate a device, and getting it where Debian's packages are to be had."""
+"""Programs that the host needs to emulate a device, and their installation from Debian's packages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from tests.emulated_pi.boot import INTERPRETER
 from tests.emulated_pi.failure import run_or_raise
 
 _LINUX = (6, 7)
-"""The first that has binfmt_misc in a user namespace."""
+"""First version with binfmt_misc in a user namespace."""
 
 LAYER_PROGRAMS = {"mmdebstrap": "mmdebstrap", "qemu-aarch64-static": "qemu-user-static"}
-"""What it takes to make the layers: programs, and Debian's packages that have them."""
+"""Programs that are needed to create the layers, with the Debian packages that contain them."""
 DEVICE_PROGRAMS = {
     **LAYER_PROGRAMS,
     str(INTERPRETER): "qemu-user-static",
@@ -24,7 +24,7 @@ DEVICE_PROGRAMS = {
     "mkfs.ext4": "e2fsprogs",
     "losetup": "mount",
 }
-"""What it takes to run a device."""
+"""Programs that are needed to run a device, with their packages."""
 
 BOOT_PROGRAMS = {
     **LAYER_PROGRAMS,
@@ -32,22 +32,22 @@ BOOT_PROGRAMS = {
     "cpio": "cpio",
     "depmod": "kmod",
 }
-"""What it takes to boot a whole system."""
+"""Programs that are needed to boot a complete system, with their packages."""
 
 
 def why_not() -> str | None:
-    """Why no device can be emulated here, in a few words; None if one can."""
+    """Return the reason why no device can be emulated here; None if one can."""
     if platform.system() != "Linux" or os.getuid() != 0:
-        return "needs Linux, and root there"
+        return "needs Linux and root"
     if tuple(map(int, re.findall(r"\d+", platform.release())[:2])) < _LINUX:
         return f"needs Linux {_LINUX[0]}.{_LINUX[1]}, this is {platform.release()}"
     if not shutil.which("apt-get"):
-        return "needs a Debian or Ubuntu"
+        return "needs Debian or Ubuntu"
     return None
 
 
 def install_programs(programs: Mapping[str, str]) -> None:
-    """Installs the packages of those programs that are missing. Raises `DeviceError`."""
+    """Install the packages of the programs that are missing. Raise `DeviceError` if that fails."""
     missing = sorted({package for program, package in programs.items() if not shutil.which(program)})
     if missing:
         run_or_raise("apt-get", "update", "--quiet=2")

@@ -1,8 +1,8 @@
-"""Prints what a model of uint8 or float32 input makes of random inputs, one output a line in hex.
+"""Program that prints the outputs of a uint8 or float32 model for random inputs, one per line, in hex.
 
     python random_inputs.py MODEL COUNT
 
-The same program for the host and for the device, so that nothing but the machine differs.
+Host and device run the same program, so that only the machine differs.
 """
 
 from __future__ import annotations

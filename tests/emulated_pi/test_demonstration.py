@@ -1,4 +1,4 @@
-"""From a bare Raspberry Pi to a model at work there, proved and measured: the commands that a user types, in a row."""
+"""Tests of a user's commands in a row: from a bare Raspberry Pi to a running model, verified and measured."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from tests.runtime.sources.loopback_camera import LoopbackCamera
 pytestmark = pytest.mark.timeout(1800)
 
 PIP = f"[global]\nno-index = true\nfind-links = {WHEELS_FOLDER}\n"
-"""The wheels that the device has in place of the package index: nothing here needs a network."""
+"""The device uses its wheels instead of the package index, so that no network is needed."""
 RUNNING = "/var/lib/edgecnn/door/current/model.tflite"
 
 
 @pytest.fixture(scope="module")
 def camera() -> Iterator[LoopbackCamera]:
-    """A camera of this machine, slow enough to leave the device its breath."""
+    """Return a camera on this machine that is slow enough not to overload the device."""
     with LoopbackCamera(per_second=2) as camera:
         yield camera
 
 
 @pytest.fixture(scope="module")
 def pi(new_device: Callable[..., Device], exported: dict[Precision, Path], camera: LoopbackCamera) -> Device:
-    """A device that was bare until the model was deployed to it, as the service `door`, and edgecnn with the model."""
+    """Return a device that was bare until a deployment installed edgecnn and the model, as the service `door`."""
     device = new_device()
     device.run("cat > /etc/pip.conf", user="root", send=PIP)
     deploy(device, exported["int8"], "door", f"--source {camera.address}")
@@ -41,12 +41,12 @@ def pi(new_device: Callable[..., Device], exported: dict[Precision, Path], camer
 
 
 def deploy(device: Device, model: Path, name: str, options: str) -> None:
-    words = ("--ssh-config", device.ssh_config, "--name", name, "--options", options)
-    outcome = run_here("deploy", model, ADDRESS, *words)
+    arguments = ("--ssh-config", device.ssh_config, "--name", name, "--options", options)
+    outcome = run_here("deploy", model, ADDRESS, *arguments)
     assert outcome.status == 0, outcome.stderr
 
 
-def there(device: Device) -> tuple[object, ...]:
+def remote(device: Device) -> tuple[object, ...]:
     return ("--on", ADDRESS, "--ssh-config", device.ssh_config)
 
 
@@ -61,34 +61,34 @@ def test_the_deployed_service_classifies_the_camera(pi: Device, camera: Loopback
     assert answer["label"] in {str(digit) for digit in range(10)}
 
 
-def test_int8_is_verified_to_the_bit_there(pi: Device, exported: dict[Precision, Path]) -> None:
-    record = json_of("verify", exported["int8"], *there(pi))
+def test_int8_is_verified_to_the_bit_on_the_device(pi: Device, exported: dict[Precision, Path]) -> None:
+    record = json_of("verify", exported["int8"], *remote(pi))
     assert record["passed"] and record["family"]["here"]["machine"] == "aarch64"
-    assert [each["max_difference"] for each in record["vectors"]] == [0] * len(record["vectors"])
+    assert [vector["max_difference"] for vector in record["vectors"]] == [0] * len(record["vectors"])
 
 
-def test_a_benchmark_there_decides_as_one_here(
+def test_a_benchmark_on_the_device_decides_as_one_here(
     pi: Device, exported: dict[Precision, Path], digits: Path, tmp_path: Path
 ) -> None:
-    model, here, far = exported["int8"], tmp_path / "here.json", tmp_path / "there.json"
-    words = ("--quick", "--baseline", exported["float32"], "--data", digits, "--limit", 30, "--seconds", 0)
-    json_of("benchmark", model, *words, "--out", here)
-    record = json_of("benchmark", model, *words, "--out", far, *there(pi))
-    assert json.loads(far.read_text()) == record
+    model, local, remote_out = exported["int8"], tmp_path / "local.json", tmp_path / "remote.json"
+    arguments = ("--quick", "--baseline", exported["float32"], "--data", digits, "--limit", 30, "--seconds", 0)
+    json_of("benchmark", model, *arguments, "--out", local)
+    record = json_of("benchmark", model, *arguments, "--out", remote_out, *remote(pi))
+    assert json.loads(remote_out.read_text()) == record
     assert record["environment"]["board"] == BOARDS["pi4"].model
     assert {"machine": "aarch64", "interpreter": "ai-edge-litert"}.items() <= record["environment"].items()
     assert {"queries": 128, "min_seconds": 0, "frame_width": 640}.items() <= record["protocol"].items()
     assert len(record["samples"]["baseline"]["total"]) == record["stages"]["total"]["n"] == 128
-    _, compared = json_of("compare", here, far)["reports"]
+    _, compared = json_of("compare", local, remote_out)["reports"]
     assert compared["agreement"] == {"n": 30, "agreement": 1.0, "differing": []}
 
 
-def test_a_user_there_runs_what_was_deployed_on_the_camera(pi: Device, camera: LoopbackCamera) -> None:
-    said = pi.run(f"edgecnn run {RUNNING} --source {camera.address} --json --max-frames 3")
-    assert [json.loads(line)["source"] for line in said.splitlines()] == [camera.address] * 3
+def test_a_user_of_the_device_runs_the_deployed_model_on_the_camera(pi: Device, camera: LoopbackCamera) -> None:
+    output = pi.run(f"edgecnn run {RUNNING} --source {camera.address} --json --max-frames 3")
+    assert [json.loads(line)["source"] for line in output.splitlines()] == [camera.address] * 3
 
 
-def test_what_is_removed_leaves_the_device_as_it_was(pi: Device, exported: dict[Precision, Path]) -> None:
+def test_removing_a_service_leaves_the_device_as_before(pi: Device, exported: dict[Precision, Path]) -> None:
     deploy(pi, exported["int8"], "gone", "--source pattern:64x64@2")
     assert act(pi, "remove", "--name", "gone").status == 0
     assert pi.ask("systemctl is-active edgecnn@gone").stdout.strip() == "inactive"

@@ -1,4 +1,4 @@
-"""The emulated Raspberry Pi is one: its packages, its users, its services, its power plug."""
+"""Tests that the emulated Raspberry Pi behaves like one: its packages, users, services and power supply."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_packages_install_without_a_network(emulated_pi: Device) -> None:
     )
 
 
-def test_its_user_has_no_rights_but_by_sudo(emulated_pi: Device) -> None:
+def test_its_user_only_has_rights_with_sudo(emulated_pi: Device) -> None:
     assert emulated_pi.run("id -un; sudo -n id -un; sudo -n printenv QEMU_CPU").split() == ["pi", "root", "cortex-a72"]
     with pytest.raises(DeviceError, match="Permission denied"):
         emulated_pi.run("echo x > /etc/x")
 
 
-def test_root_there_has_no_power_over_the_host(emulated_pi: Device) -> None:
+def test_root_on_the_device_has_no_rights_over_the_host(emulated_pi: Device) -> None:
     hostname = Path("/proc/sys/kernel/hostname").read_text()
     with pytest.raises(DeviceError, match="not permitted"):
         emulated_pi.run("mknod disk b 7 0", user="root")
@@ -72,13 +72,13 @@ def test_root_there_has_no_power_over_the_host(emulated_pi: Device) -> None:
     assert Path("/proc/sys/kernel/hostname").read_text() == hostname
 
 
-def test_a_device_is_not_made_over_another(emulated_pi: Device) -> None:
-    with pytest.raises(DeviceError, match="already"):
+def test_a_device_is_not_created_over_another(emulated_pi: Device) -> None:
+    with pytest.raises(DeviceError, match="already is a device"):
         make_device(emulated_pi.folder, CACHE)
 
 
 @pytest.mark.usefixtures("new_device")
-def test_what_an_interrupted_run_left_is_made_anew(tmp_path: Path) -> None:
+def test_the_remains_of_an_interrupted_run_are_recreated(tmp_path: Path) -> None:
     device = make_device(tmp_path, CACHE)
     for name in ("device.json", "known_hosts"):
         (device.folder / name).unlink()
@@ -88,7 +88,7 @@ def test_what_an_interrupted_run_left_is_made_anew(tmp_path: Path) -> None:
     device.stop()
 
 
-def test_files_come_and_go(emulated_pi: Device, tmp_path: Path) -> None:
+def test_files_are_copied_both_ways(emulated_pi: Device, tmp_path: Path) -> None:
     content = os.urandom(1 << 20)
     (tmp_path / "there").write_bytes(content)
     emulated_pi.put(tmp_path / "there", "/home/pi/there")
@@ -107,7 +107,7 @@ def test_another_host_key_is_refused(emulated_pi: Device, tmp_path: Path) -> Non
 
 @pytest.fixture
 def service(emulated_pi: Device) -> str:
-    """A unit with the settings of ours, installed and not started."""
+    """Install a unit with the settings of edgecnn's unit, without starting it; return its name."""
     files = {
         "/opt/counter.py": COUNTER,
         "/etc/systemd/system/counter@.service": SERVICE,
@@ -119,7 +119,7 @@ def service(emulated_pi: Device) -> str:
     return "counter@door"
 
 
-def test_a_service_runs_as_its_unit_says(emulated_pi: Device, service: str) -> None:
+def test_a_service_runs_as_its_unit_specifies(emulated_pi: Device, service: str) -> None:
     assert emulated_pi.ask(f"systemctl start {service}").returncode == 1
     emulated_pi.run(f"sudo systemctl start {service}")
     assert emulated_pi.run(f"systemctl is-active {service}").strip() == "active"
@@ -130,7 +130,7 @@ def test_a_service_runs_as_its_unit_says(emulated_pi: Device, service: str) -> N
     assert emulated_pi.ask(f"systemctl is-active {service}").returncode == 3
 
 
-def test_a_service_that_cannot_start_says_so(emulated_pi: Device, service: str) -> None:
+def test_a_service_that_cannot_start_reports_it(emulated_pi: Device, service: str) -> None:
     assert service
     result = emulated_pi.ask("sudo systemctl start counter@nobody")
     assert result.returncode == 1 and "failed" in result.stderr
@@ -141,7 +141,7 @@ def test_a_service_that_cannot_start_says_so(emulated_pi: Device, service: str) 
     ]
 
 
-def test_power_comes_back_and_with_it_what_is_enabled(emulated_pi: Device, service: str) -> None:
+def test_enabled_services_start_when_the_power_returns(emulated_pi: Device, service: str) -> None:
     emulated_pi.run(f"sudo systemctl enable {service}; sync")
     emulated_pi.kill()
     assert not emulated_pi.is_on
@@ -152,7 +152,7 @@ def test_power_comes_back_and_with_it_what_is_enabled(emulated_pi: Device, servi
     emulated_pi.run(f"sudo systemctl disable --now {service}")
 
 
-def test_power_loss_takes_what_was_not_synced(emulated_pi: Device) -> None:
+def test_a_power_cut_loses_unsynced_files(emulated_pi: Device) -> None:
     emulated_pi.run("mkdir -p notes; echo kept > notes/kept; sync; echo lost > notes/lost")
     assert emulated_pi.run("ls notes").split() == ["kept", "lost"]
     emulated_pi.kill()
@@ -160,7 +160,7 @@ def test_power_loss_takes_what_was_not_synced(emulated_pi: Device) -> None:
     assert emulated_pi.run("ls notes; cat notes/kept").split() == ["kept", "kept"]
 
 
-def test_what_was_written_outlives_switching_off(emulated_pi: Device) -> None:
+def test_files_survive_switching_off(emulated_pi: Device) -> None:
     emulated_pi.run("echo written > written")
     emulated_pi.stop()
     emulated_pi.start()
@@ -178,7 +178,7 @@ def test_a_full_card_is_full(emulated_pi: Device) -> None:
     emulated_pi.run("head -c 2M /dev/zero > large; rm small large")
 
 
-def test_nothing_of_a_device_is_left(new_device: Callable[..., Device]) -> None:
+def test_a_stopped_device_leaves_nothing_behind(new_device: Callable[..., Device]) -> None:
     mounts = Path("/proc/self/mounts").read_text()
     device = new_device()
     namespace = os.readlink(f"/proc/{(device.folder / 'init').read_text().split()[0]}/ns/pid")
@@ -191,7 +191,7 @@ def test_nothing_of_a_device_is_left(new_device: Callable[..., Device]) -> None:
 
 
 @pytest.mark.usefixtures("new_device")
-def test_a_device_goes_with_whoever_started_it_and_starts_again(tmp_path: Path) -> None:
+def test_a_device_ends_with_its_starter_and_can_start_again(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from tests.emulated_pi.device import make_device\n"
         "make_device(Path(sys.argv[1]), Path(sys.argv[2])).start(); print('on', flush=True); time.sleep(600)"
@@ -210,11 +210,11 @@ def test_a_device_goes_with_whoever_started_it_and_starts_again(tmp_path: Path) 
 
 
 def processes_in(namespace: str) -> list[str]:
-    found = []
+    processes = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if os.readlink(process / "ns/pid") == namespace:
-                found.append(process.name)
+                processes.append(process.name)
         except OSError:
             continue
-    return found
+    return processes

@@ -1,4 +1,4 @@
-"""The unit that ships, under the systemd and on the kind of camera that it is for."""
+"""Test of the systemd unit that ships, with a real systemd and a V4L2 camera."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ journalctl --unit $unit --output cat | grep '^{'
 
 @pytest.fixture
 def files(exported: dict[Precision, Path], tmp_path: Path) -> Path:
-    """What the script finds: the package, its command where the unit looks for it, a model and the unit's settings."""
+    """Write the script's files: the package, its command where the unit expects it, a model, the unit's settings."""
     wheels, root = tmp_path / "wheels", tmp_path / "files"
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels], cwd=ROOT, check=True)
     (wheel,) = wheels.iterdir()
@@ -50,7 +50,7 @@ def files(exported: dict[Precision, Path], tmp_path: Path) -> Path:
     texts = {
         "opt/edgecnn/bin/edgecnn": '#!/bin/sh\nexec /usr/bin/python3 -m edgecnn "$@"\n',
         "etc/edgecnn/door.env": "MODEL=/opt/door.tflite\nOPTIONS=--source 0 --size 640x480\n",
-        # Emulated, the first answer takes longer than on the slowest board.
+        # Under emulation, the first result takes longer than on the slowest board.
         "etc/systemd/system/edgecnn@.service.d/slow.conf": "[Service]\nTimeoutStartSec=300\n",
     }
     for name, text in texts.items():
@@ -66,12 +66,12 @@ def files(exported: dict[Precision, Path], tmp_path: Path) -> Path:
 def test_the_unit_classifies_a_camera_and_survives_its_process(files: Path, tmp_path: Path) -> None:
     folder = tmp_path / "boot"
     folder.mkdir()
-    said = run_booted(SCRIPT, files, [packages_layer(CACHE, LOCK)], folder, CACHE, timeout_s=1800)
+    output = run_booted(SCRIPT, files, [packages_layer(CACHE, LOCK)], folder, cache=CACHE, timeout_s=1800)
     shutil.rmtree(folder)
-    lines = said.replace("\r", "").strip().splitlines()
+    lines = output.replace("\r", "").strip().splitlines()
     facts = dict(line.split(" ", 1) for line in lines if not line.startswith("{"))
     assert int(facts.pop("user")) > 0
-    assert facts == {"state": "active", "restarts": "1", "result": "success"}, said
+    assert facts == {"state": "active", "restarts": "1", "result": "success"}, output
     answers = [json.loads(line) for line in lines if line.startswith("{")]
     assert {answer["label"] for answer in answers} <= {str(digit) for digit in range(10)}
-    assert [answer["frame"] for answer in answers].count(0) == 2, "each process begins anew"
+    assert [answer["frame"] for answer in answers].count(0) == 2, "each process starts from frame 0"

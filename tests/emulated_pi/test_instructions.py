@@ -1,4 +1,4 @@
-"""benchmarks/instructions.py counts, and counts the same again."""
+"""Test that benchmarks/instructions.py counts, and gets the same counts again."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def test_instructions_are_counted_by_stage_and_the_same_each_time(
         check=True,
     )
     record = json.loads(out.read_text())
-    counts = {(each["cpu"], each["precision"]): each for each in record["counts"]}
+    counts = {(count["cpu"], count["precision"]): count for count in record["counts"]}
     assert record["environment"]["machine"] == "aarch64"
     assert set(counts) == {(cpu, model) for cpu in ("cortex-a72", "cortex-a76") for model in ("int8", "float32")}
-    for each in counts.values():
-        stages = each["instructions"]
+    for count in counts.values():
+        stages = count["instructions"]
         parts = stages["preprocess"] + stages["invoke"] + stages["postprocess"]
         assert min(stages.values()) > 0
         assert parts <= stages["whole"] <= 1.01 * parts
-        assert each["difference_between_runs"] < 0.001
-    # The newer processor multiplies bytes and adds them up in one instruction.
+        assert count["difference_between_runs"] < 0.001
+    # The newer processor multiplies and accumulates bytes in one instruction.
     older, newer = (counts[cpu, "int8"]["instructions"]["invoke"] for cpu in ("cortex-a72", "cortex-a76"))
     assert newer < older

@@ -1,4 +1,4 @@
-"""What a Raspberry Pi's processor computes, emulated, is what this machine computes: to the bit for int8."""
+"""Tests that an emulated Raspberry Pi computes the same as this machine: to the bit for int8."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RANDOM_INPUTS = Path(__file__).with_name("random_inputs.py")
 
 
 def on_device(device: Device, path: Path) -> str:
-    """`path` copied to the home of the device's user."""
+    """Copy a file to the home of the device's user; return its path there."""
     device.put(path, path.name)
     return path.name
 
@@ -62,7 +62,7 @@ def test_float_gives_nearly_the_same_numbers_as_here(emulated_pi: Device, export
     np.testing.assert_allclose(floats(there), floats(here), atol=1e-5)
 
 
-def test_the_package_itself_classifies_there_as_here(
+def test_the_package_classifies_on_the_device_as_here(
     emulated_pi: Device, exported: dict[Precision, Path], digits: Path, tmp_path: Path
 ) -> None:
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)

@@ -1,6 +1,6 @@
-"""Classifies images with MediaPipe's own `ImageClassifier`; run by a Python that has mediapipe, and not edgecnn.
+"""Classification with MediaPipe's own `ImageClassifier`, for a Python with mediapipe and without edgecnn.
 
-`mediapipe_top1.py MODEL IMAGE ...` prints a JSON line for each image: its path, the best label and the score of it.
+`mediapipe_top1.py MODEL IMAGE ...` prints a JSON line for each image: its path, the best label and its score.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 
 def main(model: str, images: list[str]) -> None:
-    """Prints the answers."""
+    """Print the results."""
     options = vision.ImageClassifierOptions(base_options=BaseOptions(model_asset_path=model), max_results=1)
     with vision.ImageClassifier.create_from_options(options) as classifier:
         for path in images:

@@ -1,4 +1,4 @@
-"""The wheel with nothing beside it but the base dependencies, as it is on a device: no TensorFlow there."""
+"""Tests of the wheel with only the base dependencies, as on a device: without TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from edgecnn.runtime.sources import ImageSource, images_in
 
 VENV = os.environ.get("EDGECNN_BASE_VENV")
 pytestmark = pytest.mark.skipif(
-    not VENV, reason="EDGECNN_BASE_VENV is not set: make test makes an environment with the base install alone"
+    not VENV, reason="EDGECNN_BASE_VENV is not set: make test creates an environment with the base install"
 )
 
 SCORE_TOLERANCE = {"int8": 1e-6, "float32": 1e-5}
-"""The command rounds to six digits; an int8 score is a multiple of 1/256, so that these are the same ones."""
+"""The command rounds to six digits. An int8 score is a multiple of 1/256, so within this tolerance it is the same."""
 
 
 @pytest.fixture
 def device(tmp_path: Path) -> Path:
-    """An empty working folder, out of reach of this checkout."""
+    """Return an empty working folder outside this checkout."""
     folder = tmp_path / "device"
     folder.mkdir()
     return folder
@@ -34,7 +34,7 @@ def device(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def photos(digits: Path, device: Path) -> Path:
-    """Two test photos of each digit, in the working folder."""
+    """Copy two test photos of each digit to the working folder."""
     for digit in sorted((digits / "test").iterdir()):
         target = device / "photos" / digit.name
         target.mkdir(parents=True)
@@ -44,17 +44,17 @@ def photos(digits: Path, device: Path) -> Path:
 
 
 def run_on(device: Path, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs a program of the environment in the working folder."""
+    """Run a program of the environment in the working folder."""
     assert VENV
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    command = [str(Path(VENV) / "bin" / program), *(str(each) for each in arguments)]
+    command = [str(Path(VENV) / "bin" / program), *map(str, arguments)]
     return subprocess.run(
         command, cwd=device, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
 
 
 def output_of(device: Path, *arguments: object) -> str:
-    """What an `edgecnn` command prints that must succeed."""
+    """Return the output of an `edgecnn` command, which must succeed."""
     result = run_on(device, "edgecnn", *arguments)
     assert result.returncode == 0, result.stderr
     return result.stdout
@@ -65,19 +65,19 @@ def lines_of(device: Path, *arguments: object) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("module", ["tensorflow", "tf_keras", "keras", "sklearn", "matplotlib"])
-def test_nothing_that_only_training_needs_is_installed(module: str, device: Path) -> None:
+def test_dependencies_of_training_are_not_installed(module: str, device: Path) -> None:
     result = run_on(device, "python", "-c", f"import {module}")
     assert result.returncode != 0
     assert f"No module named '{module}'" in result.stderr
 
 
 def test_the_package_is_the_installed_one(device: Path) -> None:
-    where = run_on(device, "python", "-c", "import edgecnn; print(edgecnn.__file__)").stdout
-    assert VENV and Path(where).is_relative_to(VENV)
+    location = run_on(device, "python", "-c", "import edgecnn; print(edgecnn.__file__)").stdout
+    assert VENV and Path(location).is_relative_to(VENV)
 
 
 @pytest.mark.parametrize("precision", ["int8", "float32"])
-def test_classify_answers_as_it_does_where_the_model_was_trained(
+def test_classify_gives_the_same_results_as_where_the_model_was_trained(
     precision: Precision, exported: dict[Precision, Path], photos: Path, device: Path
 ) -> None:
     model = shutil.copy(exported[precision], device)
@@ -116,13 +116,13 @@ def test_inspect_describes(exported: dict[Precision, Path], device: Path) -> Non
     assert record["runtime"].startswith("ai-edge-litert ")
 
 
-def test_run_goes_through_a_folder(exported: dict[Precision, Path], photos: Path, device: Path) -> None:
+def test_run_processes_a_folder(exported: dict[Precision, Path], photos: Path, device: Path) -> None:
     model = shutil.copy(exported["int8"], device)
     lines = lines_of(device, "run", model, "--source", photos)
     assert [line["frame"] for line in lines] == list(range(20))
 
 
-def test_what_can_be_trained_and_the_recipes_are_listed(device: Path) -> None:
+def test_models_and_recipes_are_listed(device: Path) -> None:
     assert {line["name"] for line in lines_of(device, "models")} >= {"efficientnet_lite0", "mobilenet_v2"}
     recipes = {line["name"]: Path(line["path"]) for line in lines_of(device, "pipeline", "list")}
     assert set(recipes) == {"clothing", "mnist", "pneumonia", "quickstart"}
@@ -139,7 +139,9 @@ def test_what_can_be_trained_and_the_recipes_are_listed(device: Path) -> None:
     ],
     ids=lambda arguments: arguments[0],
 )
-def test_training_says_in_one_line_what_to_install(arguments: tuple[str, ...], photos: Path, device: Path) -> None:
+def test_training_commands_report_what_to_install_in_one_line(
+    arguments: tuple[str, ...], photos: Path, device: Path
+) -> None:
     result = run_on(device, "edgecnn", *arguments)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1

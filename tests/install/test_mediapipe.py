@@ -1,4 +1,4 @@
-"""A peer opens our files as its own: labels, normalization and quantization are where the standard has them."""
+"""Tests that MediaPipe opens edgecnn's files, with labels, normalization and quantization stored as specified."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from edgecnn.runtime.inference.classifier import Classifier, load_model
 
 VENV = os.environ.get("EDGECNN_MEDIAPIPE_VENV")
 pytestmark = pytest.mark.skipif(
-    not VENV, reason="EDGECNN_MEDIAPIPE_VENV is not set: make test makes an environment with mediapipe"
+    not VENV, reason="EDGECNN_MEDIAPIPE_VENV is not set: make test creates an environment with mediapipe"
 )
 
 SCRIPT = Path(__file__).parent / "mediapipe_top1.py"
 SCORE_TOLERANCE = {"int8": 2 / 256, "float32": 0.01}
-"""Two steps of the int8 output. MediaPipe's interpreter is of another version, whose kernels round otherwise."""
+"""Two steps of the int8 output: MediaPipe has another version of the interpreter, whose kernels round differently."""
 
 
 def answers_of_mediapipe(model: Path, images: Sequence[Path]) -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ def test_mediapipe_gives_the_same_answers(precision: Precision, exported: dict[P
     assert len(answers) == 40
     for path, theirs in zip(images, answers, strict=True):
         image = read_image(path)
-        # What is compared is the model: the two ways of resizing have no part in it.
+        # The image has the size of the input, so that only the models are compared and not the two ways of resizing.
         assert image.shape[:2] == (classifier.preprocess.height, classifier.preprocess.width)
         ours = classifier.classify(image).best
         assert theirs == {

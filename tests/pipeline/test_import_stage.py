@@ -71,7 +71,7 @@ def test_another_content_replaces_the_photos(recipe: Recipe) -> None:
 def test_photos_that_were_not_imported_are_not_replaced(recipe: Recipe) -> None:
     Path("photos/cat").mkdir(parents=True)
     assert cv2.imwrite("photos/cat/mine.png", np.zeros((8, 8, 3), np.uint8))
-    with pytest.raises(InputError, match="photos holds something already"):
+    with pytest.raises(InputError, match="photos is not empty"):
         run_recipe(recipe)
     assert Path("photos/cat/mine.png").exists()
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prints what units said, as `systemctl` of this device keeps it: the bare lines, whatever the --output.
+# Prints the output of units that this device's `systemctl` has stored: the bare lines, whatever --output says.
 set -eu
 
 unit='' lines=+1 follow=''
@@ -14,12 +14,12 @@ while [ $# -gt 0 ]; do
         -f | --follow) follow=-f; [ "$lines" != +1 ] || lines=10 ;;
         -o | --output) shift ;;
         -o* | --output=* | --no-pager | -q | --quiet) ;;
-        *) echo "journalctl: this stand-in does not know $1" >&2; exit 1 ;;
+        *) echo "journalctl: this stand-in does not support $1" >&2; exit 1 ;;
     esac
     shift
 done
 case $unit in
-    '') echo 'journalctl: this stand-in wants --unit' >&2; exit 1 ;;
+    '') echo 'journalctl: this stand-in requires --unit' >&2; exit 1 ;;
     *.service) ;;
     *) unit=$unit.service ;;
 esac
@@ -28,5 +28,5 @@ if [ ! -e "$log" ]; then
     echo '-- No entries --'
     [ -n "$follow" ] || exit 0
 fi
-# By name, for a unit that has not said anything yet.
+# Follow by name, since a unit may not have printed anything yet.
 exec tail -n "$lines" ${follow:+-F} -- "$log" 2> /dev/null

@@ -1,7 +1,7 @@
-"""The half of the stand-in for systemd that stays: it owns one service's process until the service is stopped.
+"""The background half of the stand-in for systemd: it owns one service's process until the service is stopped.
 
-A service's state, by the names of systemd's properties, is a JSON file in /run/units; what the service prints is kept
-in /var/log/units. The supervisor's own end is asked for with SIGTERM.
+The state of a service, under the names of systemd's properties, is a JSON file in /run/units. The output of a service
+is stored in /var/log/units. SIGTERM ends the supervisor.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _YES = ("1", "yes", "true", "on")
 
 
 def read_state(name: str) -> dict[str, Any]:
-    """What is known of a service: that of one that never ran, if there is nothing."""
+    """Return the state of a service; that of a service that never ran if none is stored."""
     path = STATES / f"{name}.json"
     return _NEVER_RAN | (json.loads(path.read_text()) if path.exists() else {})
 
 
 def supervise(unit: Unit) -> None:
-    """Runs the service of `unit`, again where its settings say so, until it ends for good or SIGTERM comes."""
+    """Run the service of a unit, and restart it as its settings specify, until it ends for good or SIGTERM arrives."""
     supervisor = _Supervisor(unit)
     signal.signal(signal.SIGTERM, supervisor.stop)
     supervisor.run()
@@ -72,7 +72,7 @@ class _Supervisor:
         self._record(*("inactive", "dead") if ended_well else ("failed", "failed"), Result=result, MainPID=0)
 
     def _run_once(self) -> str:
-        """Runs the process once and gives systemd's word for how that ended."""
+        """Run the process once, and return its result in systemd's terms."""
         address = STATES / f"{self._unit.name}.notify"
         address.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
@@ -94,7 +94,7 @@ class _Supervisor:
         self._record(*("active", "running") if is_ready else ("activating", "start"), MainPID=process.pid)
         while process.poll() is None:
             now_s = time.monotonic()
-            for line in _heard(notices):
+            for line in _receive(notices):
                 name, _, value = line.partition("=")
                 if name == "READY" and not is_ready:
                     is_ready = True
@@ -109,7 +109,7 @@ class _Supervisor:
             if asked_s is not None and now_s - asked_s > unit.seconds("TimeoutStopSec", _TIMEOUT_S):
                 timed_out = True
                 _signal_all(process, signal.SIGKILL)
-        # What the process started ends with it, as systemd's control group sees to.
+        # Its child processes end with it, as systemd's control group ensures.
         _signal_all(process, signal.SIGKILL)
         self._state["ExecMainStatus"] = abs(process.returncode)
         if timed_out:
@@ -131,7 +131,7 @@ class _Supervisor:
 
 def _launch(unit: Unit, address: Path) -> subprocess.Popen[bytes]:
     if (kind := unit.last("Type", "simple")) not in ("simple", "exec", "notify"):
-        raise Refused(f"Type={kind} is none that this stand-in knows")
+        raise Refused(f"this stand-in does not support Type={kind}")
     environment = environment_of(unit)
     if unit.last("Type") == "notify":
         environment["NOTIFY_SOCKET"] = str(address)
@@ -160,7 +160,7 @@ def _runs_again(unit: Unit, result: str) -> bool:
     return policy == "always" or (policy == "on-failure" and result != "success")
 
 
-def _heard(notices: socket.socket) -> list[str]:
+def _receive(notices: socket.socket) -> list[str]:
     try:
         return notices.recv(4096).decode(errors="replace").splitlines()
     except TimeoutError:

@@ -1,11 +1,10 @@
 #!/usr/bin/python3 -S
-"""A stand-in for systemd's `systemctl` on a device without systemd: what a deploy tool asks of it, and no more.
+"""A stand-in for systemd's `systemctl` on a device without systemd, limited to the needs of a deploy tool.
 
-It runs services of the types simple, exec and notify from their unit files, keeps what they print for the stand-in
-`journalctl`, restarts those that fail, and starts the enabled ones when the device is switched on (`default`).
-Dependencies, sandboxing (ProtectSystem= and its like), limits (MemoryMax=), drop-ins, the watchdog and user services it
-does not have: settings that it does not know it passes over, as systemd does, and a command that it does not know it
-refuses.
+It runs services of the types simple, exec and notify from their unit files, stores their output for the stand-in
+`journalctl`, restarts those that fail, and starts the enabled ones when the device is switched on (`default`). It does
+not support dependencies, sandboxing (such as ProtectSystem=), limits (MemoryMax=), drop-ins, the watchdog and user
+services. It ignores unknown settings, as systemd does, and refuses unknown commands.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ RUNNING = ("active", "activating", "deactivating")
 
 
 def start(unit: Unit) -> int:
-    """Returns when the service is up, or has failed."""
+    """Start a service and wait until it is up or has failed."""
     if read_state(unit.name)["ActiveState"] not in RUNNING:
         _fork_supervisor(unit)
     while True:
@@ -88,24 +87,24 @@ def status(unit: Unit) -> int:
     return 0 if state["ActiveState"] == "active" else 3
 
 
-def is_in_state(name: str, wanted: str) -> int:
-    """For units that need not exist."""
-    found = str(read_state(name)["ActiveState"])
-    print(found)
-    return 0 if found == wanted else 3
+def is_in_state(name: str, expected: str) -> int:
+    """Print the state of a unit, which need not exist, and compare it."""
+    state = str(read_state(name)["ActiveState"])
+    print(state)
+    return 0 if state == expected else 3
 
 
 def show(name: str, properties: str, *, bare: bool) -> int:
-    """`properties` separated by commas; all that are known, if it is empty."""
+    """Print properties, given as names separated by commas; all of them if there is none."""
     known = {"Id": name, **read_state(name), "LoadState": "loaded"}
     try:
         unit = read_unit(name)
         known |= {"FragmentPath": unit.path, "UnitFileState": _file_state(unit), "Type": unit.last("Type", "simple")}
     except Refused:
         known |= {"LoadState": "not-found"}
-    for each in properties.split(",") if properties else known:
-        if each in known:
-            print(known[each] if bare else f"{each}={known[each]}")
+    for key in properties.split(",") if properties else known:
+        if key in known:
+            print(known[key] if bare else f"{key}={known[key]}")
     return 0
 
 
@@ -115,7 +114,7 @@ def start_enabled() -> int:
     return 0
 
 
-WHOLE: dict[str, Callable[[], int]] = {"daemon-reload": lambda: 0, "default": start_enabled}
+WITHOUT_UNIT: dict[str, Callable[[], int]] = {"daemon-reload": lambda: 0, "default": start_enabled}
 NEED_ROOT: dict[str, Callable[[Unit], int]] = {
     "start": start,
     "stop": stop,
@@ -125,24 +124,24 @@ NEED_ROOT: dict[str, Callable[[Unit], int]] = {
 }
 ANYONE: dict[str, Callable[[Unit], int]] = {"status": status, "is-enabled": is_enabled}
 NOW: dict[str, Callable[[Unit], int]] = {"enable": start, "disable": stop}
-"""What `--now` does beside the command."""
+"""Actions that `--now` adds to a command."""
 
 
-def main(words: list[str]) -> int:
-    arguments = _parser().parse_intermixed_args(words)
+def main(argv: list[str]) -> int:
+    arguments = _parser().parse_intermixed_args(argv)
     command, names = arguments.command, [full_name(name) for name in arguments.names]
-    if command in (*WHOLE, *NEED_ROOT) and os.getuid():
+    if command in (*WITHOUT_UNIT, *NEED_ROOT) and os.getuid():
         raise Refused(f"{command}: interactive authentication required")
-    if command in WHOLE:
-        return WHOLE[command]()
+    if command in WITHOUT_UNIT:
+        return WITHOUT_UNIT[command]()
     if not names:
-        raise Refused(f"this stand-in does not know {command!r} without a unit")
+        raise Refused(f"this stand-in does not support {command!r} without a unit")
     if command == "show":
         return max(show(name, ",".join(arguments.property), bare=arguments.value) for name in names)
     if command in ("is-active", "is-failed"):
         return max(is_in_state(name, command.removeprefix("is-")) for name in names)
     if command not in (NEED_ROOT | ANYONE):
-        raise Refused(f"this stand-in does not know {command!r}")
+        raise Refused(f"this stand-in does not support {command!r}")
     actions = [(NEED_ROOT | ANYONE)[command], *([NOW[command]] if arguments.now and command in NOW else [])]
     return max(action(unit) for action in actions for unit in map(read_unit, names))
 
@@ -155,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--value", action="store_true")
     parser.add_argument("--now", action="store_true")
     for option in ("--no-pager", "--quiet", "--full", "--system", "--no-ask-password"):
-        parser.add_argument(option, action="store_true", help="changes nothing here")
+        parser.add_argument(option, action="store_true", help="has no effect here")
     return parser
 
 
@@ -164,10 +163,10 @@ def _file_state(unit: Unit) -> str:
 
 
 def _fork_supervisor(unit: Unit) -> None:
-    """Leaves behind a process that runs the service, with no hold on the caller's terminal or pipes."""
+    """Start a background process that runs the service, detached from the caller's terminal and pipes."""
     for folder in (STATES, LOGS):
         folder.mkdir(parents=True, exist_ok=True)
-    # A state of before would be taken for the new process's.
+    # An old state would be mistaken for that of the new process.
     (STATES / f"{unit.name}.json").unlink(missing_ok=True)
     if child := os.fork():
         while not (STATES / f"{unit.name}.json").exists():
@@ -176,9 +175,9 @@ def _fork_supervisor(unit: Unit) -> None:
             time.sleep(POLL_S)
         return
     os.setsid()
-    nothing = os.open("/dev/null", os.O_RDWR)
+    null = os.open("/dev/null", os.O_RDWR)
     for descriptor in range(3):
-        os.dup2(nothing, descriptor)
+        os.dup2(null, descriptor)
     try:
         supervise(unit)
     finally:
