@@ -66,7 +66,7 @@ def test_options_that_are_empty_are_not_options_that_are_missing(tmp_path: Path)
         ('[devices.a]\naddress = "ssh://a"\nprofile = "raspbery_pi_4"\n', "did you mean 'raspberry_pi_4'?"),
         ('[devices.a]\naddress = "ssh://a"\n[devices.b]\naddress = "ssh://a"\n', "ssh://a is given twice"),
         ("[devices]\n", "got none"),
-        ("devices = [", "is no inventory in TOML"),
+        ("devices = [", "is not valid TOML"),
     ],
 )
 def test_an_inventory_that_does_not_hold_is_refused(tmp_path: Path, text: str, expected: str) -> None:

@@ -103,7 +103,7 @@ def test_what_a_profile_does_not_say_is_none_or_empty(tmp_path: Path) -> None:
             f'{SMALLEST}[[published]]\nmodel = "m"\nlatency_ms = 1\nconditions = "c"\nsource = "a blog"\n',
             "published.0.source: String should match pattern '^https://', got 'a blog'",
         ),
-        ("title", "is no device profile in TOML"),
+        ("title", "is not valid TOML"),
     ],
 )
 def test_a_key_or_value_that_does_not_hold_is_named(text: str, expected: str, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_recipe_needs_a_name_and_a_run_folder(tmp_path: Path) -> None:
 def test_what_is_no_toml_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is no recipe in TOML"):
+    with pytest.raises(InputError, match="is not valid TOML"):
         read_recipe(path)
 
 
