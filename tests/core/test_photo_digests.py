@@ -265,8 +265,8 @@ def test_scan_with_cache_equals_scan_without_cache(
             cached = scan_dataset(folder)
             patch.setenv("EDGECNN_CACHE", f"{temporary}/fresh-{number}")
             assert cached == scan_dataset(folder)
-            # The clock of a file system ticks every few milliseconds; without the shifted clock, files this recent are not
-            # cached.
+            # A file system's clock ticks every few milliseconds: give the next changes other times. Without the shifted
+            # clock, files this recent would not be cached at all.
             time.sleep(0.012)
 
 
