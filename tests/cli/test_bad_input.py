@@ -55,7 +55,7 @@ def test_a_folder_with_one_class(photos: Path, tmp_path: Path) -> None:
     shutil.rmtree(photos / "green")
     shutil.rmtree(photos / "blue")
     line = refusal("train", photos, "--out", tmp_path / "run")
-    assert line == f"{photos} has one class, 'red'; a classifier needs two at least"
+    assert line == f"{photos} has one class, 'red'; a classifier needs at least two"
     assert not (tmp_path / "run").exists()
 
 

@@ -188,7 +188,7 @@ def test_exact_copies_belong_to_the_group_of_what_looks_like_them(photos: Path) 
 def test_a_class_without_photos_to_train_with_is_an_error(photos: Path) -> None:
     shutil.rmtree(photos / "train" / "owl")
     kinds = {finding.kind: finding for finding in check_folder(photos).findings}
-    assert "class 'owl' has 0 readable photos to train with" in kinds["untrainable"].message
+    assert "class 'owl' has 0 readable training photos" in kinds["untrainable"].message
 
 
 def test_a_class_that_a_split_lacks_is_told(photos: Path) -> None:

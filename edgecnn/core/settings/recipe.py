@@ -108,7 +108,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _check_stages(recipe: Recipe, path: Path) -> None:
-    """Check that the stages produce the files that others need, so that this does not fail after an hour of training."""
+    """Check that the stages produce the files that others need, so that nothing fails after an hour of training."""
     consumers = [name for name in ("evaluate", "benchmark", "live") if getattr(recipe, name) is not None]
     if consumers and (recipe.export is None or "int8" not in recipe.export.precisions):
         raise InputError(
