@@ -153,7 +153,7 @@ def test_training_needs_two_classes_with_two_readable_photos_each(tmp_path: Path
         require_trainable(scan_dataset(tmp_path))
     write_photos(tmp_path, "owl", photos=1, first=50)
     (tmp_path / "owl" / "broken.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match="class 'owl' has 1 readable photos"):
+    with pytest.raises(DataError, match="class 'owl' has 1 readable training photos"):
         require_trainable(scan_dataset(tmp_path))
     write_photo(tmp_path / "owl" / "second.png", seed=51)
     require_trainable(scan_dataset(tmp_path))
