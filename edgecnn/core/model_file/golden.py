@@ -1,6 +1,6 @@
 """Golden vectors, `golden.json` in a model file: results computed at export that any device can repeat.
 
-The pictures are synthetic and stored as `(seed, height, width)`. The integer arithmetic below generates each of them. It
+The pictures are synthetic and stored as `(seed, height, width)`. The integer arithmetic below generates each one. It
 does not depend on a library's random numbers and is as easy to write in C or JavaScript. All values are unsigned 32-bit
 integers that wrap around, `//` drops the remainder, `y` and `x` count pixels from 0 and `c` counts channels (0 is red).
 
