@@ -187,8 +187,8 @@ def split_off(
 def with_all_splits(dataset: Dataset, *, validation_fraction: float, test_fraction: float, seed: int) -> Dataset:
     """Create the splits that the data folder lacks from its training photos.
 
-    A test split is created only if the folder is undivided: someone who divided the photos has decided already whether
-    there are test photos.
+    A test split is created only if the folder is undivided: whoever divided the photos has already set the test photos
+    aside elsewhere.
 
     Args:
         dataset: Data set with a `train` split.

@@ -53,9 +53,13 @@ NO_AUGMENT: Final = AugmentSettings(flip=False, crop=0, brightness=0, contrast=0
 
 
 def augment_args(settings: AugmentSettings) -> tuple[str, ...]:
-    """Return the changes that are on as `KEY=VALUE` strings.
+    """Return the enabled changes as arguments of `--augment`.
 
-    `parse_augment` restores the same settings from them if they follow `none`.
+    Args:
+        settings: Settings of the changes.
+
+    Returns:
+        `KEY=VALUE` strings. Joined by commas after `none`, `parse_augment` reads the same settings from them.
     """
     unchanged = NO_AUGMENT.model_dump()
     return tuple(

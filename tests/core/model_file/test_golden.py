@@ -50,7 +50,7 @@ def byte(n: int, c: int) -> int:
     return n >> 8 * c & 255
 
 
-def value(seed: int, height: int, width: int, y: int, x: int, c: int) -> int:
+def value(seed: int, height: int, width: int, *, y: int, x: int, c: int) -> int:
     """Return one value of a picture, written exactly like the module's docstring."""
 
     def color(k: int) -> int:
@@ -71,7 +71,7 @@ def test_picture_follows_the_definition_in_the_docstring(seed: int, height: int,
     frame = synthetic_frame(seed, height, width)
     assert (frame.dtype, frame.shape) == (np.uint8, (height, width, 3))
     assert frame.tolist() == [
-        [[value(seed, height, width, y, x, c) for c in range(3)] for x in range(width)] for y in range(height)
+        [[value(seed, height, width, y=y, x=x, c=c) for c in range(3)] for x in range(width)] for y in range(height)
     ]
 
 

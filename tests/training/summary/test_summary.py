@@ -45,8 +45,17 @@ def built(layer: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, int
 
 
 @settings(max_examples=40)
-@given(lengths, lengths, kernels, strides, paddings, st.sampled_from([1, 2]), st.booleans())
+@given(
+    height=lengths,
+    width=lengths,
+    kernel=kernels,
+    stride=strides,
+    padding=paddings,
+    groups=st.sampled_from([1, 2]),
+    use_bias=st.booleans(),
+)
 def test_convolution_matches_keras(
+    *,
     height: int,
     width: int,
     kernel: tuple[int, int],
@@ -63,9 +72,17 @@ def test_convolution_matches_keras(
 
 
 @settings(max_examples=40)
-@given(lengths, lengths, kernels, st.integers(1, 3), paddings, st.integers(1, 2), st.booleans())
+@given(
+    height=lengths,
+    width=lengths,
+    kernel=kernels,
+    stride=st.integers(1, 3),
+    padding=paddings,
+    multiplier=st.integers(1, 2),
+    use_bias=st.booleans(),
+)
 def test_depthwise_convolution_matches_keras(
-    height: int, width: int, kernel: tuple[int, int], stride: int, padding: str, multiplier: int, use_bias: bool
+    *, height: int, width: int, kernel: tuple[int, int], stride: int, padding: str, multiplier: int, use_bias: bool
 ) -> None:
     assume(padding == "same" or (height >= kernel[0] and width >= kernel[1]))
     layer = L.DepthwiseConv2D(kernel, stride, padding, depth_multiplier=multiplier, use_bias=use_bias)
@@ -76,8 +93,17 @@ def test_depthwise_convolution_matches_keras(
 
 
 @settings(max_examples=40)
-@given(lengths, lengths, kernels, strides, paddings, st.sampled_from([L.MaxPooling2D, L.AveragePooling2D]), st.data())
+@given(
+    height=lengths,
+    width=lengths,
+    kernel=kernels,
+    stride=strides,
+    padding=paddings,
+    pooling=st.sampled_from([L.MaxPooling2D, L.AveragePooling2D]),
+    data=st.data(),
+)
 def test_layers_without_weights_match_keras(
+    *,
     height: int,
     width: int,
     kernel: tuple[int, int],
