@@ -39,7 +39,7 @@ class TrainSettings(Settings):
     model: str = "efficientnet_lite0"
     """Backbone network; `edgecnn models` lists them."""
     alpha: float | None = None
-    """Width multiplier of a MobileNet (`mobilenet_v2`); 1.0 if not given."""
+    """Width multiplier of a MobileNet; 1.0 if not given."""
     # A network without pretrained weights is trained from scratch, in all its layers.
     weights: str = "auto"
     """Initial weights: imagenet, none (train from scratch), a file, or auto (ImageNet's if there are any)."""
