@@ -99,7 +99,10 @@ def test_list_names_the_recipes_that_edgecnn_brings() -> None:
     [
         ("[train]\nepoch = 3\n", "unknown key in bad.toml [train] 'epoch': did you mean 'epochs'?"),
         ("[trian]\n", "unknown key in bad.toml 'trian': did you mean 'train'?"),
-        ("[evaluate]\n", "bad.toml: [evaluate] measures the int8 file; add [export] and include int8 in its precisions"),
+        (
+            "[evaluate]\n",
+            "bad.toml: [evaluate] measures the int8 file; add [export] and include int8 in its precisions",
+        ),
         ("[train\n", "recipe bad.toml is not valid TOML: "),
     ],
 )
