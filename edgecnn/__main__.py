@@ -1,4 +1,4 @@
-"""`python -m edgecnn`."""
+"""Entry point of `python -m edgecnn`."""
 
 from edgecnn.cli import main
 

@@ -1,4 +1,4 @@
-"""A classifier that can be made to be right or wrong at will: it says which of red, green and blue is the brightest."""
+"""A classifier that is right or wrong as a test needs: it recognizes which of red, green and blue is brightest."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SIDE_PX = 8
 
 
 def write_color_model(path: Path, labels: tuple[str, ...] = COLOURS, card: ModelCard | None = None) -> Path:
-    """A model of one pixel; with other `labels` it is wrong about what it sees."""
+    """Write a model with an input of one pixel; with other `labels` its predictions are wrong."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(append_associated_files(pixel_model(1, 1), card or pixel_card(1, 1, labels)))
     return path
 
 
 def write_color_photos(folder: Path, count: int) -> Path:
-    """Class folders of `count` pictures each, no two alike."""
+    """Write class folders with `count` pictures each, all different."""
     for channel, name in enumerate(COLOURS):
         (folder / name).mkdir(parents=True)
         for number in range(count):
@@ -32,7 +32,7 @@ def write_color_photos(folder: Path, count: int) -> Path:
 
 
 def write_color(path: Path, channel: int, shade: int = 0) -> Path:
-    """A picture that is bright in one channel (0 is red)."""
+    """Write a picture that is bright in one channel (0 is red)."""
     pixels = np.full((SIDE_PX, SIDE_PX, 3), shade % 128, np.uint8)
     pixels[..., channel] = 255
     assert cv2.imwrite(str(path), cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))

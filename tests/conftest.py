@@ -9,7 +9,7 @@ from hypothesis import settings
 from edgecnn.core.model_file.model_file import ModelFile
 from edgecnn.runtime.inference.classifier import load_model
 
-# A machine that is busy with something else is no failure.
+# A test must not fail because the machine is busy with something else.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
@@ -18,10 +18,10 @@ pytest_plugins = ["tests.trained"]
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of development data, see `EDGECNN_DATA`."""
+    """Return the folder of development data, which `EDGECNN_DATA` names."""
     where = os.environ.get("EDGECNN_DATA")
     if not where:
-        pytest.skip("EDGECNN_DATA is not set: this test needs the models made by others and the photos")
+        pytest.skip("EDGECNN_DATA is not set: this test needs third-party models and photos")
     return Path(where)
 
 

@@ -1,4 +1,4 @@
-"""What every part agrees on: labels, preprocessing, the model file, frames, folders of photos.
+"""Code that every part of edgecnn shares: labels, preprocessing, the model file, frames, folders of photos.
 
-It needs numpy and OpenCV, and pydantic for what is read from files.
+It needs numpy and OpenCV, and pydantic to validate what it reads from files.
 """

@@ -1,4 +1,4 @@
-"""Files and folders that are either whole or not there: temporary name, rename."""
+"""Files and folders that are either complete or absent: they are written under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,19 @@ from edgecnn.core.errors import WriteError
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `target`, which takes its name only if the block succeeds.
+    """Write a file under a temporary name and rename it to `target` only if the block succeeds.
 
-    On any exception the temporary file is removed and `target` is as it was. The suffix is kept, since several writers
-    (OpenCV, Keras) choose a format by it. An `OSError` (a full disk, a read-only folder) becomes a `WriteError`.
+    On any exception the temporary file is removed and `target` is unchanged.
+
+    Args:
+        target: File to write; missing parent folders are created.
+
+    Yields:
+        Temporary path in the same folder. It has the suffix of `target`, because several writers (OpenCV, Keras)
+        choose the format by the suffix.
+
+    Raises:
+        WriteError: The block or the renaming raised an `OSError`, such as a full disk or a read-only folder.
     """
     temporary: Path | None = None
     try:
@@ -40,9 +49,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yields a new folder, which takes the name and the place of `target` only if the block succeeds.
+    """Fill a new folder and let it replace `target` only if the block succeeds.
 
-    On any exception what was written is removed and `target` is as it was. An `OSError` becomes a `WriteError`.
+    On any exception the new folder is removed and `target` is unchanged.
+
+    Args:
+        target: Folder to create or to replace; missing parent folders are created.
+
+    Yields:
+        New, empty folder.
+
+    Raises:
+        WriteError: The block or the renaming raised an `OSError`.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -52,43 +70,67 @@ def atomic_folder(target: Path) -> Iterator[Path]:
             written = Path(temporary, "written")
             written.mkdir()
             yield written
-            _take_place(written, target, aside=Path(temporary, "former"))
+            _replace_folder(target, written, backup=Path(temporary, "former"))
     except OSError as error:
         raise _not_written(target, error) from error
 
 
 def write_bytes(target: Path, content: bytes) -> None:
-    """Writes `content` to `target` atomically. Raises `WriteError`."""
+    """Write bytes atomically.
+
+    Args:
+        target: File to write or to replace.
+        content: New content.
+
+    Raises:
+        WriteError: The file could not be written; its previous content is unchanged.
+    """
     with atomic_path(target) as temporary:
         temporary.write_bytes(content)
 
 
 def write_text(target: Path, content: str) -> None:
-    """Writes `content` to `target` as UTF-8, atomically. Raises `WriteError`."""
+    """Write text as UTF-8, atomically.
+
+    Args:
+        target: File to write or to replace.
+        content: New content.
+
+    Raises:
+        WriteError: The file could not be written; its previous content is unchanged.
+    """
     write_bytes(target, content.encode())
 
 
 def write_json(target: Path, record: Any) -> None:
-    """Writes `record` to `target` as indented JSON, atomically. Raises `WriteError`."""
+    """Write a value as indented JSON, atomically.
+
+    Args:
+        target: File to write or to replace.
+        record: Value that `json.dumps` accepts.
+
+    Raises:
+        WriteError: The file could not be written; its previous content is unchanged.
+    """
     write_text(target, json.dumps(record, indent=1) + "\n")
 
 
-def _take_place(folder: Path, target: Path, aside: Path) -> None:
-    """Renames `folder` to `target`; what was there goes `aside`, and comes back if that fails."""
+def _replace_folder(target: Path, folder: Path, backup: Path) -> None:
+    """Rename `folder` to `target`; an existing target is moved to `backup`, and restored if the renaming fails."""
     try:
         if target.exists():
-            os.replace(target, aside)
+            os.replace(target, backup)
         os.replace(folder, target)
     except BaseException:
-        if aside.exists() and not target.exists():
-            os.replace(aside, target)
+        if backup.exists() and not target.exists():
+            os.replace(backup, target)
         raise
 
 
 def _not_written(target: Path, error: OSError) -> WriteError:
     reason = os.strerror(error.errno) if error.errno else str(error)
     return WriteError(
-        f"could not write {target}: {reason}; nothing was changed, free some space or choose another place"
+        f"could not write {target}: {reason}; nothing was changed; free some space or choose another folder"
     )
 
 

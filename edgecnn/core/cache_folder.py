@@ -1,4 +1,4 @@
-"""Where edgecnn keeps what it can compute again. The folder may be deleted at any time that nothing uses it."""
+"""The folder of files that edgecnn can compute again. It may be deleted at any time when nothing uses it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from edgecnn.core.errors import InputError
 
 
 def cache_folder() -> Path:
-    """`$EDGECNN_CACHE`, else `edgecnn` in the user's cache folder. Raises `InputError` for a user without a home."""
+    """Return the cache folder, which may not exist yet.
+
+    Returns:
+        `$EDGECNN_CACHE` if it is set, otherwise `edgecnn` in the user's cache folder.
+
+    Raises:
+        InputError: No folder is configured and the user has no home folder.
+    """
     if chosen := os.environ.get("EDGECNN_CACHE"):
         return Path(chosen)
     if shared := os.environ.get("XDG_CACHE_HOME"):
@@ -17,4 +24,4 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "edgecnn"
     except RuntimeError:
-        raise InputError("this user has no home folder for a cache: name a folder in $EDGECNN_CACHE") from None
+        raise InputError("this user has no home folder for a cache: set $EDGECNN_CACHE to a folder") from None

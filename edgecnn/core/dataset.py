@@ -1,4 +1,8 @@
-"""Folders of labeled photos: DATA has a folder for each class, or train/, validation/ (or val/) and test/ of them."""
+"""Folders of labeled photos.
+
+A data folder contains either one folder per class, or the folders `train/`, `validation/` (or `val/`) and `test/` with
+one folder per class in each of them.
+"""
 
 from __future__ import annotations
 
@@ -24,31 +28,36 @@ class Example(NamedTuple):
 
     path: Path
     label: int
+    """Index of the class in the label map."""
     sha256: str
-    """Hex digest of the file's content."""
+    """SHA-256 of the file's content in hex."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Photos by split. `unreadable` are files that look like photos and cannot be decoded; they are in no split."""
+    """Photos by split."""
 
     root: Path
+    """The data folder."""
     labels: LabelMap
     splits: dict[str, tuple[Example, ...]]
+    """Photos by the name of the split."""
     unreadable: tuple[Path, ...] = ()
+    """Files that are named like photos but cannot be decoded; they are in no split."""
 
     @property
     def counts(self) -> dict[str, int]:
+        """Number of photos per split."""
         return {name: len(examples) for name, examples in self.splits.items()}
 
     def class_counts(self, split: str) -> dict[str, int]:
-        """Photos of each class in a split, in label order."""
+        """Return the number of photos per class in a split, in label order."""
         tally = Counter(example.label for example in self.splits[split])
         return {name: tally[index] for index, name in enumerate(self.labels)}
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of every photo's content, class and split, whatever the files are called."""
+        """SHA-256 over the content, class and split of every photo, in hex; the names of files do not matter."""
         lines = sorted(
             f"{split}/{self.labels[example.label]}/{example.sha256}"
             for split, examples in self.splits.items()
@@ -58,10 +67,20 @@ class Dataset:
 
 
 def read_example(example: Example) -> Image:
-    """The same for a photo of a data set, which has to be the one that was found. Raises `DataError`."""
+    """Read and decode a photo of a data set.
+
+    Args:
+        example: Photo as the scan found it.
+
+    Returns:
+        uint8 `[height, width, 3]` RGB, upright.
+
+    Raises:
+        DataError: The file is missing or unreadable, or its content has changed since the scan.
+    """
     content = read_content(example.path)
     if hashlib.sha256(content).hexdigest() != example.sha256:
-        raise DataError(f"{example.path} is not the photo that it was a moment ago; leave the photos alone, try again")
+        raise DataError(f"{example.path} has changed since it was scanned; do not change the photos, and try again")
     return decode_content(content, example.path)
 
 
@@ -72,60 +91,85 @@ def scan_dataset(
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
-    """Finds every photo below `root` that can be decoded, in a stable order; hidden files and folders are passed over.
+    """Find every photo of a data folder, in a stable order; hidden files and folders are ignored.
 
-    `labels`, where given, are the classes expected, in that order; a class folder outside them is an error. Without
-    them the classes are the folders' names, sorted. Unreadable photos are left out and listed, or refused where
-    `strict`. `progress(done, total)` is called for every file. Raises `DataError`, or `InputError` for a folder whose
-    name cannot be a label.
+    Args:
+        root: Data folder.
+        labels: Expected classes, in this order; a folder of another class is an error. None takes the sorted names of
+            the class folders.
+        strict: Raise an error if a photo cannot be decoded, instead of skipping and listing it.
+        progress: Called as `progress(done, total)` for every file.
+
+    Returns:
+        The data set, with the splits that the folder has.
+
+    Raises:
+        DataError: The folder is missing, contains no photos or unexpected classes, or (`strict`) an unreadable photo.
+        InputError: The name of a class folder cannot be a label.
     """
     if not root.is_dir():
         raise DataError(f"no such folder: {root}; expected a folder of class folders with photos in them")
     folders = _split_folders(root)
     names = labels or _class_names(root, folders)
-    found = [
+    files = [
         (split, names.names.index(name), path)
         for split, folder in folders.items()
         for name, path in _photos(folder, names)
     ]
-    if not found:
+    if not files:
         raise DataError(f"{root} has no photos in its class folders; expected files such as {root}/<class>/photo.jpg")
 
     splits: dict[str, list[Example]] = {split: [] for split in folders}
     unreadable: list[Path] = []
-    digests = photo_digests(root, [path for *_, path in found], progress)
-    for (split, label, path), digest in zip(found, digests, strict=True):
+    digests = photo_digests(root, [path for *_, path in files], progress)
+    for (split, label, path), digest in zip(files, digests, strict=True):
         if digest is None:
             unreadable.append(path)
         else:
             splits[split].append(Example(path, label, digest))
     if unreadable and strict:
         raise DataError(
-            f"{len(unreadable)} of {len(found)} photos cannot be decoded, the first is {unreadable[0]}; "
+            f"{len(unreadable)} of {len(files)} photos cannot be decoded, the first is {unreadable[0]}; "
             "remove or replace them"
         )
     return Dataset(root, names, {split: tuple(examples) for split, examples in splits.items()}, tuple(unreadable))
 
 
 def require_trainable(dataset: Dataset) -> None:
-    """Raises `DataError` unless there are two classes at least and every one has two photos to train with."""
+    """Check that a data set can be trained on.
+
+    Args:
+        dataset: Data set with a `train` split.
+
+    Raises:
+        DataError: There is only one class, or a class has fewer than two training photos.
+    """
     if len(dataset.labels) < 2:
-        raise DataError(f"{dataset.root} has one class, {dataset.labels[0]!r}; a classifier needs two at least")
+        raise DataError(f"{dataset.root} has one class, {dataset.labels[0]!r}; a classifier needs at least two")
     for name, count in dataset.class_counts(TRAIN).items():
         if count < 2:
             raise DataError(
-                f"class {name!r} has {count} readable photos to train with in {dataset.root}; "
-                "add some, or remove the folder"
+                f"class {name!r} has {count} readable training photos in {dataset.root}; "
+                "add photos, or remove the folder"
             )
 
 
 def split_off(
     examples: Sequence[Example], fraction: float, seed: int
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """Divides examples in two, stratified by class: the rest, and about `fraction` of every class (one at least).
+    """Divide examples in two, stratified by class.
 
-    Who goes where depends on the seed and on each photo's content alone, not on names or order; copies of one photo in
-    a class stay on one side. A class never goes over whole.
+    The division depends only on the seed and on the content of the photos, not on names or order. Copies of one photo
+    in a class stay together.
+
+    Args:
+        examples: Photos to divide.
+        fraction: Share of the distinct photos of every class to split off, 0 to 1.
+        seed: Seed of the division.
+
+    Returns:
+        The remaining photos and those that were split off, each sorted. Of every class at least one distinct photo is
+        split off and at least one remains; of a class with a single distinct photo nothing is split off.
     """
     by_class: dict[int, dict[str, list[Example]]] = defaultdict(lambda: defaultdict(list))
     for example in examples:
@@ -134,16 +178,26 @@ def split_off(
     taken: list[Example] = []
     for _, contents in sorted(by_class.items()):
         order = sorted(contents, key=lambda digest: hashlib.sha256(f"{seed}:{digest}".encode()).digest())
-        wanted = min(len(order) - 1, max(1, round(fraction * len(order))))
+        count = min(len(order) - 1, max(1, round(fraction * len(order))))
         for position, digest in enumerate(order):
-            (taken if position < wanted else kept).extend(contents[digest])
+            (taken if position < count else kept).extend(contents[digest])
     return tuple(sorted(kept)), tuple(sorted(taken))
 
 
 def with_all_splits(dataset: Dataset, *, validation_fraction: float, test_fraction: float, seed: int) -> Dataset:
-    """Makes the splits that the folder lacks out of its training photos.
+    """Create the splits that the data folder lacks from its training photos.
 
-    A test split is made only of an undivided folder: who divided the photos already knows where the test photos are.
+    A test split is created only if the folder is undivided: whoever divided the photos has already set the test photos
+    aside elsewhere.
+
+    Args:
+        dataset: Data set with a `train` split.
+        validation_fraction: Share of the photos for a missing validation split.
+        test_fraction: Share of the photos for the test split of an undivided folder; 0 creates none.
+        seed: Seed of the division.
+
+    Returns:
+        The data set with the added splits.
     """
     splits = dict(dataset.splits)
     train = splits[TRAIN]
@@ -156,19 +210,24 @@ def with_all_splits(dataset: Dataset, *, validation_fraction: float, test_fracti
 
 
 def all_examples(dataset: Dataset) -> tuple[Example, ...]:
-    """Every example of a dataset, split by split."""
+    """Return every photo of a data set.
+
+    Args:
+        dataset: Data set.
+
+    Returns:
+        Photos, split by split.
+    """
     return tuple(example for examples in dataset.splits.values() for example in examples)
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """Split name to folder; a folder of class folders is one `train` split."""
+    """Return the folders by split; a folder of class folders is a single `train` split."""
     children = _subfolders(root)
     named = {child.name: child for child in children if child.name in _SPLIT_FOLDERS}
     if TRAIN not in named:
         if children and len(named) == len(children):
-            raise DataError(
-                f"{root} has {', '.join(named)}/ and no train/; add it, or give the folder of class folders"
-            )
+            raise DataError(f"{root} has {', '.join(named)}/ and no train/; add it, or use a folder of class folders")
         return {TRAIN: root}
     if "validation" in named and "val" in named:
         raise DataError(f"{root} has both validation/ and val/; keep one")

@@ -1,23 +1,23 @@
-"""Everything edgecnn raises on purpose.
+"""The exceptions that edgecnn raises deliberately.
 
     EdgecnnError                exit status 1
-      InputError                a path, file, option or name the user gave cannot be used
-        UnknownName             ... and there is a nearest known one
-        DataError               a folder of photos that cannot be trained on or measured with
-        ModelFileError          a .tflite that is cut, foreign, or contradicts its card
-        SourceError             a camera, video or folder that cannot be opened
+      InputError                a path, file, option or name from the user is unusable
+        UnknownName             a name is not one of the known ones; the error suggests the nearest
+        DataError               a folder of photos is unusable for training or measuring
+        ModelFileError          a .tflite file is truncated, not a TFLite model, or contradicts its card
+        SourceError             a camera, video or folder cannot be opened
       MissingDependency         an optional part is not installed
-      SourceLost                a live source stopped giving frames
-      WriteError                a result could not be written; nothing half-written is left
-      ExportError               a converted model failed its check, so it did not get its name
-      VerifyFailed              this machine computes something else than the one that exported the model
-      DeviceError               a device could not be reached, or something failed on it; what ran there still runs
-      WorkerLost                another of the machines that train together is gone
-      Interrupted               exit status 130: Ctrl-C, with what is left said in the message
-      GateFailed                exit status 3: a gate on accuracy, speed or data says no
-      GateUndecided             exit status 4: too little data for the gate to say anything
+      SourceLost                a live source stopped delivering frames
+      WriteError                a result could not be written; no incomplete file remains
+      ExportError               a converted model failed its check, so the file did not get its final name
+      VerifyFailed              this machine computes other results than the machine that exported the model
+      DeviceError               a device is unreachable, or a step on it failed; whatever ran there keeps running
+      WorkerLost                another machine of a distributed training is gone
+      Interrupted               exit status 130: Ctrl-C; the message says what was saved
+      GateFailed                exit status 3: a gate on accuracy, speed or data failed
+      GateUndecided             exit status 4: there is too little data for the gate to decide
 
-A message is one line: what was expected, what came, what to do next.
+A message is one line: what was expected, what was found, what to do next.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 class EdgecnnError(Exception):
-    """Root of the tree; `exit_status` is what the command line leaves with."""
+    """Base class of all errors; `exit_status` is the exit status of the command line."""
 
     exit_status: ClassVar[int] = 1
 
 
 class InputError(EdgecnnError):
-    """Something the user gave cannot be used as it is."""
+    """Input from the user that is unusable as it is."""
 
 
 class UnknownName(InputError):
@@ -53,11 +53,11 @@ class UnknownName(InputError):
 
 
 class DataError(InputError):
-    """A folder of photos that cannot be used."""
+    """A folder of photos that is unusable."""
 
 
 class ModelFileError(InputError):
-    """A model file that cannot be used."""
+    """A model file that is unusable."""
 
 
 class SourceError(InputError):
@@ -65,62 +65,69 @@ class SourceError(InputError):
 
 
 class MissingDependency(EdgecnnError):
-    """An optional part of edgecnn is not installed."""
+    """An optional part of edgecnn that is not installed."""
 
 
 class SourceLost(EdgecnnError):
-    """A live source was open and stopped giving frames."""
+    """A live source that was open and stopped delivering frames."""
 
 
 class WriteError(EdgecnnError):
-    """A file could not be written; its previous content, if any, is untouched."""
+    """A file that could not be written; its previous content, if any, is unchanged."""
 
 
 class ExportError(EdgecnnError):
-    """A converted model did not pass its own check."""
+    """A converted model that did not pass its own check."""
 
 
 class VerifyFailed(EdgecnnError):
-    """This machine computes something else from a model's golden vectors than the one that exported it."""
+    """Golden vectors that this machine computes differently from the machine that exported the model."""
 
 
 class DeviceError(EdgecnnError):
-    """A device cannot be reached or used, or a step on it failed."""
+    """A device that is unreachable or unusable, or on which a step failed."""
 
 
 class WorkerLost(EdgecnnError):
-    """Another worker of a distributed training stopped or cannot be reached."""
+    """A worker of a distributed training that stopped or is unreachable."""
 
 
 class Interrupted(EdgecnnError):
-    """Ctrl-C came; the message says what was saved and can be used."""
+    """An interruption by Ctrl-C; the message says what was saved and is usable."""
 
     exit_status = 130
 
 
 class GateFailed(EdgecnnError):
-    """A model or a folder of photos is worse than the gate allows."""
+    """A model or a folder of photos that is worse than the gate allows."""
 
     exit_status = 3
 
 
 class GateUndecided(EdgecnnError):
-    """The images are too few to tell whether the gate holds."""
+    """A gate that cannot decide because there are too few images."""
 
     exit_status = 4
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first finding of a pydantic error in one line: where, what, what came."""
+    """Describe the first problem of a pydantic error.
+
+    Args:
+        error: Error with one or more problems.
+
+    Returns:
+        One line: the location, the problem, the value found, and the number of further problems.
+    """
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"]) or "the document"
+    location = ".".join(str(part) for part in first["loc"]) or "the document"
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place}: {first['msg']}, got {first['input']!r:.80}{more}"
+    return f"{location}: {first['msg']}, got {first['input']!r:.80}{more}"
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str | None:
-    """The one that `name` is the beginning of, else the most similar; None if there is neither."""
-    by_lower = {each.lower(): each for each in known}
-    begun = [lower for lower in by_lower if name and lower.startswith(name)]
-    nearest = begun or difflib.get_close_matches(name, by_lower, n=1, cutoff=0.5)
+    """Return the known name that begins with `name`, otherwise the most similar one, or None if there is neither."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    completions = [lower for lower in by_lower if name and lower.startswith(name)]
+    nearest = completions or difflib.get_close_matches(name, by_lower, n=1, cutoff=0.5)
     return by_lower[nearest[0]] if nearest else None

@@ -1,4 +1,4 @@
-"""One picture from a source, and what the classifier said of it."""
+"""A picture from a source, and the classifier's prediction for it."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from edgecnn.core.preprocess import Image
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A picture as it left its source."""
+    """A picture as its source delivered it."""
 
     pixels: Image
-    """uint8 HWC RGB."""
+    """uint8 `[height, width, 3]`, RGB."""
     source: str
-    """Where it came from, fit to be printed: no password in it."""
+    """Name of the source, safe to print: it contains no password."""
     number: int
-    """Counts from 0 within its source, frames that were dropped included."""
+    """Position within the source, counted from 0; dropped frames count too."""
     captured_at: float
-    """Unix time in seconds when the picture was complete."""
+    """Unix time in seconds at which the picture was complete."""
     captured_ns: int
-    """The same moment on the monotonic clock (`time.monotonic_ns`), for ages."""
+    """The same moment on the monotonic clock (`time.monotonic_ns`), to compute ages from."""
     capture_ms: float
-    """Time spent on reading and decoding it."""
+    """Time spent on reading and decoding the picture, in milliseconds."""
 
 
 class PreparedFrame(NamedTuple):
-    """What `Preprocessor` makes of a frame, be it in another thread."""
+    """Output of `Preprocessor` for a frame; another thread may have computed it."""
 
     pixels: Image
-    """uint8 `[height, width, channels]`, of the model's size."""
+    """uint8 `[height, width, channels]`, in the model's input size."""
     spent_ms: float
-    """Time spent on it."""
+    """Time spent on the preprocessing, in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,13 @@ class Score:
 
     label: str
     index: int
+    """Position on the model's output axis."""
     score: float
+    """Probability, 0 to 1."""
 
 
 class StageLatency(NamedTuple):
-    """Milliseconds spent on one frame, by stage."""
+    """Time spent on one frame by stage, in milliseconds."""
 
     preprocess: float
     invoke: float
@@ -54,14 +56,17 @@ class StageLatency(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The best classes of a frame, best first; ties go to the lower index.
-
-    Where a class has a threshold, the first is what it decides on, and the others follow.
-    """
+    """The best classes of a frame."""
 
     top: tuple[Score, ...]
+    """Best class first; of equal scores, the lower index comes first.
+
+    If a class has a decision threshold, the first entry is the class that the threshold decides on, and the others
+    follow.
+    """
     latency_ms: StageLatency
 
     @property
     def best(self) -> Score:
+        """The class that is decided on."""
         return self.top[0]

@@ -1,4 +1,4 @@
-"""Image files on disk, read and decoded."""
+"""Image files on disk: reading and decoding."""
 
 from __future__ import annotations
 
@@ -11,11 +11,32 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".
 
 
 def read_image(path: Path | str) -> Image:
-    """Decodes a photo: uint8 HWC RGB, upright by its EXIF orientation. Raises `DataError`."""
+    """Read and decode a photo.
+
+    Args:
+        path: Image file in any format that OpenCV decodes.
+
+    Returns:
+        uint8 `[height, width, 3]` RGB, upright according to the EXIF orientation.
+
+    Raises:
+        DataError: The file is missing, cannot be read or is not an image.
+    """
     return decode_content(read_content(path), path)
 
 
 def read_content(path: Path | str) -> bytes:
+    """Read an image file without decoding it.
+
+    Args:
+        path: Image file.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        DataError: The file is missing or cannot be read.
+    """
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
@@ -25,7 +46,19 @@ def read_content(path: Path | str) -> bytes:
 
 
 def decode_content(content: bytes, path: Path | str) -> Image:
+    """Decode the content of an image file.
+
+    Args:
+        content: Bytes of the file.
+        path: File that the content comes from, for the error message.
+
+    Returns:
+        uint8 `[height, width, 3]` RGB, upright according to the EXIF orientation.
+
+    Raises:
+        DataError: The content is not an image, or is corrupted.
+    """
     image = decode_image(content)
     if image is None:
-        raise DataError(f"cannot decode {path}: it is not an image, or damaged; remove or replace it")
+        raise DataError(f"cannot decode {path}: it is not an image, or is corrupted; remove or replace it")
     return image

@@ -1,4 +1,4 @@
-"""What photos can be imported from, by how it is written."""
+"""Names of sources that photos can be imported from."""
 
 from __future__ import annotations
 
@@ -7,5 +7,12 @@ SOURCE_SUFFIXES = (".npz", ".csv")
 
 
 def is_import_source(text: str) -> bool:
-    """Whether `text` names something to import photos from, and not a folder of them."""
+    """Return True if a name denotes a source to import photos from.
+
+    Args:
+        text: Path or name as the user wrote it.
+
+    Returns:
+        True for `tfds:NAME`, an `.npz` and a `.csv`; False for anything else, which is a folder of photos.
+    """
     return text.startswith(TFDS_PREFIX) or text.lower().endswith(SOURCE_SUFFIXES)

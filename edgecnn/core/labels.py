@@ -21,8 +21,8 @@ class LabelMap:
         for index, name in enumerate(self.names):
             if not name or name != name.strip() or "\n" in name:
                 raise InputError(f"label {index} must be one non-empty line without surrounding spaces, got {name!r}")
-            if not _encodable(name):
-                raise InputError(f"label {index} must be text that UTF-8 can hold, got {name!r}; rename it")
+            if not _is_encodable(name):
+                raise InputError(f"label {index} must be valid UTF-8 text, got {name!r}; rename it")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -35,35 +35,67 @@ class LabelMap:
 
 
 def labels_to_text(labels: Iterable[str]) -> str:
-    """One label a line, each line ended: the form of `labels.txt` in TFLite metadata."""
+    """Write labels in the format of `labels.txt` in TFLite metadata.
+
+    Args:
+        labels: Class names by output index.
+
+    Returns:
+        One label per line; the last line ends with a newline too.
+    """
     return "".join(f"{name}\n" for name in labels)
 
 
 def labels_from_text(text: str) -> LabelMap:
-    """Inverse of `labels_to_text`; trailing blank lines are ignored, a blank line between labels is an `InputError`."""
+    """Parse labels; the inverse of `labels_to_text`.
+
+    Args:
+        text: One label per line; blank lines at the end are ignored.
+
+    Returns:
+        The labels, without surrounding spaces.
+
+    Raises:
+        InputError: There is no label, or a blank line between two labels.
+    """
     lines = text.rstrip().split("\n") if text.strip() else []
     return LabelMap(tuple(line.strip() for line in lines))
 
 
 def read_labels(path: Path) -> LabelMap:
-    """Reads a UTF-8 text file with one label a line. Raises `InputError`."""
+    """Read labels from a text file.
+
+    Args:
+        path: UTF-8 text file with one label per line.
+
+    Returns:
+        The labels in the order of the file.
+
+    Raises:
+        InputError: The file is missing, cannot be read or does not contain valid labels.
+    """
     try:
-        # Windows editors put a byte order mark before the first label.
+        # Windows editors write a byte order mark before the first label.
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError(f"no such labels file: {path}; expected a text file with one label a line") from None
+        raise InputError(f"no such labels file: {path}; expected a text file with one label per line") from None
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; expected a text file with one label a line") from None
+        raise InputError(
+            f"cannot read {path}: {error.strerror}; expected a text file with one label per line"
+        ) from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text with one label a line: {error}") from None
+        raise InputError(f"{path} is not UTF-8 text with one label per line: {error}") from None
     try:
         return labels_from_text(text)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _encodable(name: str) -> bool:
-    """Whether UTF-8 can hold `name`; Python gives a folder whose name is other bytes a lone surrogate."""
+def _is_encodable(name: str) -> bool:
+    """Return True if UTF-8 can represent `name`.
+
+    It cannot represent the lone surrogates that Python puts into the name of a folder whose bytes are not valid UTF-8.
+    """
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The same work for many items, in threads; it has to be work that lets go of Python's lock, as OpenCV's is."""
+"""A parallel map in threads, for work that releases Python's global interpreter lock, as OpenCV's does."""
 
 from __future__ import annotations
 
@@ -11,24 +11,32 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _AHEAD = 4
-"""Items begun or waiting for each thread, so that none is idle while an earlier item takes long."""
+"""Items submitted per thread, so that no thread is idle while an earlier item takes long."""
 
 
 def map_in_threads(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
-    """`map(function, items)`, in the order of the items, at most `threads` of them at once.
+    """Apply a function to items in several threads, like `map(function, items)`.
 
-    Only a few items are taken ahead of what has been asked for. The first exception is raised when its turn comes;
-    what has not begun by then, or when the iteration is broken off, is not done.
+    Only a few items are taken ahead of the results that were asked for. An exception is raised when the turn of its
+    item comes. Items that have not started by then, or when the caller stops the iteration, are canceled.
+
+    Args:
+        function: Function to apply; it must be safe to call from several threads.
+        items: Arguments of the function.
+        threads: Maximum number of simultaneous calls.
+
+    Yields:
+        The results, in the order of the items.
     """
-    begun: deque[Future[R]] = deque()
+    submitted: deque[Future[R]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for item in items:
-                begun.append(pool.submit(function, item))
-                if len(begun) >= _AHEAD * threads:
-                    yield begun.popleft().result()
-            while begun:
-                yield begun.popleft().result()
+                submitted.append(pool.submit(function, item))
+                if len(submitted) >= _AHEAD * threads:
+                    yield submitted.popleft().result()
+            while submitted:
+                yield submitted.popleft().result()
         finally:
-            for future in begun:
+            for future in submitted:
                 future.cancel()

@@ -1,12 +1,12 @@
-"""From any decoded image to the classifier's pixels: the one function that training, evaluation and cameras share.
+"""Preprocessing of decoded images for a classifier; training, evaluation and cameras all use this code.
 
-Geometry is whole pixels, rounded half up from IEEE doubles, and the arithmetic on pixels is fixed-point or exact in
-float32, so that x86, ARM and a browser get the same bits: an average over a whole factor, then OpenCV's
-`INTER_LINEAR_EXACT`, then, for a network that sees one channel, OpenCV's `COLOR_RGB2GRAY`, which is
+The geometry is in whole pixels, rounded half up from IEEE doubles. The arithmetic on pixels is fixed-point or exact in
+float32, so that x86, ARM and a browser compute the same bits. The steps are an average over a whole factor, OpenCV's
+`INTER_LINEAR_EXACT` and, for a network with one input channel, OpenCV's `COLOR_RGB2GRAY`, which is
 
     gray = (9798 * red + 19235 * green + 3735 * blue + 16384) >> 15
 
-the luma of ITU-R BT.601 (0.299, 0.587, 0.114). The three factors add up to 2**15, so a gray picture stays as it is.
+the luma of ITU-R BT.601 (0.299, 0.587, 0.114). The three factors add up to 2**15, so a gray picture does not change.
 """
 
 from __future__ import annotations
@@ -23,41 +23,50 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from edgecnn.core.errors import InputError
 
 Image = NDArray[np.uint8]
-"""An image: uint8, HWC, RGB; prepared for a network, it has that network's channels."""
+"""uint8 `[height, width, 3]` RGB; after preprocessing, it has the number of channels of the network's input."""
 
 CHANNELS = (1, 3)
-"""What a network can see: gray, or red, green and blue."""
+"""Possible numbers of input channels of a network: gray, or red, green and blue."""
 
 
 class PreprocessSpec(BaseModel):
-    """How an image becomes a `[height, width, channels]` uint8 array, and what its bytes mean to the network.
-
-    `resize`: `center_crop` takes the largest centerd region of the target's shape, shrunk by `crop_fraction`, and
-    scales it; `squash` scales the whole image, ignoring its shape; `letterbox` scales the whole image and fills the
-    rest with `mean`. `interpolation`: `box_linear` averages over the largest whole factor and scales the rest linearly
-    (bit-exact everywhere; free of aliasing from half the size down, linear between half and full size); `area` and
-    `linear` are OpenCV's, for files that others trained. The network sees `(byte - mean) / std`, per channel; `mean`
-    and `std` have three values for one that sees RGB, and one for one that sees gray.
-    """
+    """Description of the preprocessing: from an image to a uint8 `[height, width, channels]` array and its meaning."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     height: int = Field(gt=0)
+    """Height of the target in pixels."""
     width: int = Field(gt=0)
+    """Width of the target in pixels."""
     resize: Literal["center_crop", "squash", "letterbox"] = "center_crop"
+    """How the image is brought to the target size.
+
+    `center_crop` takes the largest centered region with the target's aspect ratio, shrinks it by `crop_fraction`, and
+    scales it. `squash` scales the whole image and ignores its aspect ratio. `letterbox` scales the whole image, keeps
+    its aspect ratio, and fills the rest with `mean`.
+    """
     crop_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the largest centered region, along each side, that `center_crop` keeps."""
     interpolation: Literal["box_linear", "area", "linear"] = "box_linear"
+    """How pixels are interpolated.
+
+    `box_linear` averages over the largest whole factor and scales the rest linearly. It is bit-exact on every machine,
+    free of aliasing from half the size down, and linear between half and full size. `area` and `linear` are OpenCV's,
+    for model files that others trained.
+    """
     mean: tuple[float, ...]
+    """Mean per channel, three values for RGB or one for gray; the network's input is `(byte - mean) / std`."""
     std: tuple[float, ...]
+    """Divisor per channel, as many values as `mean`."""
 
     @property
     def channels(self) -> int:
-        """3 for RGB, 1 for gray."""
+        """Number of input channels: 3 for RGB, 1 for gray."""
         return len(self.mean)
 
     @field_validator("mean")
     @classmethod
-    def _mean_is_of_one_or_three_channels(cls, mean: tuple[float, ...]) -> tuple[float, ...]:
+    def _mean_has_one_or_three_values(cls, mean: tuple[float, ...]) -> tuple[float, ...]:
         if len(mean) not in CHANNELS:
             raise ValueError("mean must have one value for gray or three for RGB")
         return mean
@@ -70,46 +79,58 @@ class PreprocessSpec(BaseModel):
         return std
 
     @model_validator(mode="after")
-    def _std_is_of_as_many(self) -> Self:
+    def _std_has_as_many_values_as_mean(self) -> Self:
         if len(self.std) != len(self.mean):
             raise ValueError("std must have as many values as mean")
         return self
 
 
 class ResizePlan(NamedTuple):
-    """Where the pixels of one source size go; see `plan_resize`."""
+    """Geometry of a resize from one source size, in pixels; see `plan_resize`.
+
+    `top`, `left`, `crop_height` and `crop_width` are the region of the source that is read. `out_top`, `out_left`,
+    `out_height` and `out_width` are the region of the target that is written; `letterbox` fills the rest.
+    """
 
     top: int
     left: int
     crop_height: int
     crop_width: int
-    """The region of the source that is read."""
     box_height: int
+    """Height of the region after averaging over whole factors; equal to the crop's if nothing is averaged."""
     box_width: int
-    """Its size after the average over whole factors; equal to the crop where nothing is averaged."""
+    """Width of that region."""
     out_top: int
     out_left: int
     out_height: int
     out_width: int
-    """The region of the target that is written; the rest is `letterbox` filling."""
 
 
 def _rounded(value: float) -> int:
     return math.floor(value + 0.5)
 
 
-def _centerd(whole: int, part: int) -> int:
+def _centered(whole: int, part: int) -> int:
     return (whole - part) // 2
 
 
 def _box_factor(crop: int, out: int) -> int:
-    # OpenCV adds a box up in 32 bits: 2896 * 2896 pixels of 255 are the most that fit.
+    # OpenCV sums a box in 32 bits: 2896 * 2896 pixels of 255 is the maximum.
     return max(1, min(crop // out, 2896))
 
 
 @lru_cache(maxsize=256)
 def plan_resize(spec: PreprocessSpec, height: int, width: int) -> ResizePlan:
-    """Integer geometry for a source of `height` x `width` pixels."""
+    """Compute the integer geometry for a source size.
+
+    Args:
+        spec: Description of the preprocessing.
+        height: Height of the source in pixels.
+        width: Width of the source in pixels.
+
+    Returns:
+        Regions of the source and of the target, each centered.
+    """
     crop_height, crop_width = height, width
     out_height, out_width = spec.height, spec.width
     if spec.resize == "center_crop":
@@ -126,19 +147,19 @@ def plan_resize(spec: PreprocessSpec, height: int, width: int) -> ResizePlan:
     factor_y = factor_x = 1
     if spec.interpolation == "box_linear":
         factor_y, factor_x = _box_factor(crop_height, out_height), _box_factor(crop_width, out_width)
-        # A whole number of boxes: fewer than `factor` rows and columns are given up, evenly at both sides.
+        # Keep a whole number of boxes: fewer than `factor` rows and columns are dropped, evenly on both sides.
         crop_height -= crop_height % factor_y
         crop_width -= crop_width % factor_x
 
     return ResizePlan(
-        top=_centerd(height, crop_height),
-        left=_centerd(width, crop_width),
+        top=_centered(height, crop_height),
+        left=_centered(width, crop_width),
         crop_height=crop_height,
         crop_width=crop_width,
         box_height=crop_height // factor_y,
         box_width=crop_width // factor_x,
-        out_top=_centerd(spec.height, out_height),
-        out_left=_centerd(spec.width, out_width),
+        out_top=_centered(spec.height, out_height),
+        out_left=_centered(spec.width, out_width),
         out_height=out_height,
         out_width=out_width,
     )
@@ -148,7 +169,10 @@ _INTERPOLATION = {"box_linear": cv2.INTER_LINEAR_EXACT, "area": cv2.INTER_AREA, 
 
 
 class Preprocessor:
-    """Owns the scratch buffers between the steps, so that a stream of frames allocates nothing."""
+    """Preprocessing of a stream of images.
+
+    It owns the scratch buffers between the steps, so that a stream of frames of one size allocates nothing.
+    """
 
     def __init__(self, spec: PreprocessSpec) -> None:
         self.spec = spec
@@ -157,9 +181,17 @@ class Preprocessor:
         self._fill = np.array([min(255, max(0, _rounded(value))) for value in spec.mean], np.uint8)
 
     def __call__(self, image: Image, out: Image | None = None) -> Image:
-        """Resizes `image` (uint8 HWC RGB, any size) to `[height, width, channels]`, into `out` where it is given.
+        """Preprocess an image.
 
-        `out` is a uint8 array of that shape and is what comes back. Raises `InputError` for anything but an image.
+        Args:
+            image: uint8 `[any height, any width, 3]`, RGB.
+            out: uint8 `[height, width, channels]` array to write the result to; a new one if not given.
+
+        Returns:
+            `out`, or the new array.
+
+        Raises:
+            InputError: `image` has another shape or dtype.
         """
         _check_image(image)
         spec = self.spec
@@ -179,7 +211,7 @@ class Preprocessor:
         return out
 
     def _gray_into(self, region: Image, out: Image) -> None:
-        """Resizes in color, then takes the luma: the order in which a network for RGB would see the same picture."""
+        """Resize in color, then take the luma, so that it is the luma of what a network for RGB would see."""
         if self._color.shape[:2] != out.shape[:2]:
             self._color = np.empty((*out.shape[:2], 3), np.uint8)
         _resize_into(region, self._color, _INTERPOLATION[self.spec.interpolation])
@@ -188,13 +220,13 @@ class Preprocessor:
     def _averaged(self, region: Image, plan: ResizePlan) -> Image:
         if self._box.shape[:2] != (plan.box_height, plan.box_width):
             self._box = np.empty((plan.box_height, plan.box_width, 3), np.uint8)
-        # INTER_AREA by whole factors is a plain average: exact, and vectorised for 2x2.
+        # INTER_AREA by whole factors is a plain average: exact, and vectorized for 2x2.
         cv2.resize(region, (plan.box_width, plan.box_height), dst=self._box, interpolation=cv2.INTER_AREA)
         return self._box
 
 
 def _check_image(image: Image) -> None:
-    # OpenCV resizes other types too, but then not into the array it is given.
+    # OpenCV resizes other dtypes too, but does not write them into the given array.
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise InputError(f"expected an image of uint8 (height, width, 3), got {image.dtype} {image.shape}; use to_rgb")
 
@@ -207,14 +239,32 @@ def _resize_into(region: Image, out: Image, interpolation: int) -> None:
 
 
 def preprocess(image: Image, spec: PreprocessSpec) -> Image:
-    """`Preprocessor(spec)(image)`, for a single image."""
+    """Preprocess a single image.
+
+    Args:
+        image: uint8 `[any height, any width, 3]`, RGB.
+        spec: Description of the preprocessing.
+
+    Returns:
+        uint8 `[height, width, channels]`.
+
+    Raises:
+        InputError: `image` has another shape or dtype.
+    """
     return Preprocessor(spec)(image)
 
 
 def to_rgb(decoded: NDArray[Any]) -> Image:
-    """Makes uint8 HWC RGB of a decoded array that is already in RGB order: grayscale, RGB or RGBA; uint8 or uint16.
+    """Convert a decoded array, whose channels are already in RGB order, to an image.
 
-    16 bits keep their high byte; transparency is dropped, as image decoders do.
+    Args:
+        decoded: uint8 or uint16 `[height, width]` or `[height, width, 1, 3 or 4]`: grayscale, RGB or RGBA.
+
+    Returns:
+        uint8 `[height, width, 3]` RGB. Of 16 bits the high byte is kept; transparency is dropped, as image decoders do.
+
+    Raises:
+        InputError: The array has another shape or dtype.
     """
     if decoded.dtype == np.uint16:
         decoded = (decoded >> 8).astype(np.uint8)
@@ -230,10 +280,18 @@ def to_rgb(decoded: NDArray[Any]) -> Image:
 
 
 def decode_image(content: bytes) -> Image | None:
-    """Decodes an encoded image file: EXIF orientation applied, 8 bits, RGB. None if it is not a whole image."""
+    """Decode an encoded image.
+
+    Args:
+        content: Bytes of an image file.
+
+    Returns:
+        uint8 `[height, width, 3]` RGB, upright according to the EXIF orientation; None if the content is not an image
+        or is truncated.
+    """
     try:
         decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error:
-        # No bytes at all, or a header that claims more pixels than OpenCV's limit.
+        # There are no bytes, or the header claims more pixels than OpenCV's limit.
         return None
     return None if decoded is None else to_rgb(decoded)

@@ -1,4 +1,4 @@
-"""How long work tells how far it is; the command line turns it into bars, the library stays silent."""
+"""Reports of progress and of log lines; the command line shows them, the library itself prints nothing."""
 
 from __future__ import annotations
 
@@ -9,21 +9,47 @@ T = TypeVar("T")
 
 
 Log = Callable[[str], None]
-"""Takes a line that is worth saying before something takes long."""
+"""Takes one line that is worth showing to the user, for example before a step that takes long."""
 
 
 class Progress(Protocol):
-    """Called as work goes on, often; `task` names what is being done, `detail` is a short figure to show beside it."""
+    """Callback that is called often while work proceeds."""
 
-    def __call__(self, task: str, done: int, total: int, detail: str = "") -> None: ...
+    def __call__(self, task: str, done: int, total: int, detail: str = "") -> None:
+        """Report progress.
+
+        Args:
+            task: Name of the work.
+            done: Number of finished items.
+            total: Number of all items.
+            detail: Short figure to show beside the progress, such as the current loss.
+        """
 
 
 def silent(task: str, done: int, total: int, detail: str = "") -> None:
-    """A `Progress` that shows nothing."""
+    """Show nothing: a `Progress` for callers that need no reports.
+
+    Args:
+        task: Ignored.
+        done: Ignored.
+        total: Ignored.
+        detail: Ignored.
+    """
 
 
 def track(items: Iterable[T], progress: Progress, task: str, total: int, detail: str = "") -> Iterator[T]:
-    """The items, each of which is told of as it passes."""
+    """Yield items unchanged and report each one as it passes.
+
+    Args:
+        items: Items to pass on.
+        progress: Callback for the reports.
+        task: Name of the work.
+        total: Number of items.
+        detail: Short figure to show beside the progress.
+
+    Yields:
+        The items.
+    """
     for done, item in enumerate(items, start=1):
         progress(task, done, total, detail)
         yield item

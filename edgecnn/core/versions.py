@@ -1,4 +1,4 @@
-"""Versions of what a result depends on."""
+"""Versions of the packages that a result depends on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """Versions of the installed ones among `packages`, and Python's."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python and of installed packages.
+
+    Args:
+        packages: Names of distributions; those that are not installed are skipped.
+
+    Returns:
+        Versions by name, `python` first.
+    """
+    versions = {"python": platform.python_version()}
     for package in packages:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

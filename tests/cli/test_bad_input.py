@@ -55,7 +55,7 @@ def test_a_folder_with_one_class(photos: Path, tmp_path: Path) -> None:
     shutil.rmtree(photos / "green")
     shutil.rmtree(photos / "blue")
     line = refusal("train", photos, "--out", tmp_path / "run")
-    assert line == f"{photos} has one class, 'red'; a classifier needs two at least"
+    assert line == f"{photos} has one class, 'red'; a classifier needs at least two"
     assert not (tmp_path / "run").exists()
 
 
@@ -95,7 +95,7 @@ def test_images_that_cannot_be_read_do_not_keep_classify_from_the_others(color_m
     assert [json.loads(line)["label"] for line in outcome.stdout.splitlines()] == list(COLOURS)
     assert outcome.log == [
         f"skipped: no such image: {tmp_path}/absent.png",
-        f"skipped: cannot decode {broken}: it is not an image, or damaged; remove or replace it",
+        f"skipped: cannot decode {broken}: it is not an image, or is corrupted; remove or replace it",
         "error: 2 of 5 images could not be classified",
     ]
 

@@ -45,7 +45,7 @@ def check_refused(outcome: Outcome, target: Path) -> None:
     assert outcome.stdout == ""
     assert outcome.errors == [outcome.log[-1]]
     assert outcome.log[-1].startswith(f"error: could not write {target}: ")
-    assert "nothing was changed, free some space or choose another place" in outcome.log[-1]
+    assert "nothing was changed; free some space or choose another folder" in outcome.log[-1]
 
 
 def test_training_leaves_no_run_and_goes_on_once_there_is_room(few_digits: Path, tmp_path: Path) -> None:

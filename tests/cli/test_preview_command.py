@@ -44,7 +44,7 @@ def test_preview_refuses_what_training_would_refuse(few_digits: Path, tmp_path: 
     )
     (tmp_path / "photos" / "one").mkdir(parents=True)
     shutil.copy(next((few_digits / "train" / "0").iterdir()), tmp_path / "photos" / "one")
-    assert "a classifier needs two at least" in refusal("preview", tmp_path / "photos", "--out", out)
+    assert "a classifier needs at least two" in refusal("preview", tmp_path / "photos", "--out", out)
     assert not out.exists()
 
 

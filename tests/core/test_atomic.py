@@ -13,15 +13,15 @@ from edgecnn.core.atomic import atomic_folder, atomic_path, write_bytes, write_t
 from edgecnn.core.errors import WriteError
 
 
-def test_what_was_written_is_there_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_target_is_left_after_writing(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "run.json"
     write_text(target, "é\n")
     assert target.read_bytes() == b"\xc3\xa9\n"
     assert list(target.parent.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("half way"), KeyboardInterrupt()])
-def test_an_exception_leaves_the_old_content_and_no_other_file(error: BaseException, tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [RuntimeError("halfway"), KeyboardInterrupt()])
+def test_exception_leaves_old_content_and_no_other_file(error: BaseException, tmp_path: Path) -> None:
     target = tmp_path / "model.tflite"
     target.write_bytes(b"old")
     with pytest.raises(type(error)), atomic_path(target) as temporary:
@@ -31,7 +31,7 @@ def test_an_exception_leaves_the_old_content_and_no_other_file(error: BaseExcept
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_the_old_content_is_there_until_the_end(tmp_path: Path) -> None:
+def test_old_content_stays_until_the_block_ends(tmp_path: Path) -> None:
     target = tmp_path / "model.tflite"
     target.write_bytes(b"old")
     with atomic_path(target) as temporary:
@@ -51,7 +51,7 @@ def test_permissions_follow_the_umask(mask: int, mode: int, tmp_path: Path) -> N
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode
 
 
-def test_a_folder_in_the_place_of_the_file_is_an_error_in_one_line(tmp_path: Path) -> None:
+def test_folder_under_the_name_of_the_file_is_a_one_line_error(tmp_path: Path) -> None:
     target = tmp_path / "run.json"
     target.mkdir()
     with pytest.raises(WriteError, match=r"could not write .*run\.json: .*nothing was changed") as caught:
@@ -60,13 +60,13 @@ def test_a_folder_in_the_place_of_the_file_is_an_error_in_one_line(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
+def test_file_under_the_name_of_the_parent_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "run").write_bytes(b"")
     with pytest.raises(WriteError, match="could not write"):
         write_bytes(tmp_path / "run" / "run.json", b"x")
 
 
-def test_a_file_over_the_allowed_size_leaves_the_old_content(tmp_path: Path) -> None:
+def test_exceeded_file_size_limit_leaves_old_content(tmp_path: Path) -> None:
     target = tmp_path / "model.tflite"
     target.write_bytes(b"old")
     program = f"""
@@ -89,17 +89,17 @@ except WriteError as error:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 kB."""
+    """Mount a file system of 64 kB."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("a file system of its own needs root and the right to mount")
+        pytest.skip("mounting a file system needs root and the permission to mount")
     yield disk
     subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_full_disk_leaves_the_old_content(small_disk: Path) -> None:
+def test_full_disk_leaves_old_content(small_disk: Path) -> None:
     target = small_disk / "model.tflite"
     target.write_bytes(b"old")
     with pytest.raises(WriteError, match="No space left on device; nothing was changed"):
@@ -108,19 +108,19 @@ def test_a_full_disk_leaves_the_old_content(small_disk: Path) -> None:
     assert list(small_disk.iterdir()) == [target]
 
 
-def folder_of(path: Path, content: str) -> Path:
+def write_folder(path: Path, content: str) -> Path:
     path.mkdir(parents=True)
     (path / "file").write_text(content)
     return path
 
 
 @pytest.mark.parametrize("former", [None, "empty", "full"])
-def test_a_folder_takes_its_name_and_the_place_of_what_was_there(former: str | None, tmp_path: Path) -> None:
+def test_folder_replaces_its_target(former: str | None, tmp_path: Path) -> None:
     target = tmp_path / "new" / "photos"
     if former == "empty":
         target.mkdir(parents=True)
     elif former == "full":
-        folder_of(target, "old")
+        write_folder(target, "old")
         (target / "other").write_text("old")
     with atomic_folder(target) as folder:
         (folder / "file").write_text("new")
@@ -128,9 +128,9 @@ def test_a_folder_takes_its_name_and_the_place_of_what_was_there(former: str | N
     assert list(target.parent.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("half way"), KeyboardInterrupt()])
-def test_an_exception_leaves_the_old_folder_and_no_other(error: BaseException, tmp_path: Path) -> None:
-    target = folder_of(tmp_path / "photos", "old")
+@pytest.mark.parametrize("error", [RuntimeError("halfway"), KeyboardInterrupt()])
+def test_exception_leaves_old_folder_and_no_other(error: BaseException, tmp_path: Path) -> None:
+    target = write_folder(tmp_path / "photos", "old")
     with pytest.raises(type(error)), atomic_folder(target) as folder:
         (folder / "file").write_text("new")
         raise error
@@ -138,14 +138,14 @@ def test_an_exception_leaves_the_old_folder_and_no_other(error: BaseException, t
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path: Path) -> None:
+def test_unwritable_folder_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    refused = pytest.raises(WriteError, match=r"could not write .*photos: .*; nothing was changed")
-    with refused, atomic_folder(tmp_path / "file" / "photos"):
+    refusal = pytest.raises(WriteError, match=r"could not write .*photos: .*; nothing was changed")
+    with refusal, atomic_folder(tmp_path / "file" / "photos"):
         pass
 
 
-def test_a_folder_is_for_those_for_whom_new_folders_are(tmp_path: Path) -> None:
+def test_folder_has_the_permissions_of_a_new_folder(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "photos"):
         pass
     (tmp_path / "plain").mkdir()

@@ -11,35 +11,35 @@ from edgecnn.core import board
 from edgecnn.core.board import SINCE_BOOT_SHIFT, THROTTLE_REASONS, THROTTLED_NOW, Memory, throttle_reasons
 
 
-def files(root: Path, content: dict[str, str]) -> Path:
+def write_files(root: Path, content: dict[str, str]) -> Path:
     for name, text in content.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     return root
 
 
-def test_the_kernel_tells_of_memory_in_kibibytes(tmp_path: Path) -> None:
+def test_memory_is_read_in_kibibytes(tmp_path: Path) -> None:
     text = "MemTotal:  440000 kB\nMemFree:  1 kB\nMemAvailable:  300000 kB\nSwapTotal:  102396 kB\n"
-    files(tmp_path, {"proc/meminfo": text})
+    write_files(tmp_path, {"proc/meminfo": text})
     assert board.memory(tmp_path) == Memory(440000 * 1024, 300000 * 1024, 102396 * 1024)
 
 
-def test_what_the_kernel_does_not_tell_is_none(tmp_path: Path) -> None:
-    told = (board.board_name, board.cpu_name, board.governor, board.max_frequency_hz, board.load_average)
-    assert [ask(tmp_path) for ask in told] == [None] * len(told)
+def test_unreported_facts_are_none(tmp_path: Path) -> None:
+    readers = (board.board_name, board.cpu_name, board.governor, board.max_frequency_hz, board.load_average)
+    assert [read(tmp_path) for read in readers] == [None] * len(readers)
     assert board.memory(tmp_path) == Memory(None, None, None)
     assert board.temperatures_celsius(tmp_path) == {}
     assert board.busy_cpu_s(tmp_path) is None
 
 
-def test_a_name_in_the_device_tree_ends_with_a_nul_that_is_not_part_of_it(tmp_path: Path) -> None:
-    files(tmp_path, {"proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0"})
+def test_terminating_nul_is_removed_from_device_tree_name(tmp_path: Path) -> None:
+    write_files(tmp_path, {"proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0"})
     assert board.board_name(tmp_path) == "Raspberry Pi 5 Model B Rev 1.0"
 
 
-def test_a_sensor_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+def test_unreadable_sensor_is_skipped(tmp_path: Path) -> None:
     zones = "sys/class/thermal/thermal_zone"
-    files(tmp_path, {f"{zones}0/type": "cpu-thermal", f"{zones}0/temp": "51540", f"{zones}1/type": "gone"})
+    write_files(tmp_path, {f"{zones}0/type": "cpu-thermal", f"{zones}0/temp": "51540", f"{zones}1/type": "gone"})
     assert board.temperatures_celsius(tmp_path) == {"cpu-thermal": 51.54}
 
 
@@ -52,13 +52,13 @@ def test_a_sensor_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
         (0xE0008, ("soft temperature limit",), ("frequency capped", "throttled", "soft temperature limit")),
     ],
 )
-def test_the_firmwares_bits_have_names(bits: int, now: tuple[str, ...], since_boot: tuple[str, ...]) -> None:
+def test_throttle_bits_are_translated_to_reasons(bits: int, now: tuple[str, ...], since_boot: tuple[str, ...]) -> None:
     assert throttle_reasons(bits) == now
     assert throttle_reasons(bits >> SINCE_BOOT_SHIFT) == since_boot
 
 
 @given(st.integers(0, 0xFFFFF))
-def test_every_bit_of_this_moment_has_a_name_of_its_own(bits: int) -> None:
+def test_every_bit_of_the_present_moment_has_its_own_reason(bits: int) -> None:
     reasons = throttle_reasons(bits)
     assert sum(1 << THROTTLE_REASONS.index(reason) for reason in reasons) == bits & THROTTLED_NOW
 
@@ -67,7 +67,7 @@ def test_every_bit_of_this_moment_has_a_name_of_its_own(bits: int) -> None:
     ("body", "bits"),
     [("echo throttled=0x50005", 0x50005), ("exit 255", None), ("echo VCHI initialization failed", None)],
 )
-def test_the_firmware_is_asked_by_vcgencmd(
+def test_throttle_bits_are_read_with_vcgencmd(
     body: str, bits: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "vcgencmd").write_text(f"#!/bin/sh\n{body}\n")

@@ -8,7 +8,7 @@ from edgecnn.core.cache_folder import cache_folder
 from edgecnn.core.errors import InputError
 
 
-def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_set_the_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
     monkeypatch.delenv("EDGECNN_CACHE")
@@ -19,12 +19,12 @@ def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: py
     assert cache_folder() == Path("/home/somebody/.cache/edgecnn")
 
 
-def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> Path:
+def test_user_without_home_folder_is_asked_to_set_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_without_home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     for name in ("EDGECNN_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", nobody)
-    with pytest.raises(InputError, match="name a folder in \\$EDGECNN_CACHE"):
+    monkeypatch.setattr(Path, "home", raise_without_home)
+    with pytest.raises(InputError, match="set \\$EDGECNN_CACHE to a folder"):
         cache_folder()

@@ -17,7 +17,7 @@ names = (
 
 
 @given(st.lists(names, min_size=1))
-def test_labels_come_back_from_their_text(labels: list[str]) -> None:
+def test_labels_survive_a_round_trip_through_text(labels: list[str]) -> None:
     assert labels_from_text(labels_to_text(labels)) == LabelMap(tuple(labels))
 
 
@@ -27,31 +27,31 @@ def test_two_classes_may_share_a_name() -> None:
 
 
 @pytest.mark.parametrize("bad", ["", " cat", "cat ", "cat\ndog", "\udcff"])
-def test_a_label_that_is_no_line_of_text_is_refused_by_its_index(bad: str) -> None:
+def test_invalid_label_is_refused_by_index(bad: str) -> None:
     with pytest.raises(InputError, match="label 1 must be"):
         LabelMap(("cat", bad))
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "  \n"])
-def test_a_text_without_labels_is_refused(text: str) -> None:
+def test_text_without_labels_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="at least one label, got none"):
         labels_from_text(text)
 
 
-def test_a_blank_line_between_labels_is_refused_and_at_the_end_ignored() -> None:
+def test_blank_line_is_refused_between_labels_and_ignored_at_the_end() -> None:
     assert labels_from_text("cat\ndog\n\n").names == ("cat", "dog")
     with pytest.raises(InputError, match="label 1 must be"):
         labels_from_text("cat\n\ndog\n")
 
 
 @pytest.mark.parametrize("content", [b"cat\r\ndog\r\n", b"\xef\xbb\xbfcat\ndog", b"cat\ndog\n\n"])
-def test_a_labels_file_of_any_editor_is_read(content: bytes, tmp_path: Path) -> None:
+def test_labels_files_of_all_editors_are_read(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_bytes(content)
     assert read_labels(path).names == ("cat", "dog")
 
 
-def test_a_labels_file_that_cannot_be_read_is_named_in_one_line(tmp_path: Path) -> None:
+def test_error_for_unreadable_labels_file_is_one_line_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "gap").write_text("cat\n\ndog\n")
     for name in ("absent", "binary", "gap", "."):

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecnn.core import digest_memory, photo_digests
+from edgecnn.core import digest_cache, photo_digests
 from edgecnn.core.dataset import Dataset, scan_dataset
 
 PLANTED = "f" * 64
-"""A digest that no photo has: who finds it has not read the photo."""
+"""A digest that no photo has: code that returns it has not read the photo."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def _later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock says that the photos were written a while ago; a file's time of change cannot be set."""
+    """Set the clock forward, so that the photos look older: the change time of a file cannot be set."""
     now_ns = time.time_ns
     monkeypatch.setattr(photo_digests.time, "time_ns", lambda: now_ns() + 60_000_000_000)
 
@@ -55,10 +55,10 @@ def digests(dataset: Dataset) -> list[str]:
 
 
 def rows(cache: Path) -> dict[str, str | None]:
-    """File names and digests in the memory."""
+    """Return the cached digests by file name."""
     with closing(sqlite3.connect(cache / "photos-1.sqlite")) as database:
-        found = database.execute("SELECT path, digest FROM photos").fetchall()
-    return {Path(os.fsdecode(path)).name: digest for path, digest in found}
+        entries = database.execute("SELECT path, digest FROM photos").fetchall()
+    return {Path(os.fsdecode(path)).name: digest for path, digest in entries}
 
 
 def plant(cache: Path, statement: str = f"UPDATE photos SET digest = '{PLANTED}'") -> None:
@@ -66,11 +66,11 @@ def plant(cache: Path, statement: str = f"UPDATE photos SET digest = '{PLANTED}'
         database.execute(statement)
 
 
-# ---- what is remembered
+# ---- cached entries
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_photo_that_has_not_changed_is_not_read_again(photos: Path, cache: Path) -> None:
+def test_unchanged_photo_is_not_read_again(photos: Path, cache: Path) -> None:
     first = scan_dataset(photos)
     assert digests(scan_dataset(photos)) == digests(first)
     plant(cache)
@@ -78,7 +78,7 @@ def test_a_photo_that_has_not_changed_is_not_read_again(photos: Path, cache: Pat
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_photo_that_was_written_anew_is_read_again(photos: Path, cache: Path) -> None:
+def test_rewritten_photo_is_read_again(photos: Path, cache: Path) -> None:
     before = digests(scan_dataset(photos))
     plant(cache)
     changed = photos / "cat" / "b.png"
@@ -87,24 +87,24 @@ def test_a_photo_that_was_written_anew_is_read_again(photos: Path, cache: Path) 
 
 
 @pytest.mark.usefixtures("_later")
-def test_another_file_under_the_name_with_its_size_and_date_is_read(photos: Path, cache: Path) -> None:
+def test_replacement_file_with_same_size_and_date_is_read(photos: Path, cache: Path) -> None:
     before = digests(scan_dataset(photos))
     plant(cache)
-    taken_away = photos / "cat" / "b.png"
-    date = taken_away.stat()
-    copy = shutil.copy(taken_away, photos.parent / "copy.png")
+    replaced = photos / "cat" / "b.png"
+    date = replaced.stat()
+    copy = shutil.copy(replaced, photos.parent / "copy.png")
     os.utime(copy, ns=(date.st_atime_ns, date.st_mtime_ns))
-    os.replace(copy, taken_away)
+    os.replace(copy, replaced)
     assert digests(scan_dataset(photos))[1] == before[1]
 
 
-def test_a_photo_written_a_moment_ago_is_not_remembered(photos: Path, cache: Path) -> None:
+def test_recently_written_photo_is_not_cached(photos: Path, cache: Path) -> None:
     scan_dataset(photos)
     assert not cache.exists()
 
 
 @pytest.mark.usefixtures("_later")
-def test_no_image_is_remembered_as_such_and_a_file_that_cannot_be_read_is_not(photos: Path, cache: Path) -> None:
+def test_file_that_is_not_an_image_is_cached_but_unreadable_file_is_not(photos: Path, cache: Path) -> None:
     (photos / "cat" / "text.png").write_text("no image")
     (photos / "owl" / "link.png").symlink_to(photos / "absent.png")
     names = ["text.png", "link.png"]
@@ -116,7 +116,7 @@ def test_no_image_is_remembered_as_such_and_a_file_that_cannot_be_read_is_not(ph
 
 
 @pytest.mark.usefixtures("_later")
-def test_what_is_known_is_known_however_the_folder_is_named(
+def test_cache_does_not_depend_on_how_the_folder_is_specified(
     photos: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.renames(photos, tmp_path / "data" / "train")
@@ -130,7 +130,7 @@ def test_what_is_known_is_known_however_the_folder_is_named(
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_name_that_is_no_text_is_remembered_too(photos: Path, cache: Path) -> None:
+def test_file_name_with_invalid_utf8_is_cached(photos: Path, cache: Path) -> None:
     os.rename(photos / "cat" / "a.png", os.fsencode(photos / "cat") + b"/\xff.png")
     before = digests(scan_dataset(photos))
     assert len(rows(cache)) == 4
@@ -138,7 +138,7 @@ def test_a_name_that_is_no_text_is_remembered_too(photos: Path, cache: Path) -> 
 
 
 @pytest.mark.usefixtures("_later")
-def test_what_was_learnt_before_an_interruption_is_kept(photos: Path, cache: Path) -> None:
+def test_digests_computed_before_an_interruption_are_cached(photos: Path, cache: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
@@ -149,19 +149,19 @@ def test_what_was_learnt_before_an_interruption_is_kept(photos: Path, cache: Pat
 
 
 @pytest.mark.usefixtures("_later")
-def test_every_photo_is_told_of_whether_it_was_known_or_not(photos: Path) -> None:
+def test_progress_is_reported_for_cached_and_uncached_photos(photos: Path) -> None:
     scan_dataset(photos)
     photo(photos / "cat" / "0.png", 7)
-    told: list[tuple[int, int]] = []
-    scan_dataset(photos, progress=lambda done, total: told.append((done, total)))
-    assert told == [(done, 5) for done in range(1, 6)]
+    reports: list[tuple[int, int]] = []
+    scan_dataset(photos, progress=lambda done, total: reports.append((done, total)))
+    assert reports == [(done, 5) for done in range(1, 6)]
 
 
-# ---- what is forgotten
+# ---- removed entries
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_photo_that_went_away_is_forgotten(photos: Path, cache: Path) -> None:
+def test_entry_of_deleted_photo_is_removed(photos: Path, cache: Path) -> None:
     scan_dataset(photos)
     (photos / "cat" / "a.png").unlink()
     scan_dataset(photos)
@@ -169,7 +169,7 @@ def test_a_photo_that_went_away_is_forgotten(photos: Path, cache: Path) -> None:
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_photo_below_the_folder_that_is_in_no_class_of_it_stays_known(photos: Path, cache: Path) -> None:
+def test_entry_of_photo_outside_the_class_folders_is_kept(photos: Path, cache: Path) -> None:
     scan_dataset(photos)
     os.renames(photos / "cat", photos / "train" / "cat")
     scan_dataset(photos / "train")
@@ -178,7 +178,7 @@ def test_a_photo_below_the_folder_that_is_in_no_class_of_it_stays_known(photos: 
 
 
 @pytest.mark.usefixtures("_later")
-def test_what_nobody_asked_for_in_months_is_forgotten(photos: Path, cache: Path, tmp_path: Path) -> None:
+def test_entries_older_than_the_retention_period_are_removed(photos: Path, cache: Path, tmp_path: Path) -> None:
     scan_dataset(photos)
     plant(cache, "UPDATE photos SET recorded_s = 0")
     photo(tmp_path / "others" / "cat" / "z.png", 5)
@@ -186,13 +186,11 @@ def test_what_nobody_asked_for_in_months_is_forgotten(photos: Path, cache: Path,
     assert list(rows(cache)) == ["z.png"]
 
 
-# ---- when the memory does not work
+# ---- unusable cache
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_cache_folder_that_cannot_be_made_does_not_matter(
-    photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_scan_works_without_a_cache_folder(photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     expected = digests(scan_dataset(photos))
     (tmp_path / "file").touch()
     monkeypatch.setenv("EDGECNN_CACHE", str(tmp_path / "file" / "cache"))
@@ -201,8 +199,8 @@ def test_a_cache_folder_that_cannot_be_made_does_not_matter(
 
 
 @pytest.mark.usefixtures("_later")
-@pytest.mark.parametrize("damage", [b"no database at all, but long enough to be taken for one" * 40, b""])
-def test_a_damaged_memory_makes_way_for_a_new_one(photos: Path, cache: Path, damage: bytes) -> None:
+@pytest.mark.parametrize("damage", [b"not a database, but long enough to be taken for one" * 40, b""])
+def test_corrupted_database_is_replaced(photos: Path, cache: Path, damage: bytes) -> None:
     expected = digests(scan_dataset(photos))
     (cache / "photos-1.sqlite").write_bytes(damage)
     assert digests(scan_dataset(photos)) == expected
@@ -210,37 +208,37 @@ def test_a_damaged_memory_makes_way_for_a_new_one(photos: Path, cache: Path, dam
 
 
 @pytest.mark.usefixtures("_later")
-def test_a_memory_that_another_program_holds_does_not_matter(
+def test_scan_works_while_another_program_locks_the_database(
     photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = digests(scan_dataset(photos))
-    monkeypatch.setattr(digest_memory, "_LOCK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(digest_cache, "_LOCK_TIMEOUT_S", 0.01)
     with closing(sqlite3.connect(cache / "photos-1.sqlite", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert digests(scan_dataset(photos)) == expected
 
 
-def test_two_programs_may_read_the_same_photos_at_once(photos: Path, cache: Path) -> None:
+def test_two_programs_can_scan_the_same_photos_simultaneously(photos: Path, cache: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from edgecnn.core import photo_digests as p\n"
         "p._SETTLED_NS = -10**12\n"
         "from edgecnn.core.dataset import scan_dataset\n"
         "print(scan_dataset(Path(sys.argv[1])).fingerprint)"
     )
-    both = [
+    processes = [
         subprocess.Popen([sys.executable, "-c", program, photos], stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
-    found = {process.communicate(timeout=60)[0].strip() for process in both}
-    assert found == {scan_dataset(photos).fingerprint}
+    fingerprints = {process.communicate(timeout=60)[0].strip() for process in processes}
+    assert fingerprints == {scan_dataset(photos).fingerprint}
     assert len(rows(cache)) == 4
 
 
-# ---- always
+# ---- equivalence
 
 
 @pytest.fixture(scope="module")
 def kinds() -> dict[str, bytes]:
-    """Contents of files, of equal size where they can be."""
+    """Return file contents by kind, of equal size where possible."""
     whole = [cv2.imencode(".bmp", np.full((4, 4, 3), gray, np.uint8))[1].tobytes() for gray in (1, 2)]
     return {"one": whole[0], "other": whole[1], "damaged": b"XX" + whole[0][2:], "empty": b""}
 
@@ -254,7 +252,7 @@ changes = st.lists(
 @settings(max_examples=25)
 @given(st.lists(changes, max_size=4))
 @pytest.mark.usefixtures("_later_for_all")
-def test_the_result_is_that_of_a_scan_without_memory(
+def test_scan_with_cache_equals_scan_without_cache(
     kinds: dict[str, bytes], rounds: list[list[tuple[str, str]]]
 ) -> None:
     with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
@@ -263,11 +261,12 @@ def test_the_result_is_that_of_a_scan_without_memory(
         for number, changed in enumerate([[], *rounds]):
             for name, kind in changed:
                 change(folder / "cat" / f"{name}.bmp", kind, kinds)
-            patch.setenv("EDGECNN_CACHE", f"{temporary}/kept")
-            remembering = scan_dataset(folder)
+            patch.setenv("EDGECNN_CACHE", f"{temporary}/retained")
+            cached = scan_dataset(folder)
             patch.setenv("EDGECNN_CACHE", f"{temporary}/fresh-{number}")
-            assert remembering == scan_dataset(folder)
-            # The clock of a file system ticks every few milliseconds; this is where real files would be too young.
+            assert cached == scan_dataset(folder)
+            # A file system's clock ticks every few milliseconds: give the next changes other times. Without the shifted
+            # clock, files this recent would not be cached at all.
             time.sleep(0.012)
 
 

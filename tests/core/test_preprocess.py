@@ -31,7 +31,7 @@ from edgecnn.core.preprocess import (
 RESIZES = ["center_crop", "squash", "letterbox"]
 
 
-def a_spec(**fields: Any) -> PreprocessSpec:
+def make_spec(**fields: Any) -> PreprocessSpec:
     return PreprocessSpec(**{"height": 24, "width": 24, "mean": (127.5,) * 3, "std": (127.5,) * 3, **fields})
 
 
@@ -41,7 +41,7 @@ def noise(height: int, width: int, seed: int = 0) -> Image:
 
 sides = st.integers(1, 3000)
 specs = st.builds(
-    a_spec,
+    make_spec,
     height=st.integers(1, 320),
     width=st.integers(1, 320),
     resize=st.sampled_from(RESIZES),
@@ -54,9 +54,9 @@ specs = st.builds(
 
 
 @given(specs, sides, sides)
-@example(a_spec(height=1, width=320), 1, 1)
-@example(a_spec(resize="letterbox"), 3000, 1)
-def test_the_region_lies_inside_the_source_and_the_target(spec: PreprocessSpec, height: int, width: int) -> None:
+@example(make_spec(height=1, width=320), 1, 1)
+@example(make_spec(resize="letterbox"), 3000, 1)
+def test_regions_are_inside_source_and_target(spec: PreprocessSpec, height: int, width: int) -> None:
     plan = plan_resize(spec, height, width)
     assert 0 <= plan.top <= plan.top + plan.crop_height <= height
     assert 0 <= plan.left <= plan.left + plan.crop_width <= width
@@ -67,7 +67,7 @@ def test_the_region_lies_inside_the_source_and_the_target(spec: PreprocessSpec, 
 
 
 @given(specs, sides, sides)
-def test_the_region_is_in_the_middle(spec: PreprocessSpec, height: int, width: int) -> None:
+def test_regions_are_centered(spec: PreprocessSpec, height: int, width: int) -> None:
     plan = plan_resize(spec, height, width)
     assert height - plan.crop_height - 2 * plan.top in (0, 1)
     assert width - plan.crop_width - 2 * plan.left in (0, 1)
@@ -92,11 +92,11 @@ def test_box_factors_are_whole_and_leave_less_than_a_factor_of_two(
 
 
 @given(specs, sides, sides)
-def test_a_centre_crop_has_the_shape_of_the_target_within_a_pixel(
+def test_center_crop_has_the_aspect_ratio_of_the_target_within_a_pixel(
     spec: PreprocessSpec, height: int, width: int
 ) -> None:
     plan = plan_resize(spec.model_copy(update={"resize": "center_crop", "interpolation": "area"}), height, width)
-    # One pixel is also the least there is: a target wider than the whole source is tall cannot be matched.
+    # A side is at least one pixel, so an extreme aspect ratio of the target cannot always be matched.
     assert abs(plan.crop_height - max(1, plan.crop_width * spec.height / spec.width)) <= 1 + spec.height / spec.width
     assert abs(plan.crop_width - max(1, plan.crop_height * spec.width / spec.height)) <= 1 + spec.width / spec.height
     whole = min(height, width * spec.height / spec.width)
@@ -104,8 +104,8 @@ def test_a_centre_crop_has_the_shape_of_the_target_within_a_pixel(
 
 
 @given(sides, sides)
-def test_a_letterbox_keeps_the_shape_of_the_source_within_a_pixel(height: int, width: int) -> None:
-    plan = plan_resize(a_spec(resize="letterbox", height=200, width=320), height, width)
+def test_letterbox_keeps_the_aspect_ratio_of_the_source_within_a_pixel(height: int, width: int) -> None:
+    plan = plan_resize(make_spec(resize="letterbox", height=200, width=320), height, width)
     scale = min(200 / height, 320 / width)
     assert plan.out_height == pytest.approx(max(1, height * scale), abs=0.51)
     assert plan.out_width == pytest.approx(max(1, width * scale), abs=0.51)
@@ -114,9 +114,9 @@ def test_a_letterbox_keeps_the_shape_of_the_source_within_a_pixel(height: int, w
 
 @settings(max_examples=60)
 @given(specs, sides, sides, st.tuples(*[st.integers(0, 255)] * 3))
-@example(a_spec(height=320, width=320), 1, 1, (1, 2, 3))
-@example(a_spec(height=1, width=1), 3000, 3000, (254, 255, 0))
-def test_any_size_comes_out_at_the_exact_size_and_a_flat_color_stays_flat(
+@example(make_spec(height=320, width=320), 1, 1, (1, 2, 3))
+@example(make_spec(height=1, width=1), 3000, 3000, (254, 255, 0))
+def test_output_has_the_exact_size_and_flat_colors_stay_flat(
     spec: PreprocessSpec, height: int, width: int, color: tuple[int, int, int]
 ) -> None:
     spec = spec.model_copy(update={"mean": tuple(float(value) for value in color)})
@@ -129,7 +129,7 @@ def test_any_size_comes_out_at_the_exact_size_and_a_flat_color_stays_flat(
 
 
 def box_average(image: Image, factor_y: int, factor_x: int) -> Image:
-    """The mean of every `factor_y` x `factor_x` box, to the nearest: half to even as OpenCV rounds, half up for 2x2."""
+    """Return the rounded mean of every `factor_y` x `factor_x` box, as OpenCV: half to even, but half up for 2x2."""
     height, width = image.shape[0] // factor_y, image.shape[1] // factor_x
     boxes: NDArray[np.int64] = image.reshape(height, factor_y, width, factor_x, 3).sum(axis=(1, 3), dtype=np.int64)
     # OpenCV multiplies by the reciprocal in float32.
@@ -139,7 +139,7 @@ def box_average(image: Image, factor_y: int, factor_x: int) -> Image:
 
 @settings(max_examples=100)
 @given(*[st.integers(1, 130)] * 2, *[st.integers(1, 24)] * 2, st.integers(0, 99))
-def test_box_linear_is_a_box_average_and_then_exact_linear(
+def test_box_linear_is_a_box_average_followed_by_exact_linear(
     height: int, width: int, out_height: int, out_width: int, seed: int
 ) -> None:
     image = noise(height, width, seed)
@@ -149,48 +149,48 @@ def test_box_linear_is_a_box_average_and_then_exact_linear(
     expected = cv2.resize(
         box_average(boxed, factor_y, factor_x), (out_width, out_height), interpolation=cv2.INTER_LINEAR_EXACT
     )
-    assert np.array_equal(preprocess(image, a_spec(resize="squash", height=out_height, width=out_width)), expected)
+    assert np.array_equal(preprocess(image, make_spec(resize="squash", height=out_height, width=out_width)), expected)
 
 
-def test_rows_and_columns_beyond_the_last_whole_box_are_given_up_evenly() -> None:
+def test_rows_and_columns_outside_whole_boxes_are_dropped_evenly() -> None:
     image = noise(24 * 3 + 2, 24 * 2 + 1)
-    assert np.array_equal(preprocess(image, a_spec(resize="squash")), box_average(image[1:-1, :-1], 3, 2))
+    assert np.array_equal(preprocess(image, make_spec(resize="squash")), box_average(image[1:-1, :-1], 3, 2))
 
 
 @given(st.integers(48, 300))
-def test_a_pattern_too_fine_for_the_target_turns_gray_from_half_the_size_down(side: int) -> None:
+def test_checkerboard_averages_to_gray_from_half_the_size_down(side: int) -> None:
     board = np.repeat((np.indices((side, side)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None], 3, axis=2)
-    off_gray = np.abs(preprocess(board, a_spec(resize="squash")).astype(int) - 127).max()
-    # An odd box holds one pixel more of one kind: of nine, five.
+    off_gray = np.abs(preprocess(board, make_spec(resize="squash")).astype(int) - 127).max()
+    # An odd box contains one pixel more of one color: five of nine.
     assert off_gray <= 255 * 5 / 9 - 127 + 1
 
 
-def test_the_pattern_of_that_test_does_alias_with_plain_linear() -> None:
+def test_checkerboard_does_alias_with_plain_linear() -> None:
     board = np.repeat((np.indices((72, 72)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None], 3, axis=2)
-    assert preprocess(board, a_spec(resize="squash", interpolation="linear"))[0, 0, 0] in (0, 255)
+    assert preprocess(board, make_spec(resize="squash", interpolation="linear"))[0, 0, 0] in (0, 255)
 
 
 @pytest.mark.parametrize(("name", "flag"), [("area", cv2.INTER_AREA), ("linear", cv2.INTER_LINEAR)])
-def test_area_and_linear_are_those_of_opencv(name: str, flag: int) -> None:
+def test_area_and_linear_equal_opencv(name: str, flag: int) -> None:
     image = noise(101, 67)
     expected = cv2.resize(image, (24, 24), interpolation=flag)
-    assert np.array_equal(preprocess(image, a_spec(resize="squash", interpolation=name)), expected)
+    assert np.array_equal(preprocess(image, make_spec(resize="squash", interpolation=name)), expected)
 
 
-def test_an_image_of_the_right_size_passes_unchanged() -> None:
+def test_image_of_the_target_size_is_unchanged() -> None:
     image = noise(24, 24)
     for resize in RESIZES:
-        assert np.array_equal(preprocess(image, a_spec(resize=resize)), image)
+        assert np.array_equal(preprocess(image, make_spec(resize=resize)), image)
 
 
-def test_a_centre_crop_sees_only_the_middle() -> None:
+def test_center_crop_keeps_only_the_middle() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
     image[25:75, 75:125] = 200
-    assert (preprocess(image, a_spec(crop_fraction=0.5)) == 200).all()
+    assert (preprocess(image, make_spec(crop_fraction=0.5)) == 200).all()
 
 
-def test_a_letterbox_fills_with_the_mean() -> None:
-    spec = a_spec(resize="letterbox", mean=(10.4, 300.0, -5.0))
+def test_letterbox_fills_with_the_mean() -> None:
+    spec = make_spec(resize="letterbox", mean=(10.4, 300.0, -5.0))
     prepared = preprocess(np.full((50, 100, 3), 77, np.uint8), spec)
     assert (prepared[6:18] == 77).all()
     assert (np.concatenate([prepared[:6], prepared[18:]]) == (10, 255, 0)).all()
@@ -200,13 +200,13 @@ def test_a_letterbox_fills_with_the_mean() -> None:
 
 
 def luma(color: NDArray[Any]) -> NDArray[np.uint8]:
-    """The formula that the module states, in integers."""
+    """Return the luma by the integer formula that the module states."""
     red, green, blue = (color[..., channel].astype(np.uint32) for channel in range(3))
     return ((9798 * red + 19235 * green + 3735 * blue + 16384) >> 15).astype(np.uint8)[..., None]
 
 
-def test_gray_is_the_stated_integer_formula_for_every_color_there_is() -> None:
-    take_gray = Preprocessor(a_spec(height=256, width=256, mean=(0,), std=(255,)))
+def test_gray_equals_the_integer_formula_for_every_color() -> None:
+    take_gray = Preprocessor(make_spec(height=256, width=256, mean=(0,), std=(255,)))
     levels = np.arange(256, dtype=np.uint8)
     colors = np.empty((256, 256, 3), np.uint8)
     colors[..., 0], colors[..., 1] = levels[:, None], levels
@@ -215,18 +215,18 @@ def test_gray_is_the_stated_integer_formula_for_every_color_there_is() -> None:
         assert np.array_equal(take_gray(colors), luma(colors))
 
 
-def test_red_and_blue_are_not_the_same_gray() -> None:
+def test_red_and_blue_have_different_grays() -> None:
     flat = np.zeros((3, 24, 24, 3), np.uint8)
     for channel in range(3):
         flat[channel, ..., channel] = 255
-    grays = [preprocess(each, a_spec(mean=(0,), std=(255,))) for each in flat]
+    grays = [preprocess(image, make_spec(mean=(0,), std=(255,))) for image in flat]
     assert [int(gray[0, 0, 0]) for gray in grays] == [76, 150, 29]
     assert all((gray == gray[0, 0]).all() for gray in grays)
 
 
 @settings(max_examples=50)
 @given(specs, st.integers(1, 200), st.integers(1, 200))
-def test_gray_is_the_luma_of_what_a_network_for_color_sees(spec: PreprocessSpec, height: int, width: int) -> None:
+def test_gray_is_the_luma_of_the_color_output(spec: PreprocessSpec, height: int, width: int) -> None:
     photo = noise(height, width)
     gray = preprocess(photo, spec.model_copy(update={"mean": (128.0,), "std": (1.0,)}))
     assert gray.shape == (spec.height, spec.width, 1)
@@ -234,15 +234,15 @@ def test_gray_is_the_luma_of_what_a_network_for_color_sees(spec: PreprocessSpec,
     assert np.array_equal(gray, luma(preprocess(photo, filled)))
 
 
-def test_a_gray_picture_comes_through_as_it_is() -> None:
+def test_gray_picture_is_unchanged() -> None:
     photo = to_rgb(noise(24, 24)[..., 0])
-    assert np.array_equal(preprocess(photo, a_spec(mean=(0,), std=(255,))), photo[..., :1])
+    assert np.array_equal(preprocess(photo, make_spec(mean=(0,), std=(255,))), photo[..., :1])
 
 
 @pytest.mark.parametrize("resize", RESIZES)
-def test_gray_is_written_into_the_array_that_is_given_and_nothing_is_allocated(resize: str) -> None:
+def test_gray_is_written_to_the_given_array_without_allocation(resize: str) -> None:
     frames = [noise(480, 640, seed) for seed in range(4)]
-    spec = a_spec(height=200, width=200, resize=resize, mean=(128,), std=(128,))
+    spec = make_spec(height=200, width=200, resize=resize, mean=(128,), std=(128,))
     prepare, out = Preprocessor(spec), np.empty((200, 200, 1), np.uint8)
     prepare(frames[0], out)
     tracemalloc.start()
@@ -255,8 +255,8 @@ def test_gray_is_written_into_the_array_that_is_given_and_nothing_is_allocated(r
 
 
 @pytest.mark.parametrize("resize", RESIZES)
-def test_buffers_are_used_again_and_hold_nothing_of_the_frame_before(resize: str) -> None:
-    spec = a_spec(resize=resize)
+def test_reused_buffers_keep_nothing_of_the_previous_frame(resize: str) -> None:
+    spec = make_spec(resize=resize)
     shared = Preprocessor(spec)
     out = np.empty((24, 24, 3), np.uint8)
     for seed, (height, width) in enumerate([(480, 640), (480, 640), (30, 300), (24, 24), (1, 1), (480, 640)]):
@@ -265,13 +265,13 @@ def test_buffers_are_used_again_and_hold_nothing_of_the_frame_before(resize: str
         assert np.array_equal(out, preprocess(image, spec))
 
 
-def test_the_source_is_left_as_it_is_and_need_not_be_contiguous() -> None:
+def test_source_is_unchanged_and_need_not_be_contiguous() -> None:
     wide = noise(96, 200)
     for view in (wide[:, 20:130], wide[::-1, ::2], wide[:, :, ::-1], np.asfortranarray(wide)):
         before = view.copy()
         for resize in RESIZES:
-            expected = preprocess(np.ascontiguousarray(view), a_spec(resize=resize))
-            assert np.array_equal(preprocess(view, a_spec(resize=resize)), expected)
+            expected = preprocess(np.ascontiguousarray(view), make_spec(resize=resize))
+            assert np.array_equal(preprocess(view, make_spec(resize=resize)), expected)
         assert np.array_equal(view, before)
 
 
@@ -279,9 +279,9 @@ def test_the_source_is_left_as_it_is_and_need_not_be_contiguous() -> None:
     "image",
     [np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.uint8), np.zeros((8, 8, 4), np.uint8), noise(0, 8)],
 )
-def test_what_is_no_image_is_refused(image: NDArray[Any]) -> None:
+def test_array_that_is_not_an_image_is_refused(image: NDArray[Any]) -> None:
     with pytest.raises(InputError, match=r"expected an image of uint8 \(height, width, 3\), got"):
-        preprocess(image, a_spec())
+        preprocess(image, make_spec())
 
 
 @pytest.mark.parametrize(
@@ -301,9 +301,9 @@ def test_what_is_no_image_is_refused(image: NDArray[Any]) -> None:
         {"color": "bgr"},
     ],
 )
-def test_a_spec_that_cannot_be_carried_out_is_refused(fields: dict[str, Any]) -> None:
+def test_invalid_spec_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        a_spec(**fields)
+        make_spec(**fields)
 
 
 # ---- decoding
@@ -316,7 +316,7 @@ def encoded(image: Pillow.Image, file_format: str = "PNG", **options: Any) -> by
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF"])
-def test_red_stays_red(file_format: str) -> None:
+def test_channels_are_decoded_in_rgb_order(file_format: str) -> None:
     decoded = decode_image(encoded(Pillow.new("RGB", (16, 8), (250, 5, 5)), file_format))
     assert decoded is not None
     assert decoded.shape == (8, 16, 3)
@@ -326,9 +326,7 @@ def test_red_stays_red(file_format: str) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
-def test_a_photo_stands_upright_whichever_way_the_camera_was_held(
-    orientation: int, file_format: str, tmp_path: Path
-) -> None:
+def test_exif_orientation_is_applied(orientation: int, file_format: str, tmp_path: Path) -> None:
     upright = np.zeros((32, 48, 3), np.uint8)
     upright[:16, :24], upright[16:, 24:] = (255, 255, 255), (255, 0, 0)
     stored = {
@@ -352,7 +350,7 @@ def test_a_photo_stands_upright_whichever_way_the_camera_was_held(
     assert np.abs(image.astype(int) - upright).max() <= 8
 
 
-def test_sixteen_bits_keep_their_high_byte() -> None:
+def test_high_byte_of_sixteen_bits_is_kept() -> None:
     levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     decoded = decode_image(cv2.imencode(".png", levels)[1].tobytes())
     assert decoded is not None
@@ -361,7 +359,7 @@ def test_sixteen_bits_keep_their_high_byte() -> None:
     assert np.array_equal(to_rgb(levels), expected)
 
 
-def test_grayscale_gets_three_channels_and_transparency_is_dropped() -> None:
+def test_grayscale_becomes_rgb_and_transparency_is_dropped() -> None:
     gray = noise(5, 7)[:, :, 0]
     rgba = np.dstack([noise(5, 7), np.zeros((5, 7), np.uint8)])
     for array, expected in (
@@ -380,12 +378,12 @@ def test_grayscale_gets_three_channels_and_transparency_is_dropped() -> None:
 @pytest.mark.parametrize(
     "array", [np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)]
 )
-def test_an_array_that_is_no_picture_is_refused(array: NDArray[Any]) -> None:
+def test_array_that_cannot_be_converted_is_refused(array: NDArray[Any]) -> None:
     with pytest.raises(InputError, match="expected an image of"):
         to_rgb(array)
 
 
-def png_that_claims(width: int, height: int) -> bytes:
+def png_with_header(width: int, height: int) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
@@ -395,10 +393,10 @@ def png_that_claims(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\0", b"not an image", png_that_claims(100_000, 100_000), png_that_claims(9, 9)],
+    [b"", b"\0", b"not an image", png_with_header(100_000, 100_000), png_with_header(9, 9)],
     ids=["empty", "zero", "text", "too large", "too short"],
 )
-def test_what_is_no_whole_image_is_none_and_for_a_file_an_error(content: bytes, tmp_path: Path) -> None:
+def test_invalid_image_decodes_to_none_and_reading_it_raises(content: bytes, tmp_path: Path) -> None:
     assert decode_image(content) is None
     path = tmp_path / "photo.png"
     path.write_bytes(content)
@@ -408,12 +406,12 @@ def test_what_is_no_whole_image_is_none_and_for_a_file_an_error(content: bytes, 
 
 
 @given(st.floats(0, 0.99))
-def test_a_cut_jpeg_is_no_image(part: float) -> None:
+def test_truncated_jpeg_is_not_an_image(part: float) -> None:
     whole = encoded(Pillow.fromarray(noise(40, 40)), "JPEG")
     assert decode_image(whole[: int(part * len(whole))]) is None
 
 
-def test_an_absent_file_and_a_folder_are_errors_that_name_them(tmp_path: Path) -> None:
+def test_error_names_the_missing_file_or_folder(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such image: .*absent\.jpg"):
         read_image(tmp_path / "absent.jpg")
     with pytest.raises(DataError, match=r"cannot read .*: Is a directory"):

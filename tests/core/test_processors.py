@@ -8,8 +8,8 @@ import pytest
 from edgecnn.core.processors import usable_processors
 
 
-def a_system(root: Path, groups: str, **quotas: str) -> Path:
-    """The files that tell of control groups; `quotas` are by group, "/" written as "__"."""
+def write_system(root: Path, groups: str, **quotas: str) -> Path:
+    """Write the files that describe control groups; `quotas` are by group, with "__" for "/"."""
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(groups)
     for group, quota in quotas.items():
@@ -40,16 +40,16 @@ UNIT = "0::/system.slice/edgecnn.service\n"
         ("4:cpu:/docker\n", {".": "400000 100000"}, 8),
     ],
 )
-def test_a_quota_on_the_group_or_one_around_it_counts_in_whole_processors(
+def test_smallest_quota_of_enclosing_groups_limits_processors(
     groups: str, quotas: dict[str, str], expected: int, tmp_path: Path
 ) -> None:
-    assert usable_processors(a_system(tmp_path, groups, **quotas)) == expected
+    assert usable_processors(write_system(tmp_path, groups, **quotas)) == expected
 
 
 @pytest.mark.usefixtures("eight_processors")
-def test_a_system_without_control_groups_leaves_all_processors(tmp_path: Path) -> None:
+def test_all_processors_are_usable_without_control_groups(tmp_path: Path) -> None:
     assert usable_processors(tmp_path) == 8
 
 
-def test_this_process_may_use_a_processor_at_least() -> None:
+def test_this_process_may_use_at_least_one_processor() -> None:
     assert 1 <= usable_processors() <= (os.cpu_count() or 1)

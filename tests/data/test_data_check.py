@@ -188,7 +188,7 @@ def test_exact_copies_are_listed_in_the_near_duplicate_group(photos: Path) -> No
 def test_a_class_without_training_photos_is_an_error(photos: Path) -> None:
     shutil.rmtree(photos / "train" / "owl")
     kinds = {finding.kind: finding for finding in check_folder(photos).findings}
-    assert "class 'owl' has 0 readable" in kinds["untrainable"].message
+    assert "class 'owl' has 0 readable training photos" in kinds["untrainable"].message
 
 
 def test_a_class_missing_from_a_split_is_reported(photos: Path) -> None:

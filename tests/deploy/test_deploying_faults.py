@@ -221,7 +221,7 @@ def test_a_profile_of_another_kind_of_device_is_refused(small_device: SmallDevic
     ("content", "expected"),
     [
         (b"JFIF" * 8, "not a TFLite model"),
-        (pixel_model(1, 1) + NEWER_CARD, "format_version"),
+        (pixel_model(1, 1) + NEWER_CARD, "the model card is invalid: format_version"),
     ],
 )
 def test_an_unusable_model_file_is_refused_before_anything_is_sent(

@@ -68,7 +68,7 @@ def test_empty_options_differ_from_missing_options(tmp_path: Path) -> None:
         ('[devices.a]\naddress = "ssh://a"\nprofile = "raspbery_pi_4"\n', "did you mean 'raspberry_pi_4'?"),
         ('[devices.a]\naddress = "ssh://a"\n[devices.b]\naddress = "ssh://a"\n', "ssh://a is given twice"),
         ("[devices]\n", "got none"),
-        ("devices = [", "inventory"),
+        ("devices = [", "is not valid TOML"),
     ],
 )
 def test_an_invalid_inventory_is_refused(tmp_path: Path, text: str, expected: str) -> None:

@@ -99,8 +99,11 @@ def test_list_names_the_recipes_that_edgecnn_brings() -> None:
     [
         ("[train]\nepoch = 3\n", "unknown key in bad.toml [train] 'epoch': did you mean 'epochs'?"),
         ("[trian]\n", "unknown key in bad.toml 'trian': did you mean 'train'?"),
-        ("[evaluate]\n", "bad.toml: [evaluate] measures the int8 file; add [export] with int8 among its precisions"),
-        ("[train\n", "bad.toml is no recipe in TOML: "),
+        (
+            "[evaluate]\n",
+            "bad.toml: [evaluate] measures the int8 file; add [export] and include int8 in its precisions",
+        ),
+        ("[train\n", "recipe bad.toml is not valid TOML: "),
     ],
 )
 def test_a_recipe_that_is_wrong_is_one_line_and_nothing_is_made(

@@ -370,14 +370,14 @@ def test_strict_refuses_an_unreadable_photo(undivided: Path, tmp_path: Path) -> 
 def test_one_class_is_not_enough(undivided: Path, tmp_path: Path) -> None:
     for digit in "12":
         shutil.rmtree(undivided / digit)
-    with pytest.raises(DataError, match="has one class, '0'; a classifier needs two at least"):
+    with pytest.raises(DataError, match="has one class, '0'; a classifier needs at least two"):
         train(undivided, tmp_path / "run", QUICK)
 
 
 def test_a_class_of_one_photo_is_not_enough(undivided: Path, tmp_path: Path) -> None:
     for photo in sorted((undivided / "2").iterdir())[1:]:
         photo.unlink()
-    with pytest.raises(DataError, match="class '2' has 1 readable photos to train with"):
+    with pytest.raises(DataError, match="class '2' has 1 readable training photos"):
         train(undivided, tmp_path / "run", QUICK)
 
 

@@ -1,7 +1,8 @@
-"""One `.tflite` file is the whole contract: weights, labels, preprocessing, quantization and provenance.
+"""Reading and writing of model files.
 
-The associated files are a zip appended to the flatbuffer, as TFLite metadata prescribes, so that the device reads them
-with the standard library's `zipfile`.
+One `.tflite` file is the whole contract: weights, labels, preprocessing, quantization and provenance. The associated
+files are a zip archive appended to the flatbuffer, as TFLite metadata prescribes, so that the device reads them with
+the standard library's `zipfile`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from edgecnn.core.preprocess import PreprocessSpec
 
 TFLITE_IDENTIFIER = b"TFL3"
 
-# A wrong checksum, an impossible entry, a cut or wrong stream, an unknown method or version, an encrypted entry.
+# A wrong checksum, impossible entry, truncated or invalid stream, unknown method or version, or an encrypted entry.
 _DAMAGED_ZIP = (
     zipfile.BadZipFile,
     struct.error,
@@ -45,9 +46,9 @@ _DAMAGED_ZIP = (
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model file and what is known of it.
+    """A model file and the facts about it.
 
-    Where a file by others is silent, a field is None until the user fills it.
+    A fact that a file without a card does not state is None until the user states it.
     """
 
     path: Path
@@ -55,21 +56,41 @@ class ModelFile:
     labels: LabelMap | None
     preprocess: PreprocessSpec | None
     normalization: Normalization | None
-    """From standard metadata; a hint for files without a card."""
+    """Normalization from standard metadata; a hint for files without a card."""
     golden: bytes | None = field(default=None, repr=False)
-    """`golden.json`, not parsed: only a verification needs it, and what is wrong with it must not stop a camera."""
+    """`golden.json`, not parsed: only a verification needs it, and an error in it must not stop a camera."""
 
     @property
     def name(self) -> str:
+        """Name of the file without its suffix."""
         return self.path.stem
 
     def with_overrides(self, labels: LabelMap | None, preprocess: PreprocessSpec | None) -> ModelFile:
-        """What the user says wins over what the file says."""
+        """Return the model file with facts that the user states, which override those of the file.
+
+        Args:
+            labels: Labels, or None to keep the file's.
+            preprocess: Preprocessing, or None to keep the file's.
+
+        Returns:
+            The changed model file.
+        """
         return replace(self, labels=labels or self.labels, preprocess=preprocess or self.preprocess)
 
 
 def read_model_file(path: Path | str) -> ModelFile:
-    """Reads the card, labels and metadata of a `.tflite`, not its weights. Raises `ModelFileError`."""
+    """Read the card, labels and metadata of a model file, but not its weights.
+
+    Args:
+        path: Model file, with or without a card.
+
+    Returns:
+        The model file.
+
+    Raises:
+        ModelFileError: The file is missing, truncated, corrupted or not a TFLite model, its card is invalid, or its
+            labels contradict the card.
+    """
     path = Path(path)
     content = read_tflite(path)
     attached = _attached_files(content, path)
@@ -77,7 +98,7 @@ def read_model_file(path: Path | str) -> ModelFile:
     card = card_from_json(attached[CARD_FILE], str(path)) if CARD_FILE in attached else None
     listed = [_listed_labels(attached, name, path) for name in label_files]
     labels = _card_labels(card, path) if card else next(iter(listed), None)
-    # Without a card there may be several files: the same labels in other languages.
+    # Without a card there may be several label files: the same labels in several languages.
     if card and any(other != labels for other in listed):
         raise ModelFileError(f"{path}: the labels of its metadata and of its model card differ; export the model again")
     preprocess = card.preprocess if card else None
@@ -85,7 +106,17 @@ def read_model_file(path: Path | str) -> ModelFile:
 
 
 def read_tflite(path: Path) -> bytes:
-    """The bytes of a file that begins like a TFLite model."""
+    """Read the bytes of a model file.
+
+    Args:
+        path: Model file.
+
+    Returns:
+        Content of the file, which has the identifier of a TFLite model; the rest is not checked.
+
+    Raises:
+        ModelFileError: The file is missing, cannot be read, or has no such identifier.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -100,13 +131,30 @@ def read_tflite(path: Path) -> bytes:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Hash a file.
+
+    Args:
+        path: Any file.
+
+    Returns:
+        SHA-256 of the content in hex.
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def network_sha256(path: Path) -> str:
-    """Hex digest of a model file's flatbuffer, the bytes in front of its attached files. Raises `ModelFileError`."""
+    """Hash the flatbuffer of a model file, which is the bytes before its attached files.
+
+    Args:
+        path: Model file.
+
+    Returns:
+        SHA-256 in hex.
+
+    Raises:
+        ModelFileError: The file is missing, cannot be read or is not a TFLite model.
+    """
     content = read_tflite(path)
     archive = _open_zip(content)
     entries = archive.infolist() if archive else []
@@ -114,15 +162,25 @@ def network_sha256(path: Path) -> str:
 
 
 def append_associated_files(flatbuffer: bytes, card: ModelCard, golden: Golden | None = None) -> bytes:
-    """The model file: `flatbuffer` followed by a zip of `labels.txt`, the card and, where given, golden vectors."""
+    """Build a model file.
+
+    Args:
+        flatbuffer: TFLite model.
+        card: Model card.
+        golden: Golden vectors, or None for a file without them.
+
+    Returns:
+        `flatbuffer`, followed by a zip archive of `labels.txt`, the card and the golden vectors. Equal arguments give
+        equal bytes.
+    """
     files = {LABELS_FILE: labels_to_text(card.labels), CARD_FILE: card.model_dump_json(indent=1)}
     if golden:
         files[GOLDEN_FILE] = golden.model_dump_json(indent=1)
     output = io.BytesIO(flatbuffer)
-    # Mode "a" appends a new archive to bytes that are not one; stored uncompressed, as MediaPipe maps files in place.
+    # Mode "a" appends an archive to bytes that are not one. MediaPipe maps the files in place, so do not compress them.
     with zipfile.ZipFile(output, "a", zipfile.ZIP_STORED) as archive:
         for name, text in files.items():
-            # A fixed date keeps equal models equal to the byte.
+            # A fixed date makes equal models equal to the byte.
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text)
     return output.getvalue()
 
@@ -139,7 +197,7 @@ def _attached_files(content: bytes, path: Path) -> dict[str, bytes]:
         archive = _open_zip(content)
         return {name: archive.read(name) for name in archive.namelist()} if archive else {}
     except _DAMAGED_ZIP as error:
-        raise ModelFileError(f"{path}: its attached files are damaged: {error}; copy or export it again") from None
+        raise ModelFileError(f"{path}: its attached files are corrupted: {error}; copy or export it again") from None
 
 
 def _standard_metadata(content: bytes, path: Path) -> tuple[Normalization | None, list[str]]:
@@ -149,21 +207,19 @@ def _standard_metadata(content: bytes, path: Path) -> tuple[Normalization | None
             return None, []
         return read_normalization(metadata), read_label_files(metadata)
     except DAMAGED:
-        raise ModelFileError(
-            f"{path} is cut or damaged: it is no whole TFLite model; copy or export it again"
-        ) from None
+        raise ModelFileError(f"{path} is truncated or corrupted; copy or export it again") from None
 
 
 def _card_labels(card: ModelCard, path: Path) -> LabelMap:
     try:
         return LabelMap(card.labels)
     except InputError as error:
-        raise ModelFileError(f"{path}: the model card does not hold: {error}") from None
+        raise ModelFileError(f"{path}: the model card is invalid: {error}") from None
 
 
 def _listed_labels(attached: dict[str, bytes], name: str, path: Path) -> LabelMap:
     if name not in attached:
-        raise ModelFileError(f"{path} ends before its {name}: the file was cut; copy or export it again")
+        raise ModelFileError(f"{path} ends before its {name}: the file is truncated; copy or export it again")
     try:
         return labels_from_text(attached[name].decode("utf-8", errors="replace"))
     except InputError as error:

@@ -1,7 +1,7 @@
-"""Standard TFLite metadata, the flatbuffer with file identifier `M001`: written for others, read from others.
+"""Standard TFLite metadata, the flatbuffer with file identifier `M001`, which other programs read and write too.
 
-Field numbers are those of `metadata_schema.fbs` (version 1.1.0, TensorFlow Lite Support) and, for the few tables of the
-model itself, of `schema.fbs` (TensorFlow Lite, version 3). Only what an image classifier says is handled.
+The field numbers come from `metadata_schema.fbs` (version 1.1.0, TensorFlow Lite Support) and, for the few tables of
+the model itself, from `schema.fbs` (TensorFlow Lite, version 3). Only the fields of an image classifier are supported.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from flatbuffers.table import Table
 from edgecnn.core.preprocess import PreprocessSpec
 
 METADATA_NAME = "TFLITE_METADATA"
-"""The name of the model's metadata entry whose buffer holds the flatbuffer."""
+"""Name of the model's metadata entry whose buffer contains the flatbuffer."""
 FILE_IDENTIFIER = b"M001"
 LABELS_FILE = "labels.txt"
 
 DAMAGED = (struct.error, IndexError, TypeError, ValueError)
-"""What the readers raise for bytes that are cut or no flatbuffer: some offset, index, number or name is impossible."""
+"""Errors of the readers for truncated bytes or no flatbuffer: an offset, index, number or name is impossible."""
 
 _TENSOR_AXIS_LABELS = 2
 _COLOR_SPACES = {3: 1, 1: 2}
-"""`ColorSpaceType` by the number of channels: RGB, GRAYSCALE."""
+"""`ColorSpaceType` by number of channels: RGB, GRAYSCALE."""
 _IMAGE_PROPERTIES = 2
 _NORMALIZATION_OPTIONS = 1
 _MIN_PARSER_VERSION = "1.0.0"
@@ -35,7 +35,7 @@ _NOTHING: Mapping[int, int] = MappingProxyType({})
 
 
 class Normalization(NamedTuple):
-    """`(x - mean) / std`, one value for all channels or one for each."""
+    """Normalization `(x - mean) / std`, with one value for all channels or one per channel."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -45,7 +45,17 @@ class Normalization(NamedTuple):
 
 
 def build_metadata(name: str, spec: PreprocessSpec, classes: int, license_name: str) -> bytes:
-    """The `M001` flatbuffer of an image classifier with an RGB or gray input and `labels.txt` on its output axis."""
+    """Build the `M001` flatbuffer of an image classifier whose output axis is labeled by `labels.txt`.
+
+    Args:
+        name: Name of the model.
+        spec: Preprocessing, for the size, color space and normalization of the input.
+        classes: Number of outputs.
+        license_name: License of the weights; empty to omit it.
+
+    Returns:
+        Bytes of the flatbuffer.
+    """
     builder = Builder(1024)
     inputs = _table_vector(builder, [_input_tensor(builder, spec)])
     outputs = _table_vector(builder, [_output_tensor(builder, classes)])
@@ -68,7 +78,7 @@ def _input_tensor(builder: Builder, spec: PreprocessSpec) -> int:
     image = _table(builder, {1: size}, enums={0: _COLOR_SPACES[spec.channels]})
     options = _table(builder, {0: _float_vector(builder, spec.mean), 1: _float_vector(builder, spec.std)})
     normalization = _table(builder, {1: options}, enums={0: _NORMALIZATION_OPTIONS})
-    # Statistics describe the tensor's values, which are the normalized ones.
+    # Statistics describe the values of the tensor, which are normalized.
     lowest, highest = (
         [(level - mean) / std for mean, std in zip(spec.mean, spec.std, strict=True)] for level in (0, 255)
     )
@@ -108,7 +118,7 @@ def _table(
     enums: Mapping[int, int] = _NOTHING,
     uints: Mapping[int, int] = _NOTHING,
 ) -> int:
-    """Writes a table by field number: what was written before, 8-bit enumerations, 32-bit numbers."""
+    """Write a table by field numbers: offsets of objects written before, 8-bit enumerations, 32-bit integers."""
     builder.StartObject(1 + max((*offsets, *enums, *uints)))
     for field, offset in offsets.items():
         builder.PrependUOffsetTRelativeSlot(field, offset, 0)
@@ -137,7 +147,14 @@ def _float_vector(builder: Builder, values: Sequence[float]) -> int:
 
 
 def find_metadata(model: bytes) -> bytes | None:
-    """The `M001` flatbuffer inside a `.tflite`, or None where it has none."""
+    """Find the `M001` flatbuffer in a model.
+
+    Args:
+        model: Bytes of a `.tflite` file.
+
+    Returns:
+        Bytes of the metadata, or None if the model has none.
+    """
     root = _root(model)
     for entry in _tables(root, 6):
         if _string(entry, 0) == METADATA_NAME:
@@ -146,7 +163,14 @@ def find_metadata(model: bytes) -> bytes | None:
 
 
 def read_normalization(metadata: bytes) -> Normalization | None:
-    """The input's normalization, or None where it is not given."""
+    """Read the normalization of the input.
+
+    Args:
+        metadata: `M001` flatbuffer.
+
+    Returns:
+        The normalization, or None if the metadata does not state it.
+    """
     for subgraph in _tables(_root(metadata), 3):
         for tensor in _tables(subgraph, 2):
             for unit in _tables(tensor, 4):
@@ -157,7 +181,14 @@ def read_normalization(metadata: bytes) -> Normalization | None:
 
 
 def read_label_files(metadata: bytes) -> list[str]:
-    """Names of the associated files that label the output axis, in the order of the metadata."""
+    """Read the names of the associated files that label the output axis.
+
+    Args:
+        metadata: `M001` flatbuffer.
+
+    Returns:
+        File names, in the order of the metadata.
+    """
     return [
         name
         for subgraph in _tables(_root(metadata), 3)
@@ -172,7 +203,10 @@ def _root(content: bytes) -> Table:
 
 
 def _field(table: Table, field: int) -> int:
-    """Position of a field's value, 0 if absent: a vtable starts with two 16-bit sizes, then an entry a field."""
+    """Return the position of a field's value, or 0 if it is absent.
+
+    A vtable starts with two 16-bit sizes, followed by one entry per field.
+    """
     offset = int(table.Offset(4 + 2 * field))
     return table.Pos + offset if offset else 0
 
@@ -200,7 +234,7 @@ def _bytes(table: Table, field: int) -> bytes:
         return b""
     start = table.Vector(position - table.Pos)
     end = start + table.VectorLen(position - table.Pos)
-    # A slice of bytes that end early would be short and say nothing.
+    # A slice beyond the end would be short without an error.
     if end > len(table.Bytes):
         raise IndexError(f"bytes {start} to {end} of {len(table.Bytes)}")
     return bytes(table.Bytes[start:end])

@@ -1,4 +1,4 @@
-"""When a stream of probabilities is a decision: what a model card may carry and a user may set."""
+"""Settings that turn a stream of probabilities into decisions; a model card or the user may set them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from edgecnn.core.settings.base import Settings
 Smoothing = Literal["none", "exponential", "majority"]
 
 LEAVE_PER_ENTER = 0.7
-"""The threshold for leaving, as a share of the one for entering, where only that is given."""
+"""Leave score as a share of the enter score, if only the enter score is given."""
 
 
 class ScoreThresholds(BaseModel):
-    """What one class must score, in place of the settings for all classes."""
+    """Scores that one class must reach, instead of those for all classes."""
 
-    # JSON has no NaN: a card with one could be written and never read again.
+    # JSON has no NaN: a card that contained one could be written, but never read again.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     enter_score: float = Field(ge=0, le=1)
+    """Minimum score to enter the class."""
     leave_score: float | None = Field(default=None, ge=0, le=1)
-    """`LEAVE_PER_ENTER` of `enter_score` where not given."""
+    """Minimum score to stay in the class; `LEAVE_PER_ENTER` times `enter_score` if not given."""
 
     @model_validator(mode="after")
     def _leaving_is_no_harder(self) -> ScoreThresholds:
@@ -31,38 +32,41 @@ class ScoreThresholds(BaseModel):
 
     @property
     def leave(self) -> float:
+        """The leave score, given or derived."""
         return LEAVE_PER_ENTER * self.enter_score if self.leave_score is None else self.leave_score
 
 
 class DecisionSettings(Settings):
     """Smoothing, thresholds and minimum times; see `edgecnn.runtime.decision.decide`.
 
-    Scores and margins are probabilities. Whatever is below `enter_score` or `min_margin`, or above `max_entropy`, is
-    unknown, unless it is the class already decided on and scores `leave_score`.
+    Scores and margins are probabilities. A prediction below `enter_score` or `min_margin`, or above `max_entropy`, is
+    unknown, unless it is the class that is already decided on and reaches `leave_score`.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     smoothing: Smoothing = "exponential"
+    """Smoothing of predictions over time."""
     half_life_s: float = Field(default=0.3, gt=0)
-    """Of `exponential`: after this time a frame weighs half."""
+    """For `exponential`: time in seconds after which the weight of a frame is halved."""
     window_s: float = Field(default=1.0, gt=0, le=60)
-    """Of `majority`: how far back frames have a vote."""
+    """For `majority`: time in seconds during which a frame votes."""
     enter_score: float = Field(default=0.5, ge=0, le=1)
+    """Minimum score to enter a class."""
     leave_score: float | None = Field(default=None, ge=0, le=1)
-    """`LEAVE_PER_ENTER` of `enter_score` where not given."""
+    """Minimum score to stay in a class; `LEAVE_PER_ENTER` times `enter_score` if not given."""
     classes: dict[str, ScoreThresholds] = Field(default_factory=dict)
-    """By label; classes that are not named have the two scores above."""
+    """Scores of individual classes by label; the other classes use the two scores above."""
     min_margin: float = Field(default=0.0, ge=0, le=1)
-    """Between the best class and the second."""
+    """Minimum difference between the scores of the best and the second-best class."""
     max_entropy: float = Field(default=1.0, ge=0, le=1)
-    """As a share of the entropy of equal probabilities; 1 accepts everything."""
+    """Maximum entropy, as a share of the entropy of equal probabilities; 1 accepts everything."""
     enter_after_s: float = Field(default=0.3, ge=0)
-    """How long the same answer must last before it is entered."""
+    """Time in seconds that an answer must last before it is entered."""
     leave_after_s: float = Field(default=0.5, ge=0)
-    """How long what was entered must be unseen before it is left for unknown, or for no decision."""
+    """Time in seconds that the entered class must be unseen before it is left for unknown, or for no decision."""
     hold_s: float = Field(default=0.0, ge=0)
-    """How long what was entered is held at least."""
+    """Minimum time in seconds that an entered class is kept."""
 
     @model_validator(mode="after")
     def _leaving_is_no_harder(self) -> DecisionSettings:
@@ -70,9 +74,9 @@ class DecisionSettings(Settings):
         return self
 
     def thresholds(self, label: str) -> ScoreThresholds:
-        """What the class of this label must score."""
-        everyone = ScoreThresholds(enter_score=self.enter_score, leave_score=self.leave_score)
-        return self.classes.get(label, everyone)
+        """Return the scores that the class `label` must reach."""
+        shared = ScoreThresholds(enter_score=self.enter_score, leave_score=self.leave_score)
+        return self.classes.get(label, shared)
 
 
 def _check_order(enter_score: float, leave_score: float | None) -> None:

@@ -1,4 +1,4 @@
-"""Device profiles: what is known of a kind of board before anything was measured on it, in TOML."""
+"""Device profiles in TOML: facts about a kind of board that are known before anything is measured on it."""
 
 from __future__ import annotations
 
@@ -12,70 +12,97 @@ from edgecnn.core.settings.base import Settings
 from edgecnn.core.toml_file import read_toml
 
 _PACKAGED = Path(__file__).parents[2] / "_devices"
-"""Where the wheel puts them."""
+"""Folder of the profiles in the wheel."""
 _CHECKOUT = Path(__file__).parents[3] / "devices"
+"""Folder of the profiles in a checkout."""
 
 
 class TemperatureLimits(Settings):
-    """Degrees Celsius of the processor."""
+    """Temperatures of the processor in degrees Celsius."""
 
     soft_celsius: float | None = None
-    """From here on the firmware lowers the clock a little; None where the board has no such limit."""
+    """From here the firmware lowers the clock a little; None if the board has no such limit."""
     throttle_celsius: float
-    """From here on it lowers the clock step by step."""
+    """From here the firmware lowers the clock step by step."""
     limit_celsius: float
-    """The firmware keeps it below."""
+    """The firmware keeps the temperature below this limit."""
 
 
 class PublishedLatency(Settings):
-    """What somebody else measured, for orientation: another program, another system, another day."""
+    """A latency that somebody else published, for orientation: another program, another system, another day."""
 
     model: str
+    """Name of the network."""
     precision: Precision | None = None
-    """None where the source does not say."""
+    """Precision of the model; None if the source does not state it."""
     latency_ms: float = Field(gt=0)
+    """Latency of one frame in milliseconds."""
     conditions: str
-    """Program, threads, system and date, as far as the source tells."""
+    """Program, threads, system and date, as far as the source states them."""
     source: str = Field(pattern="^https://")
+    """Address of the publication."""
 
 
 class DeviceProfile(Settings):
-    """A kind of device."""
+    """Facts about a kind of device."""
 
     name: str
-    """That of the file."""
+    """Name of the profile, the same as that of its file."""
     title: str
+    """Name of the device for people."""
     board_names: tuple[str, ...] = ()
-    """How names in the device tree begin on boards of this kind."""
+    """Prefixes of the names that boards of this kind have in the device tree."""
     architecture: str
-    """As `uname -m` prints it under a 64-bit system."""
+    """Architecture as `uname -m` prints it on a 64-bit system."""
     processor: str
+    """Name of the processor."""
     cores: int = Field(ge=1)
+    """Number of cores."""
     threads: int = Field(ge=1)
-    """To begin with; `edgecnn benchmark --threads` tells what suits a model."""
+    """Number of interpreter threads to start with; `edgecnn benchmark --threads` finds the best one for a model."""
     memory_mb: tuple[int, ...] = Field(min_length=1)
-    """The sizes that the device is sold with, in MiB."""
+    """Memory sizes that the device is sold with, in MiB."""
     source: str | None = None
-    """What `edgecnn run --source` is given where nothing else is said; None where the camera is not reached so."""
+    """Default of `edgecnn run --source` on this device; None if its camera cannot be opened that way."""
     delegate: str | None = None
-    """A library that runs models in place of the processor; None where the board brings none of use."""
+    """Delegate library that runs models instead of the processor; None if the board has no useful one."""
     temperature: TemperatureLimits | None = None
+    """Temperature limits; None if they are not known."""
     published: tuple[PublishedLatency, ...] = ()
+    """Latencies published by others."""
 
 
 def profile_files() -> tuple[Path, ...]:
-    """The TOML files that edgecnn brings, sorted by name."""
+    """Return the profile files that edgecnn includes.
+
+    Returns:
+        TOML files, sorted by name.
+    """
     folder = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
     return tuple(sorted(folder.glob("*.toml")))
 
 
 def read_profiles() -> tuple[DeviceProfile, ...]:
-    """The profiles that edgecnn brings, sorted by name."""
+    """Read the profiles that edgecnn includes.
+
+    Returns:
+        Profiles, sorted by name.
+    """
     return tuple(read_profile(path) for path in profile_files())
 
 
 def find_profile(name: str) -> DeviceProfile:
-    """The profile of that name. Raises `UnknownName`, with the nearest one."""
+    """Read the profile of a name.
+
+    Args:
+        name: Name of a profile, such as `raspberry_pi_4`.
+
+    Returns:
+        The profile.
+
+    Raises:
+        UnknownName: There is no such profile; the error suggests the nearest name.
+    """
     known = {path.stem: path for path in profile_files()}
     if name not in known:
         raise UnknownName("device", name, known)
@@ -83,13 +110,31 @@ def find_profile(name: str) -> DeviceProfile:
 
 
 def profile_of_board(board: str) -> DeviceProfile | None:
-    """The profile of a board by its name in the device tree, such as `Raspberry Pi 4 Model B Rev 1.4`."""
+    """Return the profile of a board.
+
+    Args:
+        board: Name in the device tree, such as `Raspberry Pi 4 Model B Rev 1.4`.
+
+    Returns:
+        The profile, or None if no profile is for this board.
+    """
     return next((profile for profile in read_profiles() if board.startswith(profile.board_names)), None)
 
 
 def read_profile(path: Path) -> DeviceProfile:
-    """Reads a profile. Raises `InputError`; an unknown key is one, with the nearest name."""
-    document = read_toml(path, "device profile", hint="; edgecnn devices lists those that edgecnn brings")
+    """Read a profile.
+
+    Args:
+        path: TOML file.
+
+    Returns:
+        The profile.
+
+    Raises:
+        InputError: The file is missing, not TOML, or contains an invalid value.
+        UnknownName: The file contains an unknown key; the error suggests the nearest one.
+    """
+    document = read_toml(path, "device profile", hint="; edgecnn devices lists the included ones")
     for key in document:
         if key not in DeviceProfile.model_fields:
             raise UnknownName(f"key in {path.name}", key, DeviceProfile.model_fields)

@@ -1,4 +1,4 @@
-"""What `--min-recall` asks for: how much of a class must be found."""
+"""The value of `--min-recall`: a minimum recall for one class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EXPECTED = "expected a class and a recall above 0 and up to 1, such as pneumoni
 
 
 class MinRecall(BaseModel):
-    """At least this share of a class's photos is to be taken for it, at the price of false alarms."""
+    """Minimum share of a class's photos that must be recognized, at the price of false alarms."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,7 +22,7 @@ class MinRecall(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        """A recipe says it as the command line does: `CLASS=RECALL`. A class may have "=" in its name."""
+        """Accept `CLASS=RECALL`, which recipes write like the command line. The name of a class may contain "="."""
         if not isinstance(value, str):
             return value
         label, sign, recall = value.rpartition("=")
@@ -32,7 +32,17 @@ class MinRecall(BaseModel):
 
 
 def parse_min_recall(text: str) -> MinRecall:
-    """Reads `CLASS=RECALL`. Raises `InputError`."""
+    """Parse the value of `--min-recall`.
+
+    Args:
+        text: `CLASS=RECALL`.
+
+    Returns:
+        The class and its minimum recall.
+
+    Raises:
+        InputError: There is no class, or no recall above 0 and up to 1.
+    """
     try:
         return MinRecall.model_validate(text)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Recipes: a chain of stages in TOML, one table a stage."""
+"""Recipes: chains of stages in TOML, with one table per stage."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ from edgecnn.core.toml_file import read_toml
 
 
 class DataSettings(Settings):
-    """Where a recipe's photos are. They are written there first where `prepare` or `source` says from what."""
+    """Photos of a recipe. With `prepare` or `source`, the recipe first writes them to `path`."""
 
     path: Path | None = None
+    """Folder of the photos."""
     prepare: Literal["digits"] | None = None
-    """`digits` are scikit-learn's, which need no download."""
+    """Data set to generate: `digits` is scikit-learn's, which needs no download."""
     source: str | None = None
-    """What `edgecnn data import` takes: an `.npz`, a `.csv`, or `tfds:NAME`."""
+    """Source to import photos from, as for `edgecnn data import`: an `.npz`, a `.csv`, or `tfds:NAME`."""
 
     @model_validator(mode="after")
-    def _one_origin_and_a_place(self) -> Self:
+    def _one_origin_and_a_folder(self) -> Self:
         if self.prepare and self.source:
-            raise ValueError("the photos come from prepare or from source, not from both")
+            raise ValueError("prepare and source exclude each other; remove one of them")
         if self.source and self.path is None:
-            raise ValueError("source needs a path, the folder that the photos are written to")
+            raise ValueError("source needs a path, the folder to write the photos to")
         return self
 
 
 class Recipe(Settings):
-    """A recipe. A stage whose table is missing is left out; `train` is always there."""
+    """Settings of all stages. A stage without a table is skipped, except `train`, which always runs."""
 
     name: str
+    """Name of the recipe."""
     run: Path
     """The run folder."""
     data: DataSettings = DataSettings()
@@ -52,13 +54,21 @@ class Recipe(Settings):
     evaluate: EvaluateSettings | None = None
     benchmark: BenchmarkSettings | None = None
     live: RunSettings | None = None
-    """`run` over a video made of test images."""
+    """Settings of a live run over a video made of test images."""
 
     def replaced(self, *, data: Path | None, run: Path | None) -> Recipe:
-        """The recipe over other photos, or into another run folder.
+        """Return the recipe for other photos or another run folder.
 
-        A folder that is given needs no preparing; what photos are imported from goes to the recipe's own folder.
-        Raises `InputError` where the recipe names none.
+        Args:
+            data: Folder of photos, which needs no preparation, or a source to import photos from, which are written to
+                the recipe's own folder. None keeps the recipe's photos.
+            run: Run folder. None keeps the recipe's.
+
+        Returns:
+            The changed recipe.
+
+        Raises:
+            InputError: `data` is a source to import from, but the recipe names no folder to write the photos to.
         """
         recipe = self.model_copy(update={"run": run}) if run else self
         return recipe.model_copy(update={"data": self._other_data(data)}) if data else recipe
@@ -68,14 +78,25 @@ class Recipe(Settings):
             return DataSettings(path=data)
         if self.data.path is None:
             raise InputError(
-                f"recipe {self.name!r} names no folder to import {data} to: make one with "
-                f"edgecnn data import {data} --out FOLDER, and give that"
+                f"recipe {self.name!r} names no folder to import {data} to: create one with "
+                f"edgecnn data import {data} --out FOLDER, and use that folder"
             )
         return DataSettings(path=self.data.path, source=str(data))
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Reads a recipe. Raises `InputError`; an unknown key is one, with the nearest name."""
+    """Read a recipe.
+
+    Args:
+        path: TOML file.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        InputError: The file is missing, not TOML, or contains an invalid value, or its stages do not fit together.
+        UnknownName: The file contains an unknown key; the error suggests the nearest one.
+    """
     document = read_toml(path, "recipe")
     _check_keys(document, Recipe, path.name)
     try:
@@ -87,22 +108,24 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def _check_stages(recipe: Recipe, path: Path) -> None:
-    """That a file is missing should not come out after an hour of training."""
-    users = [name for name in ("evaluate", "benchmark", "live") if getattr(recipe, name) is not None]
-    if users and (recipe.export is None or "int8" not in recipe.export.precisions):
-        raise InputError(f"{path}: [{users[0]}] measures the int8 file; add [export] with int8 among its precisions")
+    """Check that the stages produce the files that others need, so that nothing fails after an hour of training."""
+    consumers = [name for name in ("evaluate", "benchmark", "live") if getattr(recipe, name) is not None]
+    if consumers and (recipe.export is None or "int8" not in recipe.export.precisions):
+        raise InputError(
+            f"{path}: [{consumers[0]}] measures the int8 file; add [export] and include int8 in its precisions"
+        )
 
 
 def _check_keys(table: dict[str, Any], model: type[Settings], where: str) -> None:
     for key, value in table.items():
         if key not in model.model_fields:
             raise UnknownName(f"key in {where}", key, model.model_fields)
-        table_model = _table_of(model, key)
+        table_model = _settings_of(model, key)
         if table_model and isinstance(value, dict):
             _check_keys(value, table_model, f"{where} [{key}]")
 
 
-def _table_of(model: type[Settings], key: str) -> type[Settings] | None:
+def _settings_of(model: type[Settings], key: str) -> type[Settings] | None:
     annotation = model.model_fields[key].annotation
-    kinds = [annotation, *getattr(annotation, "__args__", ())]
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings)), None)
+    types = [annotation, *getattr(annotation, "__args__", ())]
+    return next((item for item in types if isinstance(item, type) and issubclass(item, Settings)), None)

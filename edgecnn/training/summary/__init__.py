@@ -1,1 +1,1 @@
-"""The arithmetic of a network, layer by layer, for `edgecnn summary`."""
+"""Sizes, parameters and receptive fields of a network, layer by layer, for `edgecnn summary`."""

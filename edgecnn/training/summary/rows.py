@@ -1,4 +1,4 @@
-"""A network as rows of a table: its layers, the same put together as people speak of them, and totals."""
+"""A network as rows of a table: its layers, its layers grouped as people speak of them, and totals."""
 
 from __future__ import annotations
 
@@ -11,102 +11,131 @@ from edgecnn.training.summary.formulas import Field, Pair
 
 Shape = tuple[int, ...]
 Zeros = tuple[Pair, Pair]
-"""What is padded above and below, and left and right."""
+"""Padding above and below, and left and right."""
 
-_TOLD_BY_KERNEL = ("Conv2D", "DepthwiseConv2D")
+_SPLIT_BY_KERNEL = ("Conv2D", "DepthwiseConv2D")
+"""Kinds of layers whose shares are listed separately for each kernel size."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayerRow:
-    """A layer, or several that follow one another. What is None does not apply, or is not known of its kind."""
+    """One layer or several consecutive layers; None stands for a value that does not apply or is unknown."""
 
     name: str
+    """Name of the layer; of several layers, the name of the first."""
     kinds: tuple[str, ...]
-    """Its class, and the activation within it; of several layers, those of each in turn."""
+    """Class of the layer and its built-in activation; of several layers, those of each in turn."""
     inputs: tuple[str, ...]
+    """Names of the rows whose outputs the layer takes."""
     output: Shape
     """Rows, columns and channels, or the length of a vector."""
     parameters: int
+    """Number of parameters, including the statistics of batch normalization."""
     trainable: int
+    """Number of trainable parameters."""
     macs: int | None
+    """Number of multiply-accumulates for one image."""
     kernel: Pair | None = None
     stride: Pair | None = None
     padding: Zeros | None = None
     fields: tuple[Field, Field] | None = None
-    """What its outputs see of the image's rows and columns."""
+    """Receptive field of its outputs along the image's rows and along its columns."""
 
     @property
     def receptive_field(self) -> Pair | None:
-        """Pixels of the input that one output sees, padding included: it may be more than the image has."""
+        """Rows and columns of the input that one output sees; with padding they may exceed the size of the image."""
         return (self.fields[0].size, self.fields[1].size) if self.fields else None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """A network, its layers from input to output."""
+    """A network with its layers from input to output."""
 
     name: str
     layers: tuple[LayerRow, ...]
 
     @property
     def parameters(self) -> int:
-        """All of them, the statistics of batch normalization included."""
+        """Number of parameters, including the statistics of batch normalization."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
     def trainable(self) -> int:
-        """Those that training moves."""
+        """Number of trainable parameters."""
         return sum(layer.trainable for layer in self.layers)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one image, of the layers that they are known of."""
+        """Number of multiply-accumulates for one image, without the layers for which it is unknown."""
         return sum(layer.macs or 0 for layer in self.layers)
 
     @property
     def uncounted(self) -> tuple[str, ...]:
-        """Layers of a kind whose multiplications are not known."""
+        """Names of layers whose number of multiply-accumulates is unknown."""
         return tuple(layer.name for layer in self.layers if layer.macs is None)
 
 
 class Share(NamedTuple):
-    """What layers of one kind come to."""
+    """Totals of all layers of one kind."""
 
     kind: str
+    """Class of the layers, with the size of the kernel for convolutions."""
     layers: int
+    """Number of layers."""
     parameters: int
     macs: int
 
 
 def shares(summary: ModelSummary) -> tuple[Share, ...]:
-    """Where parameters and multiplications are, by kind of layer and size of kernel, most multiplications first."""
-    found: dict[str, Share] = {}
+    """Sum up parameters and multiplications by kind of layer and size of kernel.
+
+    Args:
+        summary: Network.
+
+    Returns:
+        Totals, most multiplications first; kinds without parameters and multiplications are omitted.
+    """
+    totals: dict[str, Share] = {}
     for layer in summary.layers:
         if not layer.parameters and not layer.macs:
             continue
         kind = layer.kinds[0]
-        if layer.kernel and kind in _TOLD_BY_KERNEL:
+        if layer.kernel and kind in _SPLIT_BY_KERNEL:
             kind = f"{kind} {layer.kernel[0]}x{layer.kernel[1]}"
-        so_far = found.get(kind, Share(kind, 0, 0, 0))
-        found[kind] = Share(
+        so_far = totals.get(kind, Share(kind, 0, 0, 0))
+        totals[kind] = Share(
             kind,
             so_far.layers + 1,
             so_far.parameters + layer.parameters,
             so_far.macs + (layer.macs or 0),
         )
-    return tuple(sorted(found.values(), key=lambda share: (-share.macs, -share.parameters)))
+    return tuple(sorted(totals.values(), key=lambda share: (-share.macs, -share.parameters)))
 
 
 def grouped(layers: Sequence[LayerRow]) -> tuple[LayerRow, ...]:
-    """Fewer rows: zero padding joins the window that it is made for, and what only changes values the layer before it.
+    """Combine layers into fewer rows.
 
-    The latter are batch normalization, activation, dropout, and a reshape that moves nothing.
+    Zero padding joins the layer that it pads for. Layers that only change values join the layer before them: batch
+    normalization, activation, dropout, and a reshape that moves nothing.
+
+    Args:
+        layers: Layers from input to output.
+
+    Returns:
+        Rows from input to output, with the same totals.
     """
     return _with_followers(_with_padding(layers))
 
 
 def summary_record(summary: ModelSummary) -> dict[str, Any]:
-    """The summary as JSON has it: totals, shares by kind, and every layer."""
+    """Convert a summary to the record that `--json` prints.
+
+    Args:
+        summary: Network.
+
+    Returns:
+        Totals, shares by kind, and every layer; all values can be written as JSON.
+    """
     return {
         "name": summary.name,
         "input": list(summary.layers[0].output),
@@ -154,7 +183,7 @@ def _with_followers(layers: Iterable[LayerRow]) -> tuple[LayerRow, ...]:
     for layer in layers:
         inputs = tuple(group_of[name] for name in layer.inputs)
         before = groups[inputs[0]] if len(inputs) == 1 else None
-        if before and _changes_values_alone(layer, before):
+        if before and _only_changes_values(layer, before):
             group_of[layer.name] = before.name
             groups[before.name] = replace(
                 before,
@@ -169,8 +198,8 @@ def _with_followers(layers: Iterable[LayerRow]) -> tuple[LayerRow, ...]:
     return tuple(groups.values())
 
 
-def _changes_values_alone(layer: LayerRow, before: LayerRow) -> bool:
-    """Whether a layer with one input gives as many numbers as it takes, and looks at none but its own."""
+def _only_changes_values(layer: LayerRow, before: LayerRow) -> bool:
+    """Return True if each output of a layer with one input depends only on the input at the same position."""
     slides_or_multiplies = layer.kernel or layer.padding or layer.macs != 0
     return not slides_or_multiplies and prod(layer.output) == prod(before.output) and layer.fields == before.fields
 

@@ -1,4 +1,4 @@
-"""A network's layers worked out by hand, as it were, and checked against what Keras has built."""
+"""Summaries of networks: every layer is computed by formulas and checked against the network that Keras built."""
 
 from __future__ import annotations
 
@@ -18,10 +18,19 @@ from edgecnn.training.summary.rows import LayerRow, ModelSummary
 def summarize_backbone(
     spec: BackboneSpec, *, height: int | None = None, width: int | None = None, classes: int | None = None
 ) -> ModelSummary:
-    """A network of the zoo as it was published, or under the head that training gives it for so many `classes`.
+    """Summarize a backbone as it was published, or with the head that training adds.
 
-    The input is the published size unless given; of one side alone, it is square. Raises `InputError` for a size that
-    the network cannot take.
+    Args:
+        spec: Backbone.
+        height: Input height in pixels; `width` if only that is given, otherwise the published height.
+        width: Input width in pixels; `height` if only that is given, otherwise the published width.
+        classes: Number of classes of the head that training adds; None for the published head.
+
+    Returns:
+        The summary.
+
+    Raises:
+        InputError: The network does not support this input size.
     """
     height, width = height or width or spec.height, width or height or spec.width
     if classes is not None or spec.classes != IMAGENET_CLASSES:
@@ -31,14 +40,31 @@ def summarize_backbone(
 
 
 def summarize_run(run: Path) -> ModelSummary:
-    """The float model of a run; trainable is what its training moved. Raises `InputError` for what is no run folder."""
+    """Summarize the float model of a run.
+
+    Args:
+        run: Run folder.
+
+    Returns:
+        The summary; trainable are the parameters that the run's training changed.
+
+    Raises:
+        InputError: `run` is not a run folder.
+    """
     return summarize(load_float_model(*read_run(run)))
 
 
 def summarize(model: keras.Model) -> ModelSummary:
-    """A functional Keras model without nested models, each layer of which is used once.
+    """Summarize a Keras model.
 
-    Raises `EdgecnnError` where the formulas come to other output sizes or counts than the built model has.
+    Args:
+        model: Functional model without nested models that uses each layer once.
+
+    Returns:
+        The summary.
+
+    Raises:
+        EdgecnnError: The formulas give other output sizes or counts than the built model has.
     """
     rows: dict[str, LayerRow] = {}
     for layer in model.layers:
@@ -56,9 +82,9 @@ def _input_names(layer: Layer) -> list[str]:
     return [tensor.node.layer.name for tensor in inputs]
 
 
-def _check_total(what: str, worked_out: int, built: int) -> None:
-    if worked_out != built:
+def _check_total(what: str, computed: int, built: int) -> None:
+    if computed != built:
         raise EdgecnnError(
-            f"expected {worked_out} {what} by the formulas, got {built} in the built model; "
-            "this is a mistake in edgecnn, please report it"
+            f"expected {computed} {what} by the formulas, got {built} in the built model; "
+            "this is a bug in edgecnn, please report it"
         )

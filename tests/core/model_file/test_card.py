@@ -46,55 +46,57 @@ cards = st.builds(
 
 
 @given(cards)
-def test_a_card_comes_back_from_its_json(card: ModelCard) -> None:
+def test_card_survives_a_round_trip_through_json(card: ModelCard) -> None:
     assert card_from_json(card.model_dump_json().encode(), "model.tflite") == card
 
 
-def test_a_card_carries_a_threshold_and_one_without_it_still_reads() -> None:
+def test_card_with_threshold_and_older_card_without_it_are_read() -> None:
     card = pixel_card(1, 1, ("cat", "dog", "fox"))
-    watched = with_threshold(card, "dog", 0.125)
-    assert card_from_json(watched.model_dump_json().encode(), "m.tflite") == watched
+    thresholded = with_threshold(card, "dog", 0.125)
+    assert card_from_json(thresholded.model_dump_json().encode(), "m.tflite") == thresholded
     older = {key: value for key, value in json.loads(card.model_dump_json()).items() if key != "threshold"}
     assert card_from_json(json.dumps(older).encode(), "m.tflite") == card
 
 
 @pytest.mark.parametrize("labels", [("cat", "fox"), ("dog", "dog"), ("dog",)])
-def test_a_threshold_of_what_is_not_one_class_among_others_is_refused(labels: tuple[str, ...]) -> None:
-    watched = with_threshold(pixel_card(1, 1, ("cat", "dog", "fox")), "dog", 0.125)
-    content = json.dumps({**json.loads(watched.model_dump_json()), "labels": labels}).encode()
-    with pytest.raises(ModelFileError, match="the threshold is of 'dog', which is not one class among others"):
+def test_threshold_must_be_for_one_of_several_classes(labels: tuple[str, ...]) -> None:
+    thresholded = with_threshold(pixel_card(1, 1, ("cat", "dog", "fox")), "dog", 0.125)
+    content = json.dumps({**json.loads(thresholded.model_dump_json()), "labels": labels}).encode()
+    with pytest.raises(
+        ModelFileError, match="the threshold is for 'dog', which must name exactly one of at least two classes"
+    ):
         card_from_json(content, "m.tflite")
 
 
-def changed(**fields: Any) -> bytes:
+def card_with(**fields: Any) -> bytes:
     return json.dumps({**json.loads(pixel_card(1, 1).model_dump_json()), **fields}).encode()
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "problem"),
     [
-        (changed(color="red"), "color: Extra inputs are not permitted, got 'red'"),
-        (changed(format_version=2), "format_version: Input should be 1, got 2"),
-        (changed(labels=[]), "labels: "),
-        (changed(precision="int4"), "precision: "),
-        (changed(metrics={"top1": None}), "metrics.top1: "),
-        (changed(preprocess={"height": 0}), r"preprocess.height: .* \(and 3 more\)"),
+        (card_with(color="red"), "color: Extra inputs are not permitted, got 'red'"),
+        (card_with(format_version=2), "format_version: Input should be 1, got 2"),
+        (card_with(labels=[]), "labels: "),
+        (card_with(precision="int4"), "precision: "),
+        (card_with(metrics={"top1": None}), "metrics.top1: "),
+        (card_with(preprocess={"height": 0}), r"preprocess.height: .* \(and 3 more\)"),
         (b"{", "the document: Invalid JSON"),
         (b"\xff\xfe", "the document: Invalid JSON"),
         (b"[]", "the document: "),
     ],
 )
-def test_a_card_that_does_not_hold_is_refused_in_one_line(content: bytes, complaint: str) -> None:
-    with pytest.raises(ModelFileError, match=f"model.tflite: the model card does not hold: {complaint}") as caught:
+def test_invalid_card_is_refused_in_one_line(content: bytes, problem: str) -> None:
+    with pytest.raises(ModelFileError, match=f"model.tflite: the model card is invalid: {problem}") as caught:
         card_from_json(content, "model.tflite")
     assert "\n" not in str(caught.value)
 
 
-def test_a_metric_that_json_cannot_hold_is_refused_when_the_card_is_made() -> None:
+def test_metric_that_json_cannot_represent_is_refused() -> None:
     with pytest.raises(ValidationError, match="finite number"):
         ModelCard.model_validate({**pixel_card(1, 1).model_dump(), "metrics": {"auc_roc": float("nan")}})
 
 
-def test_a_card_cannot_be_changed() -> None:
+def test_card_is_frozen() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         pixel_card(1, 1).name = "other"

@@ -50,8 +50,8 @@ def byte(n: int, c: int) -> int:
     return n >> 8 * c & 255
 
 
-def value(seed: int, height: int, width: int, y: int, x: int, c: int) -> int:
-    """A value of a picture, word by word as the module's docstring has it."""
+def value(seed: int, height: int, width: int, *, y: int, x: int, c: int) -> int:
+    """Return one value of a picture, written exactly like the module's docstring."""
 
     def color(k: int) -> int:
         return byte(mix((4 * seed + k + 1) % 2**32), c)
@@ -67,11 +67,11 @@ def value(seed: int, height: int, width: int, y: int, x: int, c: int) -> int:
 
 
 @given(seed=seeds, height=sides, width=sides)
-def test_a_picture_is_the_one_that_the_docstring_defines(seed: int, height: int, width: int) -> None:
+def test_picture_follows_the_definition_in_the_docstring(seed: int, height: int, width: int) -> None:
     frame = synthetic_frame(seed, height, width)
     assert (frame.dtype, frame.shape) == (np.uint8, (height, width, 3))
     assert frame.tolist() == [
-        [[value(seed, height, width, y, x, c) for c in range(3)] for x in range(width)] for y in range(height)
+        [[value(seed, height, width, y=y, x=x, c=c) for c in range(3)] for x in range(width)] for y in range(height)
     ]
 
 
@@ -83,15 +83,15 @@ def test_a_picture_is_the_one_that_the_docstring_defines(seed: int, height: int,
         (2**32 - 1, 1, 1, "ac74e3af1cf8f09f870de20a8307ce49005c0c66f895231517d4b3b7f453e59b"),
     ],
 )
-def test_pictures_stay_the_same_for_years(seed: int, height: int, width: int, digest: str) -> None:
+def test_pictures_never_change(seed: int, height: int, width: int, digest: str) -> None:
     assert values_sha256(synthetic_frame(seed, height, width)) == digest
 
 
-def test_a_picture_has_slopes_edges_and_noise_at_every_seed() -> None:
+def test_picture_has_slopes_edges_and_noise_for_every_seed() -> None:
     for seed in range(3):
         patches = synthetic_frame(seed, 90, 90).reshape(3, 30, 3, 30, 3).transpose(0, 2, 1, 3, 4)
         colors = [len(np.unique(patch.reshape(-1, 3), axis=0)) for patch in patches.reshape(9, 30, 30, 3)]
-        # Two colors are edges, nearly as many as pixels are noise.
+        # Patches with two colors are edges; those with nearly as many colors as pixels are noise.
         assert sum(count == 2 for count in colors) == 3
         assert sum(count > 800 for count in colors) == 3
 
@@ -100,13 +100,13 @@ def test_a_picture_has_slopes_edges_and_noise_at_every_seed() -> None:
 
 
 @given(dtypes.flatmap(lambda dtype: arrays(dtype, st.integers(0, 20))))
-def test_outputs_come_back_to_the_bit(stored: np.ndarray[Any, Any]) -> None:
+def test_outputs_survive_a_round_trip_to_the_bit(stored: np.ndarray[Any, Any]) -> None:
     decoded = decode_output(encode_output(stored), str(stored.dtype))
     assert decoded.dtype == stored.dtype
     assert decoded.tobytes() == stored.tobytes()
 
 
-def test_a_hash_is_of_the_values_whatever_their_order_in_memory() -> None:
+def test_hash_does_not_depend_on_memory_layout() -> None:
     values = np.arange(6, dtype=np.int16).reshape(2, 3)
     assert values_sha256(values) == values_sha256(values.astype(">i2")) == values_sha256(np.asfortranarray(values))
     assert values_sha256(values) != values_sha256(values.T)
@@ -141,7 +141,7 @@ def goldens(draw: st.DrawFn) -> Golden:
 
 
 @given(goldens())
-def test_golden_vectors_come_back_from_their_json(golden: Golden) -> None:
+def test_golden_vectors_survive_a_round_trip_through_json(golden: Golden) -> None:
     read = golden_from_json(golden.model_dump_json().encode(), "model.tflite")
     assert read == golden
     assert all(isinstance(best, Ranked) for vector in read.vectors for best in vector.top)
@@ -166,23 +166,23 @@ EXAMPLE = Golden(
 )
 
 
-def changed(**fields: Any) -> bytes:
+def golden_with(**fields: Any) -> bytes:
     return json.dumps({**json.loads(EXAMPLE.model_dump_json()), **fields}).encode()
 
 
 def with_vector(**fields: Any) -> bytes:
     (vector,) = json.loads(EXAMPLE.model_dump_json())["vectors"]
-    return changed(vectors=[vector | fields])
+    return golden_with(vectors=[vector | fields])
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "problem"),
     [
-        (changed(color="red"), "color: Extra inputs are not permitted"),
-        (changed(format_version=2), "format_version: Input should be 1, got 2"),
-        (changed(vectors=[]), "vectors: "),
-        (changed(network_sha256="abc"), "network_sha256: "),
-        (changed(output_dtype="int16"), "the document: Value error, buffer size must be a multiple"),
+        (golden_with(color="red"), "color: Extra inputs are not permitted"),
+        (golden_with(format_version=2), "format_version: Input should be 1, got 2"),
+        (golden_with(vectors=[]), "vectors: "),
+        (golden_with(network_sha256="abc"), "network_sha256: "),
+        (golden_with(output_dtype="int16"), "the document: Value error, buffer size must be a multiple"),
         (with_vector(output="%"), "the document: Value error, "),
         (with_vector(height=10**6), "vectors.0.height: "),
         (with_vector(seed=-1), "vectors.0.seed: "),
@@ -190,8 +190,8 @@ def with_vector(**fields: Any) -> bytes:
         (b"{", "the document: Invalid JSON"),
     ],
 )
-def test_golden_vectors_that_do_not_hold_are_refused_in_one_line(content: bytes, complaint: str) -> None:
-    with pytest.raises(ModelFileError, match=f"model.tflite: its golden vectors do not hold: {complaint}") as caught:
+def test_invalid_golden_vectors_are_refused_in_one_line(content: bytes, problem: str) -> None:
+    with pytest.raises(ModelFileError, match=f"model.tflite: its golden vectors are invalid: {problem}") as caught:
         golden_from_json(content, "model.tflite")
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith("; export the model again")
@@ -207,7 +207,7 @@ def test_golden_vectors_that_do_not_hold_are_refused_in_one_line(content: bytes,
     ],
     ids=str,
 )
-def test_kernels_are_one_family_whatever_the_processor(fields: dict[str, str], same: bool) -> None:
+def test_family_of_kernels_does_not_depend_on_the_processor(fields: dict[str, str], same: bool) -> None:
     other = EXAMPLE.kernels.model_copy(update=fields)
     assert (other.family == EXAMPLE.kernels.family) == same
 
@@ -217,7 +217,7 @@ def test_kernels_are_one_family_whatever_the_processor(fields: dict[str, str], s
 
 @pytest.fixture
 def model(tmp_path: Path) -> Callable[[Golden | None], Path]:
-    """Writes a model file with these golden vectors."""
+    """Return a function that writes a model file with given golden vectors."""
 
     def write(golden: Golden | None) -> Path:
         path = tmp_path / "model.tflite"
@@ -227,20 +227,18 @@ def model(tmp_path: Path) -> Callable[[Golden | None], Path]:
     return write
 
 
-def test_golden_vectors_travel_in_the_model_file(model: Callable[[Golden | None], Path]) -> None:
+def test_golden_vectors_are_stored_in_the_model_file(model: Callable[[Golden | None], Path]) -> None:
     path = model(EXAMPLE)
-    found = read_model_file(path)
-    assert found.golden is not None
-    assert golden_from_json(found.golden, str(path)) == EXAMPLE
+    read = read_model_file(path)
+    assert read.golden is not None
+    assert golden_from_json(read.golden, str(path)) == EXAMPLE
     with zipfile.ZipFile(path) as archive:
         assert archive.namelist() == ["labels.txt", "edgecnn.json", GOLDEN_FILE]
     assert path.read_bytes() == model(EXAMPLE).read_bytes()
     assert read_model_file(model(None)).golden is None
 
 
-def test_the_hash_of_the_network_leaves_out_what_is_attached(
-    model: Callable[[Golden | None], Path], tmp_path: Path
-) -> None:
+def test_hash_of_the_network_ignores_attached_files(model: Callable[[Golden | None], Path], tmp_path: Path) -> None:
     bare = tmp_path / "bare.tflite"
     bare.write_bytes(pixel_model(1, 1))
     assert network_sha256(bare) == network_sha256(model(None)) == network_sha256(model(EXAMPLE))

@@ -17,11 +17,11 @@ def refusal(text: str) -> str:
     return str(caught.value)
 
 
-def test_what_is_not_named_has_its_default() -> None:
+def test_missing_fields_have_their_defaults() -> None:
     assert parse_augment("crop=0.3, flip=false") == AugmentSettings(crop=0.3, flip=False)
 
 
-def test_none_switches_everything_off() -> None:
+def test_none_switches_every_change_off() -> None:
     assert parse_augment("none") == NO_AUGMENT
     assert augment_args(NO_AUGMENT) == ()
 
@@ -32,20 +32,20 @@ def test_none_switches_everything_off() -> None:
     jpeg_quality=st.integers(1, 100),
     flip=st.booleans(),
 )
-def test_the_words_for_what_is_on_are_read_as_the_same_settings(**fields: Any) -> None:
+def test_arguments_of_enabled_changes_restore_the_settings(**fields: Any) -> None:
     settings = AugmentSettings(**fields)
     assert parse_augment(",".join(("none", *augment_args(settings)))) == settings
 
 
-def test_the_words_for_the_defaults_are_short() -> None:
+def test_arguments_of_the_defaults_are_short() -> None:
     assert augment_args(AugmentSettings()) == ("flip=true", "crop=0.2", "brightness=0.15", "contrast=0.2")
 
 
-def test_what_follows_none_is_all_there_is() -> None:
+def test_only_the_fields_after_none_are_enabled() -> None:
     assert parse_augment("none,contrast=0.4") == NO_AUGMENT.model_copy(update={"contrast": 0.4})
 
 
-def test_a_wrong_key_brings_the_nearest_one() -> None:
+def test_error_for_unknown_key_suggests_the_nearest_one() -> None:
     assert refusal("brigthness=0.1") == "unknown augmentation 'brigthness': did you mean 'brightness'?"
     with pytest.raises(UnknownName):
         parse_augment("crop=0.1,none")
@@ -63,10 +63,10 @@ def test_a_wrong_key_brings_the_nearest_one() -> None:
         ("flip=often", "--augment flip: input should be a valid boolean, unable to interpret input, got often"),
     ],
 )
-def test_a_value_that_does_not_hold_is_named(text: str, expected: str) -> None:
+def test_error_names_an_invalid_value(text: str, expected: str) -> None:
     assert refusal(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", ",", "=1", "crop=0.1,"])
-def test_a_word_without_a_key_is_refused(text: str) -> None:
+def test_item_without_a_key_is_refused(text: str) -> None:
     assert "unknown augmentation ''" in refusal(text)

@@ -25,7 +25,7 @@ memory_mb = [512]
 """
 
 
-def written(folder: Path, text: str) -> Path:
+def write_profile(folder: Path, text: str) -> Path:
     path = folder / "mine.toml"
     path.write_text(text)
     return path
@@ -33,18 +33,18 @@ def written(folder: Path, text: str) -> Path:
 
 def refusal(folder: Path, text: str) -> str:
     with pytest.raises(InputError) as caught:
-        read_profile(written(folder, text))
+        read_profile(write_profile(folder, text))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_the_profiles_are_there() -> None:
+def test_all_profiles_are_included() -> None:
     boards = ["raspberry_pi_3b_plus", "raspberry_pi_4", "raspberry_pi_5", "raspberry_pi_zero_2w"]
     assert [profile.name for profile in read_profiles()] == ["android_phone", *boards]
 
 
 @pytest.mark.parametrize("path", profile_files(), ids=lambda path: path.stem)
-def test_a_profile_that_edgecnn_brings_is_called_by_its_file_and_fits_together(path: Path) -> None:
+def test_included_profile_is_named_like_its_file_and_is_consistent(path: Path) -> None:
     profile = find_profile(path.stem)
     assert profile.name == path.stem
     assert profile.threads <= profile.cores
@@ -53,7 +53,7 @@ def test_a_profile_that_edgecnn_brings_is_called_by_its_file_and_fits_together(p
         assert (limits.soft_celsius or 0) < limits.throttle_celsius < limits.limit_celsius
 
 
-def test_what_others_measured_says_where_it_comes_from() -> None:
+def test_published_latencies_state_their_source() -> None:
     for profile in read_profiles():
         for latency in profile.published:
             assert latency.source.startswith("https://") and latency.conditions
@@ -72,18 +72,18 @@ def test_what_others_measured_says_where_it_comes_from() -> None:
         ("", None),
     ],
 )
-def test_a_board_is_known_by_its_name_in_the_device_tree(board: str, name: str | None) -> None:
+def test_board_is_identified_by_its_name_in_the_device_tree(board: str, name: str | None) -> None:
     profile = profile_of_board(board)
     assert (profile and profile.name) == name
 
 
-def test_an_unknown_device_is_refused_with_the_nearest_name() -> None:
+def test_error_for_unknown_device_suggests_the_nearest_name() -> None:
     with pytest.raises(UnknownName, match=r"unknown device 'rasberry_pi4': did you mean 'raspberry_pi_4'\?"):
         find_profile("rasberry_pi4")
 
 
-def test_what_a_profile_does_not_say_is_none_or_empty(tmp_path: Path) -> None:
-    profile = read_profile(written(tmp_path, SMALLEST))
+def test_missing_facts_are_none_or_empty(tmp_path: Path) -> None:
+    profile = read_profile(write_profile(tmp_path, SMALLEST))
     assert isinstance(profile, DeviceProfile)
     assert (profile.source, profile.delegate, profile.temperature) == (None, None, None)
     assert (profile.board_names, profile.published) == ((), ())
@@ -103,15 +103,13 @@ def test_what_a_profile_does_not_say_is_none_or_empty(tmp_path: Path) -> None:
             f'{SMALLEST}[[published]]\nmodel = "m"\nlatency_ms = 1\nconditions = "c"\nsource = "a blog"\n',
             "published.0.source: String should match pattern '^https://', got 'a blog'",
         ),
-        ("title", "is no device profile in TOML"),
+        ("title", "is not valid TOML"),
     ],
 )
-def test_a_key_or_value_that_does_not_hold_is_named(text: str, expected: str, tmp_path: Path) -> None:
+def test_error_names_an_unknown_key_or_invalid_value(text: str, expected: str, tmp_path: Path) -> None:
     assert expected in refusal(tmp_path, text)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match=r"no such device profile: .*; edgecnn devices lists those that edgecnn brings"
-    ):
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such device profile: .*; edgecnn devices lists the included ones"):
         read_profile(tmp_path / "absent.toml")

@@ -14,23 +14,23 @@ from edgecnn.core.settings.recipe import read_recipe
     ("text", "label", "recall"),
     [("pneumonia=0.98", "pneumonia", 0.98), ("a = b = 1", "a = b", 1.0), ("T-shirt=.5", "T-shirt", 0.5)],
 )
-def test_a_class_and_its_recall_are_given_in_words(text: str, label: str, recall: float) -> None:
+def test_class_and_recall_are_parsed(text: str, label: str, recall: float) -> None:
     assert parse_min_recall(text) == MinRecall(label=label, recall=recall)
 
 
 @pytest.mark.parametrize("text", ["pneumonia", "pneumonia=", "=0.9", "pneumonia=98", "pneumonia=0", "x=nan", ""])
-def test_what_is_no_class_and_recall_is_refused_in_one_line(text: str) -> None:
+def test_invalid_value_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(InputError, match="expected a class and a recall above 0 and up to 1, such as") as caught:
         parse_min_recall(text)
     assert "\n" not in str(caught.value)
 
 
-def test_settings_come_back_from_their_json() -> None:
+def test_settings_survive_a_round_trip_through_json() -> None:
     settings = ExportSettings(min_recall=MinRecall(label="a=b", recall=0.9))
     assert ExportSettings.model_validate_json(settings.model_dump_json()) == settings
 
 
-def test_a_recipe_says_it_as_the_command_line_does(tmp_path: Path) -> None:
+def test_recipe_accepts_the_notation_of_the_command_line(tmp_path: Path) -> None:
     recipe = tmp_path / "chest.toml"
     recipe.write_text('name = "chest"\nrun = "runs/chest"\n[export]\nmin_recall = "pneumonia=0.98"\n')
     export = read_recipe(recipe).export

@@ -12,7 +12,7 @@ from edgecnn.core.settings.recipe import DataSettings, Recipe, read_recipe
 SMALLEST = 'name = "small"\nrun = "runs/small"\n'
 
 
-def written(folder: Path, text: str) -> Path:
+def write_recipe(folder: Path, text: str) -> Path:
     path = folder / "recipe.toml"
     path.write_text(text)
     return path
@@ -20,25 +20,25 @@ def written(folder: Path, text: str) -> Path:
 
 def refusal(folder: Path, text: str) -> str:
     with pytest.raises(InputError) as caught:
-        read_recipe(written(folder, text))
+        read_recipe(write_recipe(folder, text))
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_what_a_recipe_does_not_say_has_the_defaults_of_the_command_line(tmp_path: Path) -> None:
-    recipe = read_recipe(written(tmp_path, SMALLEST))
+def test_missing_settings_have_the_defaults_of_the_command_line(tmp_path: Path) -> None:
+    recipe = read_recipe(write_recipe(tmp_path, SMALLEST))
     assert recipe == Recipe(name="small", run=Path("runs/small"))
     assert recipe.train == TrainSettings()
     assert (recipe.qat, recipe.export, recipe.evaluate, recipe.benchmark, recipe.live) == (None,) * 5
 
 
-def test_an_empty_table_asks_for_a_stage_with_its_defaults(tmp_path: Path) -> None:
-    assert read_recipe(written(tmp_path, SMALLEST + "[export]\n")).export == ExportSettings()
+def test_empty_table_enables_a_stage_with_its_defaults(tmp_path: Path) -> None:
+    assert read_recipe(write_recipe(tmp_path, SMALLEST + "[export]\n")).export == ExportSettings()
 
 
-def test_a_recipe_says_what_it_says(tmp_path: Path) -> None:
+def test_settings_of_a_recipe_are_read(tmp_path: Path) -> None:
     recipe = read_recipe(
-        written(
+        write_recipe(
             tmp_path,
             SMALLEST
             + '[data]\nprepare = "digits"\npath = "data/digits"\n'
@@ -66,46 +66,46 @@ def test_a_recipe_says_what_it_says(tmp_path: Path) -> None:
         ("[benchmark]\nzzz = 1\n", "unknown key in recipe.toml [benchmark] 'zzz': known: quick, threads"),
         ("[train]\nepochs = 0\n", "train.epochs: Input should be greater than or equal to 1, got 0"),
         ('[export]\nprecisions = ["int9"]\n', "export.precisions.0: Input should be 'float32', 'float16'"),
-        ('[data]\nsource = "x.npz"\n', "data: Value error, source needs a path, the folder that the photos are"),
+        ('[data]\nsource = "x.npz"\n', "data: Value error, source needs a path, the folder to write the photos to"),
         (
             '[data]\npath = "x"\nsource = "x.npz"\nprepare = "digits"\n',
-            "data: Value error, the photos come from prepare or from source, not from both",
+            "data: Value error, prepare and source exclude each other; remove one of them",
         ),
         ("train = 3\n", "train: Input should be a valid dictionary"),
         ("live = false\n", "live: Input should be a valid dictionary"),
     ],
 )
-def test_a_key_or_value_that_does_not_hold_is_named(text: str, expected: str, tmp_path: Path) -> None:
+def test_error_names_an_unknown_key_or_invalid_value(text: str, expected: str, tmp_path: Path) -> None:
     assert expected in refusal(tmp_path, SMALLEST + text)
 
 
 @pytest.mark.parametrize("stage", ["evaluate", "benchmark", "live"])
 @pytest.mark.parametrize("export", ["", '[export]\nprecisions = ["float32", "float16"]\n'])
-def test_a_stage_that_needs_a_file_nobody_makes_is_refused_at_once(stage: str, export: str, tmp_path: Path) -> None:
+def test_stage_without_the_file_that_it_needs_is_refused_immediately(stage: str, export: str, tmp_path: Path) -> None:
     message = refusal(tmp_path, f"{SMALLEST}{export}[{stage}]\n")
-    assert message.endswith(f"[{stage}] measures the int8 file; add [export] with int8 among its precisions")
+    assert message.endswith(f"[{stage}] measures the int8 file; add [export] and include int8 in its precisions")
 
 
-def test_a_recipe_needs_a_name_and_a_run_folder(tmp_path: Path) -> None:
+def test_recipe_needs_a_name_and_a_run_folder(tmp_path: Path) -> None:
     assert "run: Field required" in refusal(tmp_path, 'name = "x"\n')
     assert "name: Field required" in refusal(tmp_path, 'run = "x"\n')
     assert "run: Input is not a valid path" in refusal(tmp_path, 'name = "x"\n[run]\nfolder = "x"\n')
 
 
 @pytest.mark.parametrize("content", [b"[train", b"epochs = \n", b"\xff\xfe\x00", b"a = 1\na = 2\n"])
-def test_what_is_no_toml_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_invalid_toml_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is no recipe in TOML"):
+    with pytest.raises(InputError, match="is not valid TOML"):
         read_recipe(path)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such recipe"):
         read_recipe(tmp_path / "absent.toml")
 
 
-def test_photos_that_are_given_need_no_preparing() -> None:
+def test_given_photos_need_no_preparation() -> None:
     recipe = Recipe(name="r", run=Path("run"), data=DataSettings(path=Path("data"), prepare="digits"))
     assert recipe.replaced(data=None, run=None) == recipe
     assert recipe.replaced(data=Path("mine"), run=None).data == DataSettings(path=Path("mine"))
@@ -113,8 +113,10 @@ def test_photos_that_are_given_need_no_preparing() -> None:
 
 
 @pytest.mark.parametrize("source", ["mnist.npz", "folder/LABELS.CSV", "tfds:beans/default:0.1.0"])
-def test_what_photos_are_imported_from_goes_to_the_folder_of_the_recipe(source: str) -> None:
+def test_photos_are_imported_to_the_folder_of_the_recipe(source: str) -> None:
     recipe = Recipe(name="r", run=Path("run"), data=DataSettings(path=Path("photos"), prepare="digits"))
     assert recipe.replaced(data=Path(source), run=None).data == DataSettings(path=Path("photos"), source=source)
-    with pytest.raises(InputError, match=r"recipe 'r' names no folder to import .*: make one with edgecnn data import"):
+    with pytest.raises(
+        InputError, match=r"recipe 'r' names no folder to import .*: create one with edgecnn data import"
+    ):
         Recipe(name="r", run=Path("run")).replaced(data=Path(source), run=None)

@@ -319,5 +319,5 @@ def test_golden_vectors_that_do_not_hold_stop_no_camera(exported: dict[Precision
     later = golden_of(source).model_copy(update={"format_version": 2})
     model = read_model_file(with_golden(source, tmp_path / "m.tflite", later))
     assert Classifier(model).classify(np.zeros((64, 64, 3), np.uint8)).best.score > 0
-    with pytest.raises(ModelFileError, match="do not hold: format_version: Input should be 1, got 2"):
+    with pytest.raises(ModelFileError, match="are invalid: format_version: Input should be 1, got 2"):
         verify(model)

@@ -238,6 +238,6 @@ def test_a_photo_that_went_away_is_named(examples: tuple[Example, ...], folder: 
 
 def test_a_photo_that_is_another_one_by_now_is_named_and_not_kept(examples: tuple[Example, ...], folder: Path) -> None:
     other = examples[0]._replace(path=examples[1].path)
-    with pytest.raises(DataError, match="is not the photo that it was a moment ago"):
+    with pytest.raises(DataError, match="has changed since it was scanned"):
         cached_features(backbone(), [other], SPEC)
     assert list(folder.glob("*/rows")) == []

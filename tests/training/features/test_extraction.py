@@ -120,7 +120,7 @@ def test_photos_are_prepared_in_their_order(examples: tuple[Example, ...]) -> No
 
 def test_a_photo_that_changed_since_it_was_found_is_named(flatbuffer: Path, examples: tuple[Example, ...]) -> None:
     changed = examples[2]._replace(sha256="0" * 64)
-    with pytest.raises(DataError, match=f"{changed.path.name} is not the photo that it was"):
+    with pytest.raises(DataError, match=f"{changed.path.name} has changed since it was scanned"):
         list(features_by_litert(flatbuffer, [*examples[:2], changed, *examples[3:]], SPEC))
 
 

@@ -23,7 +23,7 @@ paddings = st.sampled_from(["same", "valid"])
 
 
 def summary_of(*layers: Any, shape: tuple[int, ...] = (12, 12, 4)) -> ModelSummary:
-    """Of a chain of layers."""
+    """Summarize a chain of layers."""
     inputs = x = keras.Input(shape, name="image")
     for layer in layers:
         x = layer(x)
@@ -35,7 +35,7 @@ def row(summary: ModelSummary, name: str) -> LayerRow:
 
 
 def built(layer: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, int]:
-    """Output, parameters and multiplications of a layer as Keras builds it."""
+    """Return output, parameters and multiplications of a layer as Keras builds it."""
     output = tuple(layer(keras.Input(shape)).shape[1:])
     weights = layer.get_weights()
     return output, layer.count_params(), weights[0].size * prod(output[:-1]) if weights else 0
@@ -45,8 +45,17 @@ def built(layer: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, int
 
 
 @settings(max_examples=40)
-@given(lengths, lengths, kernels, strides, paddings, st.sampled_from([1, 2]), st.booleans())
-def test_a_convolution_is_as_keras_builds_it(
+@given(
+    height=lengths,
+    width=lengths,
+    kernel=kernels,
+    stride=strides,
+    padding=paddings,
+    groups=st.sampled_from([1, 2]),
+    use_bias=st.booleans(),
+)
+def test_convolution_matches_keras(
+    *,
     height: int,
     width: int,
     kernel: tuple[int, int],
@@ -57,27 +66,44 @@ def test_a_convolution_is_as_keras_builds_it(
 ) -> None:
     assume(padding == "same" or (height >= kernel[0] and width >= kernel[1]))
     layer = L.Conv2D(6, kernel, stride, padding, groups=groups, use_bias=use_bias)
-    found = summary_of(layer, shape=(height, width, 4)).layers[-1]
-    assert (found.output, found.parameters, found.macs) == built(layer, (height, width, 4))
-    assert (found.kernel, found.stride) == (kernel, stride)
+    layer_row = summary_of(layer, shape=(height, width, 4)).layers[-1]
+    assert (layer_row.output, layer_row.parameters, layer_row.macs) == built(layer, (height, width, 4))
+    assert (layer_row.kernel, layer_row.stride) == (kernel, stride)
 
 
 @settings(max_examples=40)
-@given(lengths, lengths, kernels, st.integers(1, 3), paddings, st.integers(1, 2), st.booleans())
-def test_a_depthwise_convolution_is_as_keras_builds_it(
-    height: int, width: int, kernel: tuple[int, int], stride: int, padding: str, multiplier: int, use_bias: bool
+@given(
+    height=lengths,
+    width=lengths,
+    kernel=kernels,
+    stride=st.integers(1, 3),
+    padding=paddings,
+    multiplier=st.integers(1, 2),
+    use_bias=st.booleans(),
+)
+def test_depthwise_convolution_matches_keras(
+    *, height: int, width: int, kernel: tuple[int, int], stride: int, padding: str, multiplier: int, use_bias: bool
 ) -> None:
     assume(padding == "same" or (height >= kernel[0] and width >= kernel[1]))
     layer = L.DepthwiseConv2D(kernel, stride, padding, depth_multiplier=multiplier, use_bias=use_bias)
-    found = summary_of(layer, shape=(height, width, 3)).layers[-1]
+    layer_row = summary_of(layer, shape=(height, width, 3)).layers[-1]
     output, parameters, _ = built(layer, (height, width, 3))
-    assert (found.output, found.parameters) == (output, parameters)
-    assert found.macs == prod(layer.get_weights()[0].shape) * prod(output[:-1])
+    assert (layer_row.output, layer_row.parameters) == (output, parameters)
+    assert layer_row.macs == prod(layer.get_weights()[0].shape) * prod(output[:-1])
 
 
 @settings(max_examples=40)
-@given(lengths, lengths, kernels, strides, paddings, st.sampled_from([L.MaxPooling2D, L.AveragePooling2D]), st.data())
-def test_what_has_no_weights_is_as_keras_builds_it(
+@given(
+    height=lengths,
+    width=lengths,
+    kernel=kernels,
+    stride=strides,
+    padding=paddings,
+    pooling=st.sampled_from([L.MaxPooling2D, L.AveragePooling2D]),
+    data=st.data(),
+)
+def test_layers_without_weights_match_keras(
+    *,
     height: int,
     width: int,
     kernel: tuple[int, int],
@@ -91,17 +117,17 @@ def test_what_has_no_weights_is_as_keras_builds_it(
     assume(padding == "same" or (padded[0] >= kernel[0] and padded[1] >= kernel[1]))
     last = data.draw(st.sampled_from([L.Flatten, L.GlobalAveragePooling2D, L.GlobalMaxPooling2D]))
     layers = (L.ZeroPadding2D(zeros), pooling(kernel, stride, padding), last())
-    # `summarize` itself holds every output against the built layer's.
+    # `summarize` itself compares every output with the built layer's.
     summary = summary_of(*layers, shape=(height, width, 3))
     assert (summary.parameters, summary.macs) == (0, 0)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.booleans())
 @settings(max_examples=20)
-def test_a_dense_layer_is_as_keras_builds_it(inputs: int, outputs: int, use_bias: bool) -> None:
+def test_dense_layer_matches_keras(inputs: int, outputs: int, use_bias: bool) -> None:
     layer = L.Dense(outputs, use_bias=use_bias)
-    found = summary_of(layer, shape=(inputs,)).layers[-1]
-    assert (found.output, found.parameters, found.macs) == built(layer, (inputs,))
+    layer_row = summary_of(layer, shape=(inputs,)).layers[-1]
+    assert (layer_row.output, layer_row.parameters, layer_row.macs) == built(layer, (inputs,))
 
 
 @given(
@@ -109,29 +135,29 @@ def test_a_dense_layer_is_as_keras_builds_it(inputs: int, outputs: int, use_bias
     st.booleans(),
 )
 @settings(max_examples=15)
-def test_the_receptive_field_is_what_the_output_hangs_on(chain: list[tuple[int, int, str]], with_branch: bool) -> None:
-    # Large enough that what the output in the middle sees is nowhere near the padding.
+def test_output_depends_exactly_on_its_receptive_field(chain: list[tuple[int, int, str]], with_branch: bool) -> None:
+    # Large enough that the receptive field of the middle output is far from the padding.
     shape = (125, 118, 1)
     inputs = x = keras.Input(shape)
     for kernel, stride, padding in chain:
         before = x
-        # Weights above zero: nothing cancels out.
+        # Weights are positive, so that nothing cancels out.
         x = L.Conv2D(1, kernel, stride, padding, kernel_initializer="ones")(x)
         if with_branch:
-            beside = L.Conv2D(1, 1, stride, padding="same", kernel_initializer="ones")(before)
-            x = L.Add()([x, beside]) if beside.shape == x.shape else x
+            branch = L.Conv2D(1, 1, stride, padding="same", kernel_initializer="ones")(before)
+            x = L.Add()([x, branch]) if branch.shape == x.shape else x
     model = keras.Model(inputs, x)
     fields = summarize(model).layers[-1].fields
     assert fields
     for axis, field in enumerate(fields):
-        # Images of nothing but one line. (TensorFlow's gradients would tell as well, but for kernels smaller than their
-        # stride some of its kernels write where they should not.)
+        # Each image contains a single line. (TensorFlow's gradients would show it too, but for kernels smaller than
+        # their stride some of its implementations write out of bounds.)
         length = shape[axis]
         lines = np.eye(length, dtype=np.float32).reshape(length, *((length, 1) if axis == 0 else (1, length)), 1)
         output = model(np.broadcast_to(lines, (length, *shape))).numpy()
-        at = (x.shape[1] // 2, x.shape[2] // 2)
-        (seen,) = np.nonzero(output[:, at[0], at[1], 0])
-        first = field.start + at[axis] * field.jump
+        middle = (x.shape[1] // 2, x.shape[2] // 2)
+        (seen,) = np.nonzero(output[:, middle[0], middle[1], 0])
+        first = field.start + middle[axis] * field.jump
         assert (seen.min(), seen.max() + 1) == (first, first + field.size)
 
 
@@ -139,7 +165,7 @@ def test_the_receptive_field_is_what_the_output_hangs_on(chain: list[tuple[int, 
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v2"])
-def test_the_totals_are_those_of_the_zoo(name: str) -> None:
+def test_totals_equal_the_published_figures(name: str) -> None:
     spec = backbone_spec(name)
     summary = summarize_backbone(spec)
     assert (summary.trainable, summary.macs) == (spec.parameters, spec.macs)
@@ -156,14 +182,14 @@ def test_the_totals_are_those_of_the_zoo(name: str) -> None:
         (keras.applications.InceptionV3, "mixed10", 1311),
     ],
 )
-def test_receptive_fields_are_those_that_araujo_norris_and_sim_published(network: Any, last: str, pixels: int) -> None:
+def test_receptive_fields_equal_those_of_araujo_norris_and_sim(network: Any, last: str, pixels: int) -> None:
     model = network(weights=None, include_top=False, input_shape=(96, 96, 3))
     summary = summarize(model)
     assert row(summary, last).receptive_field == (pixels, pixels)
     assert summary.parameters == model.count_params()
 
 
-def test_the_cnn_of_the_course_has_121930_parameters_and_most_of_them_are_dense() -> None:
+def test_textbook_cnn_has_121930_parameters() -> None:
     summary = summary_of(
         L.Conv2D(32, 3, activation="relu", name="conv"),
         L.MaxPooling2D(2, name="pool"),
@@ -184,10 +210,10 @@ def test_the_cnn_of_the_course_has_121930_parameters_and_most_of_them_are_dense(
     assert sum(share.macs for share in by_kind.values()) == summary.macs
 
 
-# ---- what a layer's row says
+# ---- rows of layers
 
 
-def test_a_gate_of_squeeze_and_excitation_does_not_widen_what_a_position_looks_at() -> None:
+def test_squeeze_and_excitation_gate_does_not_widen_the_receptive_field() -> None:
     inputs = keras.Input((16, 16, 8))
     x = L.DepthwiseConv2D(3, padding="same", name="depthwise")(inputs)
     gate = L.GlobalAveragePooling2D()(x)
@@ -197,7 +223,7 @@ def test_a_gate_of_squeeze_and_excitation_does_not_widen_what_a_position_looks_a
     assert row(summary, "excite").receptive_field == row(summary, "depthwise").receptive_field == (3, 3)
 
 
-def test_frozen_layers_and_statistics_are_not_trained() -> None:
+def test_frozen_layers_and_statistics_are_not_trainable() -> None:
     conv = L.Conv2D(8, 3, use_bias=False)
     conv.trainable = False
     summary = summary_of(conv, L.BatchNormalization(), shape=(8, 8, 3))
@@ -205,7 +231,7 @@ def test_frozen_layers_and_statistics_are_not_trained() -> None:
     assert (summary.trainable, summary.parameters) == (16, 3 * 3 * 3 * 8 + 32)
 
 
-def test_a_layer_of_a_kind_that_is_not_known_has_its_parameters_and_nothing_else() -> None:
+def test_layer_without_formula_has_only_output_and_parameters() -> None:
     summary = summary_of(L.Conv2DTranspose(4, 3, name="up"), L.ReLU(name="relu"), shape=(8, 8, 3))
     unknown = row(summary, "up")
     assert (unknown.output, unknown.parameters, unknown.trainable) == ((10, 10, 4), 112, 112)
@@ -214,7 +240,7 @@ def test_a_layer_of_a_kind_that_is_not_known_has_its_parameters_and_nothing_else
     assert summary.uncounted == ("up",)
 
 
-def test_a_layer_that_was_built_otherwise_than_the_formulas_say_is_an_error() -> None:
+def test_difference_between_formulas_and_built_layer_is_an_error() -> None:
     layer = L.Dense(3, name="odd")
     layer.build((None, 4))
     layer.add_weight("extra", (5,))
@@ -222,10 +248,10 @@ def test_a_layer_that_was_built_otherwise_than_the_formulas_say_is_an_error() ->
         summary_of(layer, shape=(4,))
 
 
-# ---- rows put together
+# ---- grouped rows
 
 
-def test_a_convolution_takes_the_padding_before_it_and_what_follows_it_into_its_row() -> None:
+def test_padding_and_value_wise_layers_join_the_row_of_a_convolution() -> None:
     summary = summary_of(
         L.ZeroPadding2D(((0, 1), (2, 3)), name="pad"),
         L.Conv2D(8, 3, 2, use_bias=False, name="conv"),
@@ -242,29 +268,29 @@ def test_a_convolution_takes_the_padding_before_it_and_what_follows_it_into_its_
     assert (pool.inputs, flat.kinds, flat.inputs) == (("conv",), ("Flatten", "Dropout"), ("pool",))
 
 
-def test_padding_that_two_layers_share_keeps_its_row() -> None:
+def test_padding_shared_by_two_layers_keeps_its_row() -> None:
     inputs = keras.Input((8, 8, 3))
     padded = L.ZeroPadding2D(1, name="pad")(inputs)
-    both = L.Add()([L.Conv2D(4, 3, name="a")(padded), L.Conv2D(4, 3, name="b")(padded)])
-    names = [layer.name for layer in grouped(summarize(keras.Model(inputs, both)).layers)]
+    total = L.Add()([L.Conv2D(4, 3, name="a")(padded), L.Conv2D(4, 3, name="b")(padded)])
+    names = [layer.name for layer in grouped(summarize(keras.Model(inputs, total)).layers)]
     assert names[1:4] == ["pad", "a", "b"]
 
 
-def test_rows_put_together_come_to_the_same_totals() -> None:
+def test_grouped_rows_have_the_same_totals() -> None:
     model = keras.applications.EfficientNetB0(weights=None, include_top=False, input_shape=(32, 32, 3))
     summary = summarize(model)
-    together = grouped(summary.layers)
-    assert len(together) < 0.6 * len(summary.layers)
-    assert sum(layer.parameters for layer in together) == summary.parameters == model.count_params()
-    assert sum(layer.macs or 0 for layer in together) == summary.macs
-    names = {layer.name for layer in together}
-    assert all(name in names for layer in together for name in layer.inputs)
+    groups = grouped(summary.layers)
+    assert len(groups) < 0.6 * len(summary.layers)
+    assert sum(layer.parameters for layer in groups) == summary.parameters == model.count_params()
+    assert sum(layer.macs or 0 for layer in groups) == summary.macs
+    names = {layer.name for layer in groups}
+    assert all(name in names for layer in groups for name in layer.inputs)
 
 
 # ---- backbones and runs
 
 
-def test_a_backbone_is_summarized_at_a_size_and_under_a_head_of_ones_own() -> None:
+def test_backbone_is_summarized_with_given_size_and_head() -> None:
     summary = summarize_backbone(backbone_spec("mobilenet_v2", 0.35), height=96, width=64, classes=5)
     assert (summary.layers[0].output, summary.layers[-1].output) == ((96, 64, 3), (5,))
     assert row(summary, "classifier").parameters == 1281 * 5
@@ -272,7 +298,7 @@ def test_a_backbone_is_summarized_at_a_size_and_under_a_head_of_ones_own() -> No
         summarize_backbone(backbone_spec("mobilenet_v2"), height=16)
 
 
-def test_of_a_run_only_what_its_training_moved_is_trainable(trained_run: Path) -> None:
+def test_only_parameters_that_the_run_trained_are_trainable(trained_run: Path) -> None:
     summary = summarize_run(trained_run)
     assert summary.layers[0].output == (64, 64, 3)
     assert summary.trainable == 1281 * 10
