@@ -1,4 +1,4 @@
-"""Models small enough to reason about: the output is the input, flattened, so every byte of a picture is a class."""
+"""Tiny models whose output is the flattened input, so that every byte of a picture is the score of a class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgecnn.core.model_file.tflite_metadata import METADATA_NAME, build_metadat
 from edgecnn.core.preprocess import PreprocessSpec
 
 SCALE, ZERO_POINT = 1 / 64, 128
-"""Of the quantized ones: a byte is (byte - 128) / 64."""
+"""Quantization of the quantized models: a byte stands for (byte - 128) / 64."""
 
 _TYPES = {
     "float32": schema.TensorType.FLOAT32,
@@ -34,7 +34,7 @@ def pixel_model(
     output_rank: int = 2,
     metadata: bytes | None = None,
 ) -> bytes:
-    """A `.tflite` of one RESHAPE from `[1, height, width, channels]` to `[1, 1 ..., height * width * channels]`."""
+    """Build a model of one RESHAPE: `[1, height, width, channels]` to `[1, 1 ..., height * width * channels]`."""
     classes = height * width * channels
     shapes = [1, height, width, channels], [*[1] * (output_rank - 1), classes]
     model = schema.ModelT()
@@ -62,7 +62,7 @@ def pixel_model(
 
 
 def pixel_spec(height: int, width: int, channels: int = 3) -> PreprocessSpec:
-    """Preprocessing that a picture of this size passes unchanged, and under which SCALE and ZERO_POINT store a byte."""
+    """Return preprocessing that does not change a picture of this size; SCALE and ZERO_POINT follow from it."""
     mean, std = (ZERO_POINT,) * channels, (1 / SCALE,) * channels
     return PreprocessSpec(height=height, width=width, resize="squash", mean=mean, std=std)
 
@@ -79,7 +79,7 @@ def pixel_card(height: int, width: int, labels: tuple[str, ...] | None = None, *
 
 
 def with_threshold(card: ModelCard, label: str, minimum: float) -> ModelCard:
-    """The card of a model that decides on `label` from a score of `least` on."""
+    """Return a card whose model decides for `label` if its score is at least `minimum`."""
     threshold = ClassThreshold(
         label=label,
         min_recall=0.9,
@@ -95,7 +95,7 @@ def with_threshold(card: ModelCard, label: str, minimum: float) -> ModelCard:
 
 
 def write_pixel_model(folder: Path, height: int, width: int, dtype: str = "uint8", *, channels: int = 3) -> Path:
-    """A whole edgecnn file: model, standard metadata, labels and card."""
+    """Write a complete edgecnn file: model, standard metadata, labels and card."""
     card = pixel_card(height, width, channels=channels)
     metadata = build_metadata(card.name, card.preprocess, len(card.labels), "Apache-2.0")
     path = folder / f"pixels-{dtype}-{height}x{width}.tflite"

@@ -1,4 +1,4 @@
-"""Model files as they were exported, but for one thing."""
+"""Exported model files with a single change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgecnn.core.model_file.model_file import append_associated_files, read_mod
 
 
 def flatbuffer_of(path: Path) -> bytes:
-    """A model file without its attached files."""
+    """Return a model file without its associated files."""
     with zipfile.ZipFile(path) as archive:
         return path.read_bytes()[: min(entry.header_offset for entry in archive.infolist())]
 
@@ -23,7 +23,7 @@ def golden_of(path: Path) -> Golden:
 
 
 def with_golden(source: Path, target: Path, golden: Golden | None, flatbuffer: bytes | None = None) -> Path:
-    """A copy of a model file with other golden vectors or none, and another network where one is given."""
+    """Write a copy of a model file with other golden vectors or none, and another network if one is given."""
     card = read_model_file(source).card
     assert card is not None
     target.write_bytes(append_associated_files(flatbuffer or flatbuffer_of(source), card, golden))
@@ -31,7 +31,7 @@ def with_golden(source: Path, target: Path, golden: Golden | None, flatbuffer: b
 
 
 def with_vectors(source: Path, target: Path, change: Callable[[GoldenVector], GoldenVector], **fields: object) -> Path:
-    """A copy of a model file whose second golden vector was changed, and `fields` of all of them together."""
+    """Write a copy of a model file with a changed second golden vector, and with changed `fields` of `Golden`."""
     golden = golden_of(source)
     vectors = [change(vector) if index == 1 else vector for index, vector in enumerate(golden.vectors)]
     changed = golden.model_dump() | {"vectors": [vector.model_dump() for vector in vectors]} | fields

@@ -1,4 +1,4 @@
-"""`edgecnn export`: from a run, or from pretrained ImageNet weights, to model files that have been checked."""
+"""`edgecnn export`: checked model files from a run or from pretrained ImageNet weights."""
 
 from __future__ import annotations
 
@@ -42,34 +42,48 @@ from edgecnn.training.trained_run import VERSIONED_PACKAGES
 
 _QUANTIZED: tuple[Precision, ...] = ("int8", "int16x8")
 _MEASURED_PHOTOS = 512
-"""Validation photos, at most, that a model file is measured on before it gets its name; where a threshold is picked on
-them, it is measured on all."""
+"""Largest number of validation photos that a model file is measured on before it gets its name. If a threshold is
+picked, all validation photos are used."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What the model files of one export have in common."""
+    """The inputs that all model files of one export share."""
 
     name: str
     backbone: str
     model: keras.Model
     quantized_model: keras.Model | None
+    """Quantization-aware model for int8; None if int8 is quantized after training."""
     spec: PreprocessSpec
     labels: tuple[str, ...]
     calibration: Calibration
     weights_license: str
+    """License of the pretrained weights; empty if there were none."""
     dataset: DatasetRecord | None = None
     validation: Sequence[Example] = ()
+    """Photos to measure each file on; empty if there are none."""
     min_recall: MinRecall | None = None
 
 
 def export_run(run: Path, settings: ExportSettings, *, progress: Progress = silent) -> tuple[Path, ...]:
-    """Writes `RUN/export/<name>-<precision>.tflite` for each precision, float32 always among them; returns the files.
+    """Write `RUN/export/<name>-<precision>.tflite` for float32 and every other requested precision.
 
-    int8 takes the run's quantization-aware weights where it has them; `settings.ptq` quantizes the float weights
-    instead, under the name `<name>-ptq`. With `settings.min_recall` every file gets a threshold of its own, as
-    quantization moves scores. Raises `InputError`, and `ExportError` for a file that fails its check or cannot have the
-    recall.
+    int8 uses the run's quantization-aware weights if there are any. With `settings.ptq` it quantizes the float weights
+    instead, and the model is called `<name>-ptq`. With `settings.min_recall` every file gets its own threshold, because
+    quantization changes the scores.
+
+    Args:
+        run: Run folder.
+        settings: Precisions, calibration and threshold.
+        progress: Called for each file and each photo.
+
+    Returns:
+        Paths of the files, float32 first.
+
+    Raises:
+        InputError: `run` is not a run folder, its photos have changed, or it lacks the class of `settings.min_recall`.
+        ExportError: A file fails its checks or cannot reach the recall. Nothing is written for that precision.
     """
     folder, record = read_run(run)
     dataset = dataset_of_run(record, progress)
@@ -86,17 +100,17 @@ def export_run(run: Path, settings: ExportSettings, *, progress: Progress = sile
         calibration=calibrate_with(dataset.splits[TRAIN], spec, settings.calibration_images, settings.seed),
         weights_license=_weights_license(record.settings),
         dataset=record.dataset,
-        validation=validation if settings.min_recall else _some(validation),
+        validation=validation if settings.min_recall else _evenly_spread(validation),
         min_recall=settings.min_recall,
     )
     parent = folder.model_file(record.name, "float32")
     files = [parent]
-    _write(source, "float32", parent, None, progress)
+    _write(source, "float32", parent, parent_sha256=None, progress=progress)
     for precision in settings.precisions:
         if precision != "float32":
             suffix = "-ptq" if settings.ptq and precision == "int8" else ""
             files.append(folder.model_file(record.name + suffix, precision))
-            _write(source, precision, files[-1], sha256_of(parent), progress)
+            _write(source, precision, files[-1], parent_sha256=sha256_of(parent), progress=progress)
     return tuple(files)
 
 
@@ -113,16 +127,34 @@ def export_pretrained(
     seed: int,
     progress: Progress = silent,
 ) -> Path:
-    """Writes the 1000-class ImageNet classifier of a backbone to `out`, at its published size and normalization.
+    """Write the 1000-class ImageNet classifier of a backbone, with its published size and normalization.
 
-    `crop_fraction` is the share of the center that it looks at; the published evaluations keep `spec.crop_fraction` of
-    it, a camera's user rather expects the whole. `calibration` is a folder of images, in any folders below it, that
-    int8 and int16x8 need. Raises as `export_run`.
+    Args:
+        name: Name of the backbone.
+        precision: Precision of the file.
+        out: File to write, with the suffix `.tflite`.
+        alpha: Width multiplier of a MobileNet; None means 1.0.
+        weights: As in `starting_weights`.
+        crop_fraction: Fraction of each side that the center crop keeps. The published evaluations use
+            `BackboneSpec.crop_fraction`; camera users usually expect 1.0.
+        calibration: Folder of images, searched with its subfolders. int8 and int16x8 need it.
+        calibration_images: Number of images to choose from that folder.
+        seed: Seed of that choice.
+        progress: Called before and after the export.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InputError: An argument is invalid, or the weights cannot be found.
+        MissingDependency: The package with the weights is not installed.
+        ModelFileError: The weights file is of another network.
+        ExportError: The file fails its checks. Nothing is written.
     """
     if out.suffix != ".tflite":
         raise InputError(f"expected --out with the suffix .tflite, got {out}")
     if calibration is None and precision in _QUANTIZED:
-        raise InputError(f"{precision} needs photos to set its ranges: give a folder of them with --calibration")
+        raise InputError(f"{precision} needs calibration photos: pass a folder of them with --calibration")
     backbone = backbone_spec(name, alpha)
     spec = PreprocessSpec(
         height=backbone.height,
@@ -143,12 +175,12 @@ def export_pretrained(
         else Calibration((), CalibrationRecord(fingerprint="", count=0, seed=seed)),
         weights_license=backbone.weights_license,
     )
-    _write(source, precision, out, None, progress)
+    _write(source, precision, out, parent_sha256=None, progress=progress)
     return out
 
 
 def _weights_license(settings: TrainSettings) -> str:
-    """Of the pretrained weights that a run began with; a file is taken for one of its network's."""
+    """Return the license of a run's pretrained weights. A weights file is assumed to be one of the published files."""
     return "" if settings.weights == "none" else backbone_spec(settings.model, settings.alpha).weights_license
 
 
@@ -158,13 +190,44 @@ def _quantized_model(folder: RunFolder, record: RunRecord, settings: ExportSetti
     return load_quantization_aware_model(folder, record)
 
 
-def _write(source: _Source, precision: Precision, target: Path, parent_sha256: str | None, progress: Progress) -> None:
+def _write(
+    source: _Source, precision: Precision, target: Path, *, parent_sha256: str | None, progress: Progress
+) -> None:
     progress(f"exporting {target.name}", 0, 1)
     aware = source.quantized_model if precision == "int8" else None
     images = source.calibration.images if precision in _QUANTIZED and aware is None else ()
     network = aware or (_with_corrected_biases(source.model, source.spec, images) if images else source.model)
     flatbuffer = convert(network, precision, source.spec, images)
-    card = ModelCard(
+    card = _card(
+        source,
+        precision,
+        aware=aware is not None,
+        calibrated=aware is not None or bool(images),
+        parent_sha256=parent_sha256,
+    )
+    model = add_metadata(
+        flatbuffer,
+        name=source.name,
+        spec=source.spec,
+        classes=len(source.labels),
+        weights_license=source.weights_license,
+    )
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(append_associated_files(model, card))
+        check_model_file(temporary, card, source.model, source.calibration.images)
+        # Rewrite the file after each step: it must contain what running it revealed.
+        if source.validation:
+            card = _measured_card(temporary, card, source, progress)
+            # The threshold in the card influences the ranking in the golden vectors.
+            temporary.write_bytes(append_associated_files(model, card))
+        temporary.write_bytes(append_associated_files(model, card, golden_vectors(temporary)))
+    progress(f"exporting {target.name}", 1, 1)
+
+
+def _card(
+    source: _Source, precision: Precision, *, aware: bool, calibrated: bool, parent_sha256: str | None
+) -> ModelCard:
+    return ModelCard(
         name=source.name,
         backbone=source.backbone,
         precision=precision,
@@ -172,33 +235,22 @@ def _write(source: _Source, precision: Precision, target: Path, parent_sha256: s
         preprocess=source.spec,
         labels=source.labels,
         dataset=source.dataset,
-        calibration=source.calibration.record if aware or images else None,
+        calibration=source.calibration.record if calibrated else None,
         parent_sha256=parent_sha256,
         versions=versions_of(VERSIONED_PACKAGES),
         created=datetime.now(UTC),
     )
-    model = add_metadata(flatbuffer, source.name, source.spec, len(source.labels), source.weights_license)
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(append_associated_files(model, card))
-        check_model_file(temporary, card, source.model, source.calibration.images)
-        # What is found out by running the file belongs into it, so it is written again.
-        if source.validation:
-            card = _measured(temporary, card, source, progress)
-            # The golden vectors are ranked by the threshold.
-            temporary.write_bytes(append_associated_files(model, card))
-        temporary.write_bytes(append_associated_files(model, card, golden_vectors(temporary)))
-    progress(f"exporting {target.name}", 1, 1)
 
 
 def _with_corrected_biases(model: keras.Model, spec: PreprocessSpec, images: Sequence[Image]) -> keras.Model:
     folded = fold_model(model)
-    # The converter gives every output of a Dense layer a scale of its own.
+    # The converter gives every output of a dense layer its own scale.
     correct_biases(folded, normalized_batches(images, spec), dense_per_channel=True)
     return folded
 
 
-def _measured(file: Path, card: ModelCard, source: _Source, progress: Progress) -> ModelCard:
-    """The card with what the file comes to on validation photos: the threshold that was asked for, and its metrics."""
+def _measured_card(file: Path, card: ModelCard, source: _Source, progress: Progress) -> ModelCard:
+    """Return the card with the requested threshold and the metrics of the file on validation photos."""
     probabilities = file_probabilities(file, source.validation, progress)
     truth = np.array([example.label for example in source.validation], np.intp)
     if request := source.min_recall:
@@ -209,8 +261,11 @@ def _measured(file: Path, card: ModelCard, source: _Source, progress: Progress) 
     return card.model_copy(update={"metrics": metrics})
 
 
-def _some(examples: Sequence[Example]) -> Sequence[Example]:
-    """`_MEASURED_PHOTOS` of them, evenly spread: they are sorted by class, and the first ones would be of few."""
+def _evenly_spread(examples: Sequence[Example]) -> Sequence[Example]:
+    """Return at most `_MEASURED_PHOTOS` examples, evenly spread.
+
+    Examples are sorted by class, so the first ones would be of a few classes only.
+    """
     if len(examples) <= _MEASURED_PHOTOS:
         return examples
-    return [examples[place * len(examples) // _MEASURED_PHOTOS] for place in range(_MEASURED_PHOTOS)]
+    return [examples[index * len(examples) // _MEASURED_PHOTOS] for index in range(_MEASURED_PHOTOS)]

@@ -1,7 +1,7 @@
-"""The one door to TensorFlow: everything in `edgecnn.training` imports `tf` and `keras` from here.
+"""The single import of TensorFlow: everything in `edgecnn.training` imports `tf` and `keras` from here.
 
-Keras 2 (`tf_keras`) is what `tensorflow-model-optimization` works on. TensorFlow chooses its Keras once in a process,
-by an environment variable that the package sets.
+`tensorflow-model-optimization` needs Keras 2 (`tf_keras`). TensorFlow chooses its version of Keras once per process, by
+an environment variable that `edgecnn.training` sets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["keras", "tf"]
 
 @contextmanager
 def _never_garbage() -> Iterator[None]:
-    """What is made in here stays until the end, so that Python need not look through it for garbage again and again."""
+    """Exclude the objects created in this context from garbage collection: they live until the process ends."""
     gc.collect()
     collects = gc.isenabled()
     gc.disable()
@@ -45,9 +45,9 @@ if tf.keras.Model is not keras.Model:
         "set TF_USE_LEGACY_KERAS=1 before TensorFlow is imported, or import edgecnn.training.keras first"
     )
 
-# Dropout then draws from generators whose state can be saved, so that training can be taken up again as it would have
-# gone on.
+# Dropout then uses generators whose state can be saved, so that a resumed training continues exactly as if it had not
+# been interrupted.
 keras.backend.experimental.enable_tf_random_generator()
 
-# Its warnings are about its own history; what a user can act on, edgecnn says itself.
+# TensorFlow's warnings are about its own history; edgecnn itself reports everything that a user can act on.
 tf.get_logger().setLevel("ERROR")

@@ -230,7 +230,7 @@ def test_an_export_needs_one_thing_to_export(tmp_path: Path) -> None:
 def test_an_int8_file_of_a_pretrained_model_needs_photos(tmp_path: Path) -> None:
     out = tmp_path / "m.tflite"
     line = refusal("export", "--pretrained", "efficientnet_lite0", "--int8", "--out", out)
-    assert line == "int8 needs photos to set its ranges: give a folder of them with --calibration"
+    assert line == "int8 needs calibration photos: pass a folder of them with --calibration"
 
 
 def test_a_class_folder_that_the_model_does_not_know(color_model: Path, photos: Path) -> None:

@@ -1,4 +1,4 @@
-"""Model files as the interpreter computes them and as their flatbuffers have them."""
+"""Outputs of model files in the interpreter, and the quantization parameters in their flatbuffers."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from edgecnn.runtime.inference.tensors import dequantize, tensor_spec
 
 
 def interpret(path: Path, inputs: NDArray[Any]) -> NDArray[np.float32]:
-    """`[n, classes]` real values that a file gives for `[n, height, width, 3]` of its own input type."""
+    """Return real values `[n, classes]` for inputs `[n, height, width, 3]` of the file's own input type."""
     interpreter = open_interpreter(path, threads=1)
     (image,), (scores,) = interpreter.get_input_details(), interpreter.get_output_details()
     results = []
-    for each in inputs:
-        interpreter.set_tensor(image["index"], each[None])
+    for values in inputs:
+        interpreter.set_tensor(image["index"], values[None])
         interpreter.invoke()
         results.append(dequantize(interpreter.get_tensor(scores["index"])[0], tensor_spec(scores)))
     return np.stack(results)
 
 
 class Kernel(NamedTuple):
-    """The weights of one operator of a model file."""
+    """The quantized weights of one operator."""
 
     operator: str
     shape: tuple[int, ...]
@@ -36,7 +36,7 @@ class Kernel(NamedTuple):
 
 
 def kernels(flatbuffer: bytes) -> Iterator[Kernel]:
-    """The weights of every convolution and dense layer of a quantized model."""
+    """Yield the weights of every convolution and dense layer of a quantized model."""
     model = schema.ModelT.InitFromPackedBuf(flatbuffer)
     names = {
         schema.BuiltinOperator.CONV_2D: "conv",

@@ -1,4 +1,4 @@
-"""The weights that a run has stored, to be compared with another's."""
+"""Comparison of the weights that runs have stored."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def stored_weights(run: Path, file: str = "float.h5") -> Weights:
-    """Every array of a run's checkpoint, by its name in the file."""
+    """Return every array of a run's checkpoint, by its name in the file."""
     arrays: Weights = {}
 
-    def keep(name: str, item: Any) -> None:
+    def collect(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             arrays[name] = item[()]
 
-    with h5py.File(run / file) as opened:
-        opened.visititems(keep)
+    with h5py.File(run / file) as content:
+        content.visititems(collect)
     return arrays
 
 
 def same(one: Weights, other: Weights) -> bool:
-    """Whether all weights are equal to the bit."""
+    """Return True if all weights are equal to the bit."""
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)

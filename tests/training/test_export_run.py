@@ -42,7 +42,7 @@ from tests.training.interpreted import interpret
 from tests.training.networks import IMAGE_SHAPE, SPEC, pixels
 
 WEIGHTS_START_AT = 16
-"""Flatbuffers align weights to this many bytes, and interpreters map them in place."""
+"""Alignment of weights in flatbuffers, in bytes: interpreters map them in place."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ every_precision = pytest.mark.parametrize("precision", PRECISIONS)
 # ---- the files
 
 
-def test_files_are_named_by_run_and_precision(exported: dict[Precision, Path]) -> None:
+def test_files_are_named_after_run_and_precision(exported: dict[Precision, Path]) -> None:
     assert {precision: path.name for precision, path in exported.items()} == {
         precision: f"digits-{precision}.tflite" for precision in PRECISIONS
     }
@@ -94,9 +94,7 @@ def test_a_file_has_one_input_of_one_image_and_one_output_of_probabilities(
 
 
 @every_precision
-def test_a_file_can_be_called_by_the_names_of_its_signature(
-    precision: Precision, exported: dict[Precision, Path]
-) -> None:
+def test_a_file_has_a_signature_with_tensorflows_names(precision: Precision, exported: dict[Precision, Path]) -> None:
     signatures = open_interpreter(exported[precision], threads=1).get_signature_list()
     assert signatures == {"serving_default": {"inputs": ["image"], "outputs": ["output_0"]}}
 
@@ -112,7 +110,7 @@ def test_smaller_precisions_are_smaller(exported: dict[Precision, Path]) -> None
 # ---- float32
 
 
-def test_the_float32_file_computes_what_keras_does(
+def test_the_float32_file_computes_the_same_as_keras(
     exported: dict[Precision, Path], trained_run: Path, test_photos: Labeled
 ) -> None:
     model = load_float_model(*read_run(trained_run))
@@ -127,7 +125,7 @@ def test_the_float32_file_computes_what_keras_does(
 
 @pytest.fixture(params=["ptq", "qat"])
 def int8_file(request: pytest.FixtureRequest) -> Path:
-    """The int8 file that calibration gave, and that of quantization-aware training."""
+    """Return the int8 file of post-training quantization or of quantization-aware training."""
     if request.param == "qat":
         return Path(request.getfixturevalue("qat_exported"))
     return Path(request.getfixturevalue("exported")["int8"])
@@ -138,7 +136,7 @@ def test_an_int8_file_has_no_float_tensor(int8_file: Path) -> None:
     assert {np.dtype(tensor["dtype"]).name for tensor in tensors} <= {"int8", "uint8", "int32"}
 
 
-def test_a_camera_s_bytes_are_the_input_of_an_int8_file(int8_file: Path) -> None:
+def test_the_input_of_an_int8_file_is_the_bytes_of_a_camera(int8_file: Path) -> None:
     classifier = Classifier(read_model_file(int8_file))
     assert classifier.input.dtype == classifier.output.dtype == np.uint8
     assert classifier.input.scale == np.float32(1 / 128)
@@ -147,7 +145,7 @@ def test_a_camera_s_bytes_are_the_input_of_an_int8_file(int8_file: Path) -> None
     assert (classifier.output.scale, classifier.output.zero_point) == (1 / 256, 0)
 
 
-def test_int8_decides_as_float32(
+def test_int8_agrees_with_float32(
     int8_file: Path, exported: dict[Precision, Path], record: RunRecord, test_photos: Labeled
 ) -> None:
     expected = interpret(exported["float32"], normalize(test_photos.pixels, record.preprocess))
@@ -155,23 +153,23 @@ def test_int8_decides_as_float32(
     assert (outputs.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
 
 
-# ---- what travels in the file
+# ---- card and golden vectors
 
 
 @every_precision
-def test_labels_preprocessing_and_provenance_read_back(
+def test_labels_preprocessing_and_provenance_can_be_read_back(
     precision: Precision, exported: dict[Precision, Path], record: RunRecord
 ) -> None:
-    found = read_model_file(exported[precision])
-    card = found.card
+    model_file = read_model_file(exported[precision])
+    card = model_file.card
     assert card is not None
-    assert found.labels is not None
-    assert found.labels.names == card.labels == record.labels
-    assert found.normalization is not None
-    assert found.normalization.mean == card.preprocess.mean
-    assert found.normalization.std == card.preprocess.std
+    assert model_file.labels is not None
+    assert model_file.labels.names == card.labels == record.labels
+    assert model_file.normalization is not None
+    assert model_file.normalization.mean == card.preprocess.mean
+    assert model_file.normalization.std == card.preprocess.std
     assert (card.name, card.backbone, card.precision) == ("digits", "efficientnet_lite0", precision)
-    assert card.preprocess == found.preprocess == record.preprocess
+    assert card.preprocess == model_file.preprocess == record.preprocess
     assert card.dataset == record.dataset
     assert {"edgecnn", "tensorflow", "ai-edge-litert"} <= card.versions.keys()
     assert card.metrics["validation_images"] == record.dataset.counts[VALIDATION]
@@ -182,7 +180,7 @@ def test_labels_preprocessing_and_provenance_read_back(
 
 
 @every_precision
-def test_a_file_carries_what_it_computed_here(precision: Precision, exported: dict[Precision, Path]) -> None:
+def test_a_file_contains_reproducible_golden_vectors(precision: Precision, exported: dict[Precision, Path]) -> None:
     path = exported[precision]
     golden = golden_of(path)
     assert golden.kernels == kernels_here(None)
@@ -192,7 +190,7 @@ def test_a_file_carries_what_it_computed_here(precision: Precision, exported: di
     assert {(480, 640), (641, 481), (131, 97), (1080, 1920)} < sizes
     assert min(sizes) < (64, 64)
     assert len({vector.output for vector in golden.vectors}) == len(golden.vectors) == 5
-    # Equal to the byte whenever they are made, as the file's hash is known to others.
+    # They must be reproducible to the byte, because they are part of the file's hash.
     assert golden_vectors(path) == golden
 
 
@@ -204,14 +202,14 @@ def test_the_float32_file_is_the_parent_of_the_others(exported: dict[Precision, 
     }
 
 
-def test_the_card_says_how_a_file_was_quantized_and_with_what(
+def test_the_card_records_quantization_and_calibration(
     exported: dict[Precision, Path], qat_exported: Path, record: RunRecord
 ) -> None:
     train = dataset_of_run(record).splits[TRAIN]
     with_photos = calibrate_with(train, record.preprocess, 100, seed=0).record
     assert with_photos == CalibrationRecord(fingerprint=with_photos.fingerprint, count=100, seed=0)
-    said = {precision: read_model_file(path).card for precision, path in exported.items()}
-    assert {precision: (card.quantization, card.calibration) for precision, card in said.items() if card} == {
+    cards = {precision: read_model_file(path).card for precision, path in exported.items()}
+    assert {precision: (card.quantization, card.calibration) for precision, card in cards.items() if card} == {
         "float32": ("none", None),
         "float16": ("none", None),
         "dynamic": ("ptq", None),
@@ -224,7 +222,7 @@ def test_the_card_says_how_a_file_was_quantized_and_with_what(
     assert aware.parent_sha256 == sha256_of(qat_exported.with_name("digits-float32.tflite"))
 
 
-def test_ptq_ignores_quantization_aware_weights_and_says_so_in_the_name(
+def test_ptq_ignores_quantization_aware_weights_and_has_its_own_name(
     qat_run: Path, qat_exported: Path, tmp_path: Path
 ) -> None:
     run = shutil.copytree(qat_run, tmp_path / "digits")
@@ -240,7 +238,7 @@ def test_ptq_ignores_quantization_aware_weights_and_says_so_in_the_name(
 
 
 @every_precision
-def test_weights_lie_at_multiples_of_sixteen_bytes(precision: Precision, exported: dict[Precision, Path]) -> None:
+def test_weights_start_at_multiples_of_sixteen_bytes(precision: Precision, exported: dict[Precision, Path]) -> None:
     content = exported[precision].read_bytes()
     model = schema.Model.GetRootAs(content, 0)
     starts = []
@@ -253,7 +251,7 @@ def test_weights_lie_at_multiples_of_sixteen_bytes(precision: Precision, exporte
     assert {start % WEIGHTS_START_AT for start in starts} == {0}
 
 
-# ---- refusals
+# ---- rejections
 
 
 def test_a_file_that_fails_its_check_does_not_get_its_name(
@@ -264,27 +262,29 @@ def test_a_file_that_fails_its_check_does_not_get_its_name(
     target = run / "export" / "digits-float32.tflite"
     target.parent.mkdir()
     target.write_bytes(b"the old one")
-    with pytest.raises(ExportError, match=r"differs from Keras by .* in probability, allowed are -1; nothing"):
+    with pytest.raises(
+        ExportError, match=r"differs from Keras by .* in probability, more than the allowed -1; nothing"
+    ):
         export_run(run, ExportSettings(precisions=("float32",)))
     assert [path.name for path in target.parent.iterdir()] == [target.name]
     assert target.read_bytes() == b"the old one"
 
 
-def test_a_float_network_under_an_int8_card_is_found_out(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_a_float_network_with_an_int8_card_is_rejected(exported: dict[Precision, Path], tmp_path: Path) -> None:
     card = read_model_file(exported["dynamic"]).card
     assert card is not None
     card = card.model_copy(update={"precision": "int8"})
     content = exported["dynamic"].read_bytes()
-    lying = tmp_path / "model.tflite"
-    lying.write_bytes(append_associated_files(content[: content.index(b"PK\x03\x04")], card))
+    mislabeled = tmp_path / "model.tflite"
+    mislabeled.write_bytes(append_associated_files(content[: content.index(b"PK\x03\x04")], card))
     image = keras.Input(IMAGE_SHAPE)
     with pytest.raises(ExportError, match="tensors of the int8 model are still float"):
-        check.check_model_file(lying, card, keras.Model(image, image), ())
+        check.check_model_file(mislabeled, card, keras.Model(image, image), ())
     with pytest.raises(ExportError, match="the model card does not read back"):
         check.check_model_file(exported["dynamic"], card, keras.Model(image, image), ())
 
 
-def test_photos_that_have_changed_since_training_are_refused(trained_run: Path, digits: Path, tmp_path: Path) -> None:
+def test_photos_that_changed_since_training_are_rejected(trained_run: Path, digits: Path, tmp_path: Path) -> None:
     data = shutil.copytree(digits, tmp_path / "digits")
     run = shutil.copytree(trained_run, tmp_path / "run")
     _, record = read_run(run)
@@ -297,7 +297,7 @@ def test_photos_that_have_changed_since_training_are_refused(trained_run: Path, 
     assert not (run / "export").exists()
 
 
-def test_a_run_folder_of_another_version_is_refused(trained_run: Path, tmp_path: Path) -> None:
+def test_a_run_folder_of_another_version_is_rejected(trained_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(trained_run, tmp_path / "run")
     content = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(content | {"format_version": 1}))
@@ -321,7 +321,7 @@ def test_every_backbone_s_normalization_becomes_the_int8_input(
     aware: bool, mean: float, std: float, tmp_path: Path
 ) -> None:
     spec = SPEC.model_copy(update={"mean": (mean,) * 3, "std": (std,) * 3})
-    # Photos that are neither black nor white anywhere: the scale must not come from them.
+    # Photos without black or white pixels: the scale must not be derived from them.
     images = list(np.clip(pixels(5), 40, 200))
     model = calibrated_model(tiny_network(), spec, images) if aware else tiny_network()
     path = tmp_path / "model.tflite"
@@ -338,7 +338,7 @@ def test_the_converter_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None
     assert capfd.readouterr() == ("", "")
 
 
-def test_normalizing_gives_the_network_s_float32() -> None:
+def test_normalization_returns_the_float32_input_of_the_network() -> None:
     spec = SPEC.model_copy(update={"mean": (127.0, 128.0, 0.0), "std": (128.0, 127.5, 255.0)})
     values = normalize(np.array([[[255, 128, 255], [0, 0, 0]]], np.uint8), spec)
     assert values.dtype == np.float32
@@ -350,7 +350,7 @@ def test_normalizing_gives_the_network_s_float32() -> None:
 
 @pytest.fixture(scope="module")
 def skimage_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos that come with scikit-image, some of them a folder deeper."""
+    """Write photos that come with scikit-image, some of them into a subfolder."""
     folder = tmp_path_factory.mktemp("photos")
     for name in ("astronaut", "rocket", "retina", "camera", "chelsea", "coffee", "grass", "clock"):
         image = getattr(skimage.data, name)()
@@ -360,7 +360,7 @@ def skimage_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_pretrained_int8_file_names_what_photos_show(skimage_photos: Path, tmp_path: Path) -> None:
+def test_a_pretrained_int8_file_recognizes_photos(skimage_photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "imagenet-int8.tflite"
     export_pretrained(
         "efficientnet_lite0",
@@ -371,22 +371,23 @@ def test_a_pretrained_int8_file_names_what_photos_show(skimage_photos: Path, tmp
         calibration_images=8,
         seed=0,
     )
-    found = read_model_file(out)
-    assert found.card is not None
-    assert (found.card.name, found.card.dataset, found.card.parent_sha256) == ("imagenet", None, None)
-    assert found.card.calibration is not None
-    assert found.card.calibration.count == 8
-    classifier = Classifier(found, top_k=3)
+    model_file = read_model_file(out)
+    card = model_file.card
+    assert card is not None
+    assert (card.name, card.dataset, card.parent_sha256) == ("imagenet", None, None)
+    assert card.calibration is not None
+    assert card.calibration.count == 8
+    classifier = Classifier(model_file, top_k=3)
     assert len(classifier.labels) == 1000
     assert byte_table(classifier.preprocess, classifier.input) is None
     cat, cup = (classifier.classify(read_image(skimage_photos / name)) for name in ("chelsea.png", "coffee.png"))
     assert {score.label for score in cat.top} <= {"tabby", "tiger cat", "Egyptian cat", "lynx"}
     assert cup.top[0].label == "espresso"
-    assert first_difference(verify(found)) is None
-    assert found.golden is not None and len(found.golden) < 20_000
+    assert first_difference(verify(model_file)) is None
+    assert model_file.golden is not None and len(model_file.golden) < 20_000
 
 
-def test_a_pretrained_export_that_cannot_be_is_one_clear_line(tmp_path: Path, skimage_photos: Path) -> None:
+def test_invalid_arguments_of_a_pretrained_export_are_rejected(tmp_path: Path, skimage_photos: Path) -> None:
     def export(name: str, out: str, calibration: Path | None) -> None:
         export_pretrained(
             name,
@@ -400,7 +401,7 @@ def test_a_pretrained_export_that_cannot_be_is_one_clear_line(tmp_path: Path, sk
 
     with pytest.raises(InputError, match=r"expected --out with the suffix \.tflite"):
         export("efficientnet_lite0", "model", skimage_photos)
-    with pytest.raises(InputError, match=r"int8 needs photos to set its ranges: .* --calibration"):
+    with pytest.raises(InputError, match=r"int8 needs calibration photos: pass a folder .* --calibration"):
         export("efficientnet_lite0", "model.tflite", None)
     with pytest.raises(InputError, match="did you mean 'efficientnet_lite0'"):
         export("efficientnet_light0", "model.tflite", skimage_photos)

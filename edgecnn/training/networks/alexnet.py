@@ -1,13 +1,13 @@
 """AlexNet in one tower: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
 
-61,100,840 parameters with 1000 classes at 224x224, the count that torchvision publishes for its `alexnet`, which has
-the same layers, but for dropout: here that is behind both hidden layers, as in the paper of 2012 (Krizhevsky, Sutskever
-and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks"), so that the second is the head's.
+It has 61,100,840 parameters with 1000 classes at 224x224, the count that torchvision publishes for its `alexnet`. The
+layers are the same except for dropout, which follows both hidden layers here, as in the 2012 paper (Krizhevsky,
+Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks"). The second dropout is the
+head's.
 
-The network of 2012 has two towers for its two graphics cards (60,965,224 parameters); grouped convolutions like those
-have no gradient on a processor in TensorFlow. Local response normalization, which it has too and torchvision's has not,
-is left out: TFLite has no integer kernel for it, and Simonyan and Zisserman ("Very Deep Convolutional Networks", 2015)
-found no gain in it.
+The 2012 network has two towers, one for each of its two GPUs (60,965,224 parameters). TensorFlow has no CPU gradient
+for grouped convolutions like those. Local response normalization is left out, as in torchvision's network: TFLite has
+no integer kernel for it, and Simonyan and Zisserman ("Very Deep Convolutional Networks", 2015) found no benefit in it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,17 @@ from edgecnn.training.networks.catalog import BackboneSpec
 
 
 def build_alexnet(spec: BackboneSpec, height: int, width: int) -> keras.Model:
-    """Features are the 4096 values of fc7. fc6 sees all of the last map, 6x6 at the published size; at another it has
-    more or fewer weights.
+    """Build AlexNet without its head.
+
+    fc6 sees the whole last feature map, 6x6 at the published size, so its number of weights depends on the input size.
+
+    Args:
+        spec: Entry of the zoo.
+        height: Input height in pixels.
+        width: Input width in pixels.
+
+    Returns:
+        A model whose features are the 4096 values of fc7.
     """
     image = keras.Input((height, width, spec.channels), name="image")
     x = keras.layers.ZeroPadding2D(2, name="conv1_pad")(image)
@@ -38,7 +47,7 @@ def build_alexnet(spec: BackboneSpec, height: int, width: int) -> keras.Model:
     return keras.Model(image, _dense(x, "fc7"), name=spec.name)
 
 
-def _conv(x: Any, name: str, filters: int, kernel: int, stride: int = 1, padding: str = "same") -> Any:
+def _conv(x: Any, name: str, filters: int, *, kernel: int, stride: int = 1, padding: str = "same") -> Any:
     layer = keras.layers.Conv2D(
         filters, kernel, stride, padding, activation="relu", kernel_initializer="he_normal", name=name
     )

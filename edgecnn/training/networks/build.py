@@ -1,4 +1,4 @@
-"""Builds what the zoo lists, with its weights, and names the blocks that fine-tuning sets free."""
+"""Construction of the zoo's networks with their weights, and the blocks that fine-tuning can unfreeze."""
 
 from __future__ import annotations
 
@@ -43,10 +43,22 @@ _IMAGENET_BODIES = _BODIES | {"vgg16": build_vgg_with_hidden_layers, "vgg19": bu
 
 
 def build_backbone(spec: BackboneSpec, *, height: int, width: int, weights: Path | str | None) -> keras.Model:
-    """A network from normalized float32 `[None, height, width, spec.channels]` to features `[None, spec.features]`.
+    """Build a network without its head.
 
-    `weights` is "imagenet", None for random ones, or the `Path` of a file: see `load_pretrained`, also for what it
-    raises. Raises `InputError` for a size below `spec.min_size`.
+    Args:
+        spec: Entry of the zoo.
+        height: Input height in pixels.
+        width: Input width in pixels.
+        weights: "imagenet", the `Path` of a weights file, or None for random weights; see `load_pretrained`.
+
+    Returns:
+        A model from normalized float32 images `[None, height, width, spec.channels]` to features
+        `[None, spec.features]`.
+
+    Raises:
+        InputError: The size is below `spec.min_size`, or the weights cannot be found.
+        MissingDependency: The package with the weights is not installed.
+        ModelFileError: The weights file is of another network.
     """
     _check_size(spec, height, width)
     model = _BODIES[spec.name](spec, height, width)
@@ -57,10 +69,22 @@ def build_backbone(spec: BackboneSpec, *, height: int, width: int, weights: Path
 def build_imagenet_classifier(
     spec: BackboneSpec, *, height: int | None = None, width: int | None = None, weights: Path | str | None
 ) -> keras.Model:
-    """The network as published for ImageNet: probabilities `[None, 1000]` (layer "classifier").
+    """Build a network as it was published for ImageNet.
 
-    The input is the published size unless given; `weights` and errors are as in `build_backbone`, and a file has to
-    hold the head as well. Raises `InputError` for a network that was published for something else.
+    Args:
+        spec: Entry of the zoo that was published with 1000 classes.
+        height: Input height in pixels; None means the published height.
+        width: Input width in pixels; None means the published width.
+        weights: As in `build_backbone`, but a file must contain the head as well.
+
+    Returns:
+        A model from normalized float32 images `[None, height, width, spec.channels]` to probabilities `[None, 1000]`
+        (layer "classifier").
+
+    Raises:
+        InputError: The network was published for another task; otherwise as `build_backbone`.
+        MissingDependency: As `build_backbone`.
+        ModelFileError: As `build_backbone`.
     """
     if spec.classes != IMAGENET_CLASSES:
         raise InputError(f"{spec.name} was published for {spec.classes} classes, not for ImageNet; train it instead")
@@ -75,12 +99,26 @@ def build_imagenet_classifier(
 
 
 def blocks(model: keras.Model) -> tuple[str, ...]:
-    """The blocks of a network from input to output, such as "stem", "block_0" and on, "top"."""
+    """Return the names of a network's blocks.
+
+    Args:
+        model: Network of the zoo, with or without a head.
+
+    Returns:
+        Names from input to output, such as "stem", "block_0", "block_1" ... "top".
+    """
     return tuple(dict.fromkeys(block for layer in model.layers if (block := block_of(layer.name)) is not None))
 
 
 def block_of(layer_name: str) -> str | None:
-    """The block that a layer is in; None for the head, and for layers without weights that stand between blocks."""
+    """Return the block that a layer is part of.
+
+    Args:
+        layer_name: Name of a layer in a network of the zoo.
+
+    Returns:
+        The block's name, or None for the head and for layers without weights between blocks.
+    """
     for pattern, block in _BLOCKS:
         if match := re.match(pattern, layer_name):
             return match.expand(block)
@@ -96,7 +134,7 @@ _BLOCKS = (
     (r"conv_(?:dw|pw|pad)_(\d+)", r"block_\1"),  # MobileNet
     (r"(conv\d)(?:_|$)", r"\1"),  # AlexNet, GoogLeNet, ResNet, MobileNet, mnist_cnn
     (r"(fc\d|dense|c[135]|f6)$", r"\1"),  # AlexNet, VGG; mnist_cnn; LeNet-5
-    # MobileNetV2 in Keras: the first block has no number, stem and top differ by an underscore.
+    # Keras's MobileNetV2: the first block has no number; stem and top differ by an underscore.
     (r"expanded_conv_", "block_0"),
     (r"(?:Conv1|bn_Conv1|Conv1_relu)$", "stem"),
     (r"(?:Conv_1|Conv_1_bn|out_relu)$", "top"),
@@ -104,7 +142,11 @@ _BLOCKS = (
 
 
 def imagenet_labels() -> LabelMap:
-    """The 1000 classes of ILSVRC 2012 in the order of the output axis, under short names of WordNet."""
+    """Return the 1000 classes of ILSVRC 2012.
+
+    Returns:
+        Short WordNet names, in the order of the output axis.
+    """
     return labels_from_text(
         resources.files("edgecnn.training.networks").joinpath("imagenet_labels.txt").read_text("utf-8")
     )

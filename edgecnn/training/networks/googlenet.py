@@ -1,9 +1,10 @@
 """GoogLeNet: Szegedy et al., "Going Deeper with Convolutions", 2015 (Inception, version 1).
 
-6,998,552 parameters with 1000 classes, biases among them: the count of Caffe's `bvlc_googlenet` without its two
-auxiliary classifiers, which that has in training only and this not at all. (The paper's table rounds each layer to
-thousands.) Local response normalization is left out, since TFLite has no integer kernel for it. The weights start as
-He et al. ("Delving Deep into Rectifiers", 2015) found for ReLU, without which 22 layers hardly begin to learn.
+It has 6,998,552 parameters with 1000 classes, biases included: the count of Caffe's `bvlc_googlenet` without its two
+auxiliary classifiers. Caffe's network has those in training only; this one does not have them at all. (The paper's
+table rounds each layer to thousands.) Local response normalization is left out because TFLite has no integer kernel for
+it. The weights are initialized as He et al. ("Delving Deep into Rectifiers", 2015) derived for ReLU; without that, 22
+layers hardly begin to learn.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from edgecnn.training.networks.catalog import BackboneSpec
 
 
 class Inception(NamedTuple):
-    """Filters of one module, column by column of the paper's table 1."""
+    """Number of filters in each branch of a module: the columns of the paper's table 1, in order."""
 
     one: int
     three_reduce: int
@@ -37,11 +38,20 @@ MODULES = {
     "5b": Inception(384, 192, 384, 48, 128, 128),
 }
 _POOLED = ("3b", "4e")
-"""The modules behind which the map is halved."""
+"""Modules that are followed by a pooling layer, which halves the feature map."""
 
 
 def build_googlenet(spec: BackboneSpec, height: int, width: int) -> keras.Model:
-    """Features are the 1024 averages of the last module."""
+    """Build GoogLeNet without its head.
+
+    Args:
+        spec: Entry of the zoo.
+        height: Input height in pixels.
+        width: Input width in pixels.
+
+    Returns:
+        A model whose features are the 1024 channel averages of the last module.
+    """
     image = keras.Input((height, width, spec.channels), name="image")
     x = _conv(image, "conv1_7x7", 64, kernel=7, stride=2)
     x = _halved(x, "pool1")

@@ -1,15 +1,15 @@
-"""The ImageNet weights that Keras publishes: where they are, and how they come to take this project's input.
+"""The ImageNet weights that Keras publishes: how to download them and how to adapt them to edgecnn's input.
 
-int8 needs one whole mean and one std for all channels (`quantization.input_quantization`), so weights that saw the
-channels in another order, or each with a mean and std of its own, are rewritten as they are loaded. For a channel c of
-the first convolution, published for p = (byte - m_c) / s_c and given z = (byte - mean) / std,
+int8 needs one integer mean and one std for all channels (`input_quantization`). Weights that were published for another
+channel order, or for a mean and std per channel, are therefore rewritten while they are loaded. For an input channel c
+of the first convolution, which was published for p = (byte - m_c) / s_c and now gets z = (byte - mean) / std,
 
     p = z * std / s_c + (mean - m_c) / s_c
 
-so its kernel is scaled by std / s_c, and the sum of the kernel times (mean - m_c) / s_c is added to the bias, or taken
-from the mean of the batch normalization behind it. That is exact wherever the kernel sees the picture. In the padding
-around it the network saw zeros, the color m_c, and sees the gray `mean` now: at most 12 gray levels off, in the
-outermost places of the first map.
+Therefore the channel's kernel is multiplied by std / s_c. The sum of the original kernel times (mean - m_c) / s_c is
+added to the bias, or subtracted from the mean of the batch normalization that follows. This is exact wherever the
+kernel is inside the picture. The padding around the picture is zeros: the published network saw them as the color m_c,
+this one sees them as the gray `mean`. The difference is at most 12 gray levels, at the border of the first feature map.
 """
 
 from __future__ import annotations
@@ -39,38 +39,40 @@ _TIMEOUT_S = 10.0
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
-class InputOf(NamedTuple):
-    """What published weights take: `(byte - mean) / std` by channel, in red, green, blue."""
+class PublishedInput(NamedTuple):
+    """The input that published weights expect: `(byte - mean) / std` per channel."""
 
     mean: tuple[float, float, float]
+    """In gray levels, for red, green and blue."""
     std: tuple[float, float, float]
+    """In gray levels, for red, green and blue."""
     reversed: bool
-    """Whether blue comes first."""
+    """True if the channels are in the order blue, green, red."""
 
 
-CAFFE = InputOf((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), reversed=True)
+CAFFE = PublishedInput((123.68, 116.779, 103.939), (1.0, 1.0, 1.0), reversed=True)
 """`keras.applications.imagenet_utils.preprocess_input(mode="caffe")`."""
-TORCH = InputOf((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), reversed=False)
-"""`preprocess_input(mode="torch")`: 255 times (0.485, 0.456, 0.406) and (0.229, 0.224, 0.225)."""
+TORCH = PublishedInput((123.675, 116.28, 103.53), (58.395, 57.12, 57.375), reversed=False)
+"""`preprocess_input(mode="torch")`: 255 times the mean (0.485, 0.456, 0.406) and the std (0.229, 0.224, 0.225)."""
 
 
 class Published(NamedTuple):
-    """Weights that Keras publishes of a network."""
+    """The weights that Keras publishes for a network."""
 
     network: Callable[..., keras.Model]
-    """Builds it as Keras has it: what the files fit."""
+    """Builds Keras's own network, which the files fit."""
     folder: str
-    """Of the files, behind `_BASE_URL`."""
+    """Folder of the files, relative to `_BASE_URL`."""
     file: str
-    """Name of a file without `.h5`, by `{alpha}` and `{size}`."""
+    """File name without `.h5`; may contain `{alpha}` and `{size}`."""
     no_head: str
-    """What is added to that where the head is not in the file."""
+    """Suffix of the name if the file does not contain the head."""
     sizes: tuple[int, ...] = ()
-    """The input sizes that have files of their own."""
+    """Input sizes in pixels, if there is a file for each of several sizes."""
     alphas: Mapping[float, str] = MappingProxyType({})
-    """How names of files write an alpha, where it is not the number."""
-    input: InputOf | None = None
-    """None where it is this project's for the network, see the zoo."""
+    """Spelling of each alpha in file names, if it is not the number itself."""
+    input: PublishedInput | None = None
+    """None if it is the same as edgecnn's (see `zoo`)."""
 
 
 _KERNELS = "weights_tf_dim_ordering_tf_kernels"
@@ -102,14 +104,26 @@ PUBLISHED = {
 
 
 def imagenet_weights(spec: BackboneSpec, height: int, width: int, *, head: bool) -> Path:
-    """The ImageNet weights in the Keras folder (`$KERAS_HOME/models`, else `~/.keras/models`), downloaded if need be.
+    """Return the file with the published ImageNet weights, after downloading it if necessary.
 
-    `head` asks for the file that has the 1000-class head too. Where files differ by input size it is the one of the
-    smallest size that is not below the longer side, else of the largest. (Keras itself takes 224 for a size that has no
-    file.) Raises `InputError` where the file is not there and cannot be fetched, with the place to put it.
+    The file is in the Keras folder: `$KERAS_HOME/models`, or `~/.keras/models` if that variable is not set. If there is
+    a file for each of several input sizes, the smallest size that is at least the longer side is chosen, or else the
+    largest. (Keras itself takes 224 for a size without a file.)
+
+    Args:
+        spec: Entry of the zoo that `PUBLISHED` contains.
+        height: Input height in pixels.
+        width: Input width in pixels.
+        head: True for the file that also contains the 1000-class head.
+
+    Returns:
+        Path of an `.h5` file.
+
+    Raises:
+        InputError: The file is missing and cannot be downloaded. The message says where to put it.
     """
     published = PUBLISHED[spec.name]
-    size = next((each for each in published.sizes if each >= max(height, width)), max(published.sizes, default=0))
+    size = next((size for size in published.sizes if size >= max(height, width)), max(published.sizes, default=0))
     alpha = published.alphas.get(spec.alpha or 1.0, spec.alpha)
     name = f"{published.file.format(alpha=alpha, size=size)}{'' if head else published.no_head}.h5"
     folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser() / "models"
@@ -121,46 +135,55 @@ def imagenet_weights(spec: BackboneSpec, height: int, width: int, *, head: bool)
 
 def _download(url: str, folder: Path) -> bytes:
     name = url.rpartition("/")[2]
-    advice = f"fetch {url} on a machine with a network and put it into {folder}"
+    advice = f"download {url} on a machine with internet access and put it into {folder}"
     try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - https, above
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - the scheme is https, see `_BASE_URL`
             content: bytes = response.read()
     except (OSError, http.client.HTTPException) as error:
         raise InputError(
             f"the ImageNet weights {name} are not in {folder} and the download failed ({error}); {advice}"
         ) from None
-    # A network that asks for a login answers everything with a page of its own.
+    # A network with a login page answers every request with that page.
     if not content.startswith(_HDF5_SIGNATURE):
-        raise InputError(f"the download of {name} gave {len(content)} bytes that are not an HDF5 file; {advice}")
+        raise InputError(f"the download of {name} returned {len(content)} bytes that are not an HDF5 file; {advice}")
     return content
 
 
-# ---- from Keras's network to this project's
+# ---- from Keras's network to edgecnn's
 
 
 def load_published(model: keras.Model, spec: BackboneSpec, file: Path, *, head: bool) -> None:
-    """Fills `model`, with or without its "classifier", from a file that fits Keras's own network.
+    """Load a file that fits Keras's own network, and adapt the weights to edgecnn's input.
 
-    Raises what Keras does for a file that does not fit: `ValueError`, `KeyError` or `OSError`.
+    Args:
+        model: Network of `spec`, with or without its "classifier".
+        spec: Entry of the zoo that `PUBLISHED` contains.
+        file: `.h5` file that Keras publishes.
+        head: True if `model` and `file` contain the 1000-class head.
+
+    Raises:
+        ValueError: The file does not fit (from Keras).
+        KeyError: The file does not fit (from Keras).
+        OSError: The file cannot be read as HDF5 (from h5py).
     """
     published = PUBLISHED[spec.name]
     image = keras.Input(model.input_shape[1:])
     source = published.network(spec, image, include_top=head)
     source.load_weights(file)
-    filled = {layer.name: layer for layer in source.layers if layer.weights}
+    loaded = {layer.name: layer for layer in source.layers if layer.weights}
     if head:
-        # Keras's heads have several names; the last is what all of them are.
-        filled["classifier"] = list(filled.values())[-1]
-    for layer in (each for each in model.layers if each.weights):
-        values = zip(layer.weights, filled[layer.name].get_weights(), strict=True)
-        # MobileNet's head is a convolution of 1x1 in Keras: the same numbers in another shape.
+        # The name of the head differs between Keras's networks, but it is always the last layer with weights.
+        loaded["classifier"] = list(loaded.values())[-1]
+    for layer in (layer for layer in model.layers if layer.weights):
+        values = zip(layer.weights, loaded[layer.name].get_weights(), strict=True)
+        # MobileNet's head is a 1x1 convolution in Keras: the same numbers in another shape.
         layer.set_weights([value.reshape(weight.shape) for weight, value in values])
     if published.input is not None:
-        take_input(model, published.input, spec)
+        _adapt_first_convolution(model, published.input, spec)
 
 
-def take_input(model: keras.Model, published: InputOf, spec: BackboneSpec) -> None:
-    """Rewrites the first convolution, whose weights were `published` for another input, for that of `spec`."""
+def _adapt_first_convolution(model: keras.Model, published: PublishedInput, spec: BackboneSpec) -> None:
+    """Rewrite the first convolution for the input of `spec`; the module's docstring has the formula."""
     first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     kernel, *bias = first.get_weights()
     if published.reversed:

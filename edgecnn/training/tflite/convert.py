@@ -1,4 +1,4 @@
-"""From a Keras model to a TFLite flatbuffer, in each precision."""
+"""Conversion of a Keras model to a TFLite flatbuffer, in each precision."""
 
 from __future__ import annotations
 
@@ -16,17 +16,23 @@ from edgecnn.training.normalization import normalize
 
 
 def convert(model: keras.Model, precision: Precision, spec: PreprocessSpec, calibration: Sequence[Image] = ()) -> bytes:
-    """A flatbuffer with input `[1, height, width, channels]`.
+    """Convert a model to a TFLite flatbuffer.
 
-    `calibration` holds preprocessed images, uint8 `[height, width, channels]`; int8 and int16x8 need them unless
-    `model` is quantization-aware, which brings its own ranges (give none then).
+    Args:
+        model: Model from normalized images to probabilities.
+        precision: Precision of the result.
+        spec: Preprocessing of the network.
+        calibration: Preprocessed images, uint8 `[height, width, channels]`. int8 and int16x8 need them, unless `model`
+            is quantization-aware: such a model has its own ranges, and `calibration` must be empty.
+
+    Returns:
+        The flatbuffer, without metadata. Its input is `[1, height, width, channels]`.
     """
-    # A concrete function with batch 1: a browser's interpreter refuses a batch of -1.
+    # A concrete function has a fixed batch of 1: interpreters in browsers reject a batch of -1.
     signature = tf.TensorSpec([1, spec.height, spec.width, spec.channels], tf.float32, name="image")
     function = tf.function(lambda image: model(image, training=False)).get_concrete_function(signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
-    # Freezes the function as it is. The way over a saved model, written and read again, gives the same network in twice
-    # the time.
+    # Freeze the function directly. Writing and reading a saved model gives the same network and takes twice the time.
     converter.experimental_lower_to_saved_model = False
     if precision != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -53,10 +59,16 @@ def _calibration_inputs(images: Sequence[Image], spec: PreprocessSpec) -> Iterat
 
 
 def with_extremes(image: Image) -> Image:
-    """A copy whose first two pixels are black and white.
+    """Return a copy of an image whose first two pixels are black and white.
 
-    The converter takes the input's scale from the lowest and highest value that it sees. With bytes 0 and 255 among
-    them, scale = 1 / std and zero_point = mean come out exactly, and a camera's bytes are the input tensor.
+    The converter derives the scale of the input from the lowest and highest value that it sees. If these are the bytes
+    0 and 255, the results are exactly scale = 1 / std and zero_point = mean, so a camera's bytes are the input tensor.
+
+    Args:
+        image: Preprocessed image, uint8 `[height, width, channels]`, at least two pixels wide.
+
+    Returns:
+        The changed copy.
     """
     marked = image.copy()
     marked[0, 0], marked[0, 1] = 0, 255

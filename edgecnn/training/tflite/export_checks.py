@@ -1,4 +1,4 @@
-"""What a model file must show before it gets its name: checked with the interpreter that the device uses."""
+"""Checks that a model file must pass before it gets its name, with the interpreter that the device uses."""
 
 from __future__ import annotations
 
@@ -23,19 +23,30 @@ from edgecnn.training.normalization import normalize
 from edgecnn.training.quantization.quantization_aware import input_quantization
 
 FLOAT32_TOLERANCE = 1e-4
-"""Largest difference in probability between Keras and a float32 file; both add in float32, in another order."""
+"""Largest allowed difference in probability between Keras and a float32 file: both add in float32, in different orders.
+"""
 _COMPARED_IMAGES = 16
 
 
 def check_model_file(path: Path, card: ModelCard, model: keras.Model, images: Sequence[Image]) -> None:
-    """Raises `ExportError` unless the file reads back as what `card` says and computes what `model` does.
+    """Check that a file contains its card, and that its network is the expected one.
 
-    `images` are prepared ones, uint8 `[height, width, channels]`, real wherever there are any.
+    A float32 file must compute the same as Keras. An int8 file must be fully integer and take a camera's bytes as
+    input.
+
+    Args:
+        path: Model file.
+        card: Card that was written into the file.
+        model: Float model that the file was made from.
+        images: Preprocessed photos, uint8 `[height, width, channels]`. If there are none, random pixels are used.
+
+    Raises:
+        ExportError: A check failed.
     """
-    found = read_model_file(path)
-    if found.card != card:
+    model_file = read_model_file(path)
+    if model_file.card != card:
         raise ExportError("the model card does not read back as it was written; nothing was written")
-    classifier = Classifier(found)
+    classifier = Classifier(model_file)
     if card.precision == "float32":
         _check_against_keras(path, classifier.preprocess, model, images)
     if card.precision == "int8":
@@ -44,7 +55,16 @@ def check_model_file(path: Path, card: ModelCard, model: keras.Model, images: Se
 
 
 def file_probabilities(path: Path, examples: Sequence[Example], progress: Progress = silent) -> NDArray[np.float32]:
-    """`[n, classes]` probabilities that a model file gives for photos, through the device's own classifier."""
+    """Classify photos with a model file, through the device's own classifier.
+
+    Args:
+        path: Model file with a card.
+        examples: Photos; at least one.
+        progress: Called after each photo.
+
+    Returns:
+        Probabilities, float32 `[n, classes]`.
+    """
     classifier = Classifier(read_model_file(path))
     answers = np.empty((len(examples), len(classifier.labels)), np.float32)
     for index, example in enumerate(examples):
@@ -64,8 +84,8 @@ def _check_against_keras(path: Path, spec: PreprocessSpec, model: keras.Model, i
     difference = float(np.abs(model.predict_on_batch(inputs) - actual).max())
     if not difference <= FLOAT32_TOLERANCE:
         raise ExportError(
-            f"the converted float32 model differs from Keras by {difference:.2g} in probability, allowed are "
-            f"{FLOAT32_TOLERANCE:g}; nothing was written"
+            f"the converted float32 model differs from Keras by {difference:.2g} in probability, more than the "
+            f"allowed {FLOAT32_TOLERANCE:g}; nothing was written"
         )
 
 
@@ -79,7 +99,7 @@ def _check_all_integer(path: Path) -> None:
 def _check_input_quantization(classifier: Classifier) -> None:
     scale, zero_point = input_quantization(classifier.preprocess)
     image = classifier.input
-    # The converter computes the scale in float32, by a division that may round the last bit.
+    # The converter computes the scale in float32, with a division that can round its last bit.
     same = image.zero_point == zero_point and np.isclose(image.scale, scale, rtol=1e-6, atol=0)
     if image.dtype != np.uint8 or not same or byte_table(classifier.preprocess, image) is not None:
         raise ExportError(

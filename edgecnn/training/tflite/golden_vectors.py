@@ -1,4 +1,4 @@
-"""Making a model file's golden vectors, with the interpreter that checks the file."""
+"""Creation of a model file's golden vectors, with the interpreter that checks the file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from edgecnn.runtime.inference.classifier import Classifier
 from edgecnn.runtime.inference.verify import kernels_here, observe
 
 _SIZES_PX = ((480, 640), (641, 481), (131, 97), (1080, 1920))
-"""Height and width: a camera's, one that no factor divides, a small one, and a large one that is averaged first."""
+"""Heights and widths: a camera's, one without an integer scaling factor, a small one, and a large one that is averaged
+first."""
 
 
 def golden_vectors(path: Path) -> Golden:
-    """What the model file at `path` computes on this machine, from pictures of several sizes."""
+    """Compute the golden vectors of a model file on this machine.
+
+    Args:
+        path: Model file with a card.
+
+    Returns:
+        Results of every stage for pictures of several sizes, one of them smaller than the input.
+    """
     classifier = Classifier(read_model_file(path))
     sizes_px = (*_SIZES_PX, _smaller_than_input(classifier.preprocess))
     return Golden.model_validate(

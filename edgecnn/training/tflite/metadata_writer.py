@@ -1,4 +1,4 @@
-"""Putting standard metadata into a converted model; the associated files are then appended to it."""
+"""Adding of standard metadata to a converted model, before the associated files are appended."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ from edgecnn.core.preprocess import PreprocessSpec
 _ALIGNMENT = 16
 
 
-def add_metadata(flatbuffer: bytes, name: str, spec: PreprocessSpec, classes: int, weights_license: str) -> bytes:
-    """The converted model with standard metadata (`M001`) that names the associated files, and a signature.
+def add_metadata(flatbuffer: bytes, *, name: str, spec: PreprocessSpec, classes: int, weights_license: str) -> bytes:
+    """Add a signature, and standard metadata (`M001`) that names the associated files.
 
-    `weights_license` is that of the pretrained weights, empty where there were none: what is learned from the user's
-    photos is the user's.
+    Args:
+        flatbuffer: Converted model.
+        name: Name of the model.
+        spec: Preprocessing of the network.
+        classes: Number of classes.
+        weights_license: License of the pretrained weights; empty if there were none, because the weights learned from
+            the user's photos belong to the user.
+
+    Returns:
+        The flatbuffer with metadata, to which the associated files can be appended.
     """
     metadata = build_metadata(name, spec, classes, weights_license)
     model = schema.ModelT.InitFromPackedBuf(flatbuffer)
@@ -36,7 +44,7 @@ def add_metadata(flatbuffer: bytes, name: str, spec: PreprocessSpec, classes: in
 
 
 def _signature(graph: schema.SubGraphT) -> schema.SignatureDefT:
-    """What callers by name find: `serving_default`, from `image` to `output_0`, as TensorFlow names them."""
+    """Return the signature for callers by name: `serving_default`, from `image` to `output_0`, TensorFlow's names."""
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = "serving_default", 0
     signature.inputs = [_named("image", graph.inputs[0])]
@@ -51,15 +59,16 @@ def _named(name: str, tensor_index: int) -> schema.TensorMapT:
 
 
 class _AlignedBuffer:
-    """A buffer whose data starts at a multiple of 16 bytes, as the schema demands (`force_align: 16`).
+    """A buffer whose data starts at a multiple of 16 bytes, as the schema requires (`force_align: 16`).
 
-    The generated Python code would align it to 1, and interpreters map weights in place.
+    The generated Python code would align it to 1 byte, but interpreters map weights in place.
     """
 
     def __init__(self, data: Any) -> None:
         self._data = data
 
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - the name that generated code calls
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - the generated code calls this name
+        """Write the buffer and return its offset."""
         vector = None
         if self._data is not None and len(self._data):
             data = np.ascontiguousarray(self._data, np.uint8).tobytes()

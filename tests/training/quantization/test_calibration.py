@@ -36,7 +36,7 @@ def test_the_choice_depends_on_the_seed(examples: tuple[Example, ...]) -> None:
     assert (one.seed, other.seed) == (1, 2)
 
 
-def test_neither_names_nor_order_of_the_photos_count(examples: tuple[Example, ...], tmp_path: Path) -> None:
+def test_the_choice_does_not_depend_on_names_or_order(examples: tuple[Example, ...], tmp_path: Path) -> None:
     renamed = []
     for number, example in enumerate(examples):
         path = tmp_path / f"{len(examples) - number:03d}.png"
@@ -45,20 +45,20 @@ def test_neither_names_nor_order_of_the_photos_count(examples: tuple[Example, ..
     assert_same(calibrate_with(examples, SPEC, 7, seed=0), calibrate_with(sorted(renamed), SPEC, 7, seed=0))
 
 
-def test_calibration_images_are_photos_through_the_shared_preprocessing(examples: tuple[Example, ...]) -> None:
-    every = calibrate_with(examples, SPEC, len(examples), seed=0)
+def test_calibration_images_are_preprocessed_photos(examples: tuple[Example, ...]) -> None:
+    calibration_of_all = calibrate_with(examples, SPEC, len(examples), seed=0)
     expected = {preprocess(read_image(example.path), SPEC).tobytes() for example in examples}
-    assert {image.tobytes() for image in every.images} == expected
+    assert {image.tobytes() for image in calibration_of_all.images} == expected
 
 
 @pytest.mark.parametrize("count", [1, 5, 36, 1000])
-def test_no_more_images_are_taken_than_asked_for_or_there(examples: tuple[Example, ...], count: int) -> None:
+def test_the_number_of_images_is_limited_by_the_count_and_the_photos(examples: tuple[Example, ...], count: int) -> None:
     chosen = calibrate_with(examples, SPEC, count, seed=0)
     assert len(chosen.images) == chosen.record.count == min(count, len(examples))
 
 
 @given(sizes=st.lists(st.integers(1, 12), min_size=1, max_size=5), count=st.integers(1, 40), seed=st.integers(0, 2**32))
-def test_classes_take_turns(sizes: list[int], count: int, seed: int) -> None:
+def test_classes_alternate(sizes: list[int], count: int, seed: int) -> None:
     photos = [
         Example(Path(f"{label}/{index}.png"), label, f"{label}-{index}")
         for label, size in enumerate(sizes)
@@ -74,18 +74,18 @@ def test_classes_take_turns(sizes: list[int], count: int, seed: int) -> None:
         calibrate_with(photos, SPEC, count, seed)
     assert len(set(taken)) == len(taken) == min(count, len(photos))
     tally = Counter(int(path.parent.name) for path in taken)
-    most = max(tally.values())
-    # A class has fewer than the fullest, by more than the last turn's one, only if it has no more photos.
-    assert all(tally[label] >= min(most - 1, size) for label, size in enumerate(sizes))
+    largest = max(tally.values())
+    # A class may have one photo less than the largest, because of the last round; otherwise it has no more photos.
+    assert all(tally[label] >= min(largest - 1, size) for label, size in enumerate(sizes))
 
 
 # ---- a folder
 
 
-def test_a_folder_is_searched_to_the_bottom(examples: tuple[Example, ...], few_digits: Path) -> None:
-    whole = calibrate_with_folder(few_digits / "train", SPEC, 1000, seed=0)
-    assert whole.record.count == len(examples)
-    assert whole.record.fingerprint == calibrate_with(examples, SPEC, 1000, seed=0).record.fingerprint
+def test_subfolders_are_searched(examples: tuple[Example, ...], few_digits: Path) -> None:
+    from_folder = calibrate_with_folder(few_digits / "train", SPEC, 1000, seed=0)
+    assert from_folder.record.count == len(examples)
+    assert from_folder.record.fingerprint == calibrate_with(examples, SPEC, 1000, seed=0).record.fingerprint
 
 
 def test_the_choice_from_a_folder_depends_on_content_and_seed(
@@ -98,7 +98,7 @@ def test_the_choice_from_a_folder_depends_on_content_and_seed(
     assert chosen.record.fingerprint != calibrate_with_folder(tmp_path, SPEC, 5, seed=4).record.fingerprint
 
 
-def test_hidden_files_and_other_files_are_passed_over(few_digits: Path, tmp_path: Path) -> None:
+def test_hidden_files_and_other_files_are_skipped(few_digits: Path, tmp_path: Path) -> None:
     photo = next((few_digits / "train" / "0").iterdir())
     shutil.copy(photo, tmp_path / "seen.png")
     shutil.copy(photo, tmp_path / ".hidden.png")
@@ -109,7 +109,7 @@ def test_hidden_files_and_other_files_are_passed_over(few_digits: Path, tmp_path
     assert calibrate_with_folder(tmp_path, SPEC, 10, seed=0).record.count == 1
 
 
-def test_a_folder_that_cannot_calibrate_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_folder_without_usable_images_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such folder: .*nowhere"):
         calibrate_with_folder(tmp_path / "nowhere", SPEC, 10, seed=0)
     with pytest.raises(DataError, match="no images to calibrate with"):

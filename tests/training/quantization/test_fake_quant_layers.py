@@ -1,4 +1,4 @@
-"""Every kind of layer that a network of the zoo is made of: folded, fake-quantized, and as an int8 file."""
+"""Tests of every kind of layer in the zoo's networks: folded, fake-quantized, and as an int8 file."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def conv(x: Any, name: str, filters: int = 8, **options: Any) -> Any:
     return layers.Conv2D(filters, 3, padding="same", name=name, **options)(x)
 
 
-def with_maxima(image: Any) -> Any:
-    """MNIST's network, AlexNet and VGG: ReLU inside the convolution, maxima, flattening, a hidden layer, dropout."""
+def with_max_pooling(image: Any) -> Any:
+    """Build as in mnist_cnn, AlexNet and VGG: ReLU inside convolutions, max pooling, flatten, hidden layer, dropout."""
     x = layers.ZeroPadding2D(2, name="pad")(image)
     x = layers.MaxPooling2D(2, name="maxima")(conv(x, "first", activation="relu"))
     x = layers.MaxPooling2D(3, 2, name="overlapping")(conv(x, "second", activation="relu"))
@@ -36,14 +36,14 @@ def with_maxima(image: Any) -> Any:
 
 
 def with_tanh(image: Any) -> Any:
-    """LeNet-5: tanh behind convolutions and dense layers, means over windows."""
+    """Build as in LeNet-5: tanh after convolutions and dense layers, average pooling."""
     x = layers.AveragePooling2D(2, name="means")(conv(image, "first", activation="tanh"))
     x = layers.AveragePooling2D(2, name="more_means")(conv(x, "second", activation="tanh"))
     return layers.Dense(12, activation="tanh", name="hidden")(layers.Flatten(name="flat")(x))
 
 
 def with_branches(image: Any) -> Any:
-    """GoogLeNet: branches of other ranges that are concatenated, one of them behind maxima."""
+    """Build as in GoogLeNet: concatenated branches with different ranges, one of them after max pooling."""
     x = conv(image, "stem", strides=2, activation="relu")
     pooled = layers.MaxPooling2D(3, 1, "same", name="maxima")(x)
     branches = [
@@ -56,7 +56,7 @@ def with_branches(image: Any) -> Any:
 
 
 def with_shortcuts(image: Any) -> Any:
-    """ResNet-50: ReLU as a layer of its own, behind batch normalization and behind the sum."""
+    """Build as in ResNet-50: ReLU as a separate layer, after batch normalization and after an addition."""
     x = layers.Activation("relu", name="stem_relu")(layers.BatchNormalization(name="stem_bn")(conv(image, "stem")))
     x = layers.MaxPooling2D(3, 2, name="maxima")(layers.ZeroPadding2D(1, name="pad")(x))
     y = layers.BatchNormalization(name="inner_bn")(conv(x, "inner"))
@@ -65,7 +65,7 @@ def with_shortcuts(image: Any) -> Any:
 
 
 def with_gates(image: Any) -> Any:
-    """EfficientNet-B0: swish behind batch normalization, and squeeze-and-excitation."""
+    """Build as in EfficientNet-B0: swish after batch normalization, and squeeze-and-excitation."""
     x = layers.BatchNormalization(name="stem_bn")(conv(image, "stem", strides=2))
     x = layers.Activation("swish", name="stem_swish")(x)
     squeezed = layers.Reshape((1, 1, 8), name="squeezed")(layers.GlobalAveragePooling2D(name="squeeze")(x))
@@ -75,7 +75,7 @@ def with_gates(image: Any) -> Any:
     return layers.GlobalAveragePooling2D(name="pool")(conv(x, "last"))
 
 
-KINDS = [with_maxima, with_tanh, with_branches, with_shortcuts, with_gates]
+KINDS = [with_max_pooling, with_tanh, with_branches, with_shortcuts, with_gates]
 every_kind = pytest.mark.parametrize("body", KINDS, ids=lambda body: body.__name__)
 Body = Callable[[Any], Any]
 
@@ -88,22 +88,20 @@ def network(body: Body) -> Any:
 
 
 def photos(count: int, seed: int) -> Any:
-    """Random images, every other one dim, so that a network tells them apart."""
+    """Return random images, every other one dark, so that a network's outputs for them differ."""
     images = pixels(count, seed)
     images[::2] //= 4
     return images
 
 
 @every_kind
-def test_it_computes_the_same_folded(body: Body) -> None:
+def test_folding_does_not_change_the_outputs(body: Body) -> None:
     model = network(body)
     np.testing.assert_allclose(fold_model(model)(noise(6)), model(noise(6), training=False), rtol=0, atol=1e-5)
 
 
 @every_kind
-def test_the_calibrated_start_is_near_the_float_network_and_its_file_computes_the_same(
-    body: Body, tmp_path: Path
-) -> None:
+def test_the_calibrated_model_is_close_to_the_float_network_and_to_its_file(body: Body, tmp_path: Path) -> None:
     model, images = network(body), photos(30, seed=2)
     expected = model(normalize(images, SPEC)).numpy()
     assert np.ptp(expected, axis=0).max() > 0.06
@@ -114,21 +112,21 @@ def test_the_calibrated_start_is_near_the_float_network_and_its_file_computes_th
     path = tmp_path / "aware.tflite"
     path.write_bytes(convert(aware, "int8", SPEC))
     tensors = open_interpreter(path, threads=1).get_tensor_details()
-    assert not [each["name"] for each in tensors if np.issubdtype(each["dtype"], np.floating)]
+    assert not [tensor["name"] for tensor in tensors if np.issubdtype(tensor["dtype"], np.floating)]
     np.testing.assert_allclose(interpret(path, images), start, rtol=0, atol=0.02)
 
 
 @every_kind
-def test_quantized_afterwards_it_is_all_integer_too(body: Body, tmp_path: Path) -> None:
+def test_post_training_quantization_is_fully_integer_too(body: Body, tmp_path: Path) -> None:
     model, images = network(body), photos(30, seed=2)
     path = tmp_path / "ptq.tflite"
     path.write_bytes(convert(model, "int8", SPEC, list(photos(40, seed=1))))
     tensors = open_interpreter(path, threads=1).get_tensor_details()
-    assert not [each["name"] for each in tensors if np.issubdtype(each["dtype"], np.floating)]
+    assert not [tensor["name"] for tensor in tensors if np.issubdtype(tensor["dtype"], np.floating)]
     np.testing.assert_allclose(interpret(path, images), model(normalize(images, SPEC)), rtol=0, atol=0.04)
 
 
-def test_what_is_fused_and_what_stands_alone() -> None:
+def test_relu_is_fused_and_other_activations_are_separate_layers() -> None:
     kinds = {body: [type(layer).__name__ for layer in fold_model(network(body)).layers[1:-2]] for body in KINDS}
     assert kinds[with_tanh] == [
         *("Conv2D", "Activation", "AveragePooling2D", "Conv2D", "Activation", "AveragePooling2D"),
@@ -141,13 +139,13 @@ def test_what_is_fused_and_what_stands_alone() -> None:
     assert "BatchNormalization" not in kinds[with_gates]
 
 
-def test_ranges_are_kept_of_what_has_a_scale_of_its_own() -> None:
+def test_only_layers_with_their_own_scale_are_observed() -> None:
     def observed(body: Body) -> dict[str, Range]:
         return observe_ranges(fold_model(network(body)), [noise(8)])
 
-    # Branches share the range of what they are concatenated to, maxima and means that of what they are taken from.
+    # Branches share the range of their concatenation; pooling keeps the range of its input.
     assert observed(with_branches).keys() == {"stem", "reduced", "together", "last", "pool", "classifier"}
-    # The output of tanh has a scale that is fixed; what goes into it has not.
+    # The scale of the output of tanh is fixed, that of its input is not.
     assert observed(with_tanh).keys() == {"first", "second", "hidden", "classifier"}
     assert observed(with_gates).keys() == {
         *("stem", "stem_swish_swish", "squeeze", "reduce", "reduce_swish", "expand", "excite", "last", "pool"),
@@ -156,7 +154,7 @@ def test_ranges_are_kept_of_what_has_a_scale_of_its_own() -> None:
 
 
 @every_kind
-def test_a_step_of_training_moves_every_kernel(body: Body) -> None:
+def test_a_training_step_changes_every_kernel(body: Body) -> None:
     aware = calibrated_model(network(body), SPEC, list(pixels(8)))
     kernels = [weight for weight in aware.trainable_weights if "kernel" in weight.name]
     before = [weight.numpy() for weight in kernels]

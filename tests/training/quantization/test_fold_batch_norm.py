@@ -13,7 +13,7 @@ from edgecnn.core.run.run_folder import read_run
 from edgecnn.training.keras import keras
 from edgecnn.training.networks.build import build_backbone
 from edgecnn.training.networks.catalog import BackboneSpec, backbone_spec
-from edgecnn.training.networks.classifier_model import attach_head, free, load_float_model
+from edgecnn.training.networks.classifier_model import attach_head, load_float_model, unfreeze
 from edgecnn.training.quantization.fold_batch_norm import fold_model
 from tests.training.networks import IMAGE_SHAPE, noise, scramble
 
@@ -21,7 +21,7 @@ layers = keras.layers
 
 
 def network(build: Callable[[Any], Any]) -> Any:
-    """A model of `build` with weights and statistics that are nobody's default."""
+    """Return a model with random weights and statistics, none of which are defaults."""
     image = keras.Input(IMAGE_SHAPE, name="image")
     model = keras.Model(image, build(image))
     scramble(model)
@@ -43,7 +43,7 @@ def assert_folds_to(model: Any, expected: list[str]) -> Any:
 # ---- small networks
 
 
-def test_a_convolution_takes_its_batch_norm_and_its_relu6_in() -> None:
+def test_batch_norm_and_relu6_are_folded_into_a_convolution() -> None:
     model = network(
         lambda x: layers.ReLU(6.0)(layers.BatchNormalization()(layers.Conv2D(4, 3, use_bias=False, name="conv")(x)))
     )
@@ -52,7 +52,7 @@ def test_a_convolution_takes_its_batch_norm_and_its_relu6_in() -> None:
     assert float(np.max(folded(noise(4) * 1000))) == 6.0
 
 
-def test_a_depthwise_convolution_takes_its_batch_norm_and_its_relu_in() -> None:
+def test_batch_norm_and_relu_are_folded_into_a_depthwise_convolution() -> None:
     model = network(
         lambda x: layers.ReLU()(
             layers.BatchNormalization()(layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)(x))
@@ -61,7 +61,7 @@ def test_a_depthwise_convolution_takes_its_batch_norm_and_its_relu_in() -> None:
     assert_folds_to(model, ["DepthwiseConv2D"])
 
 
-def test_a_bias_under_a_batch_norm_is_folded_too() -> None:
+def test_batch_norm_is_folded_into_a_convolution_with_a_bias() -> None:
     assert_folds_to(network(lambda x: layers.BatchNormalization()(layers.Conv2D(4, 3)(x))), ["Conv2D"])
 
 
@@ -70,7 +70,7 @@ def test_a_batch_norm_without_scale_and_without_center_is_folded() -> None:
     assert_folds_to(model, ["Conv2D"])
 
 
-def test_a_convolution_whose_output_has_two_consumers_keeps_it() -> None:
+def test_a_convolution_with_two_consumers_is_not_folded() -> None:
     def build(image: Any) -> Any:
         x = layers.Conv2D(4, 3)(image)
         return layers.Add()([layers.BatchNormalization()(x), layers.ReLU()(x)])
@@ -78,7 +78,7 @@ def test_a_convolution_whose_output_has_two_consumers_keeps_it() -> None:
     assert_folds_to(network(build), ["Conv2D", "BatchNormalization", "ReLU", "Add"])
 
 
-def test_a_batch_norm_whose_output_has_two_consumers_is_folded_and_the_relu_is_not() -> None:
+def test_a_batch_norm_with_two_consumers_is_folded_but_the_relu_is_not() -> None:
     def build(image: Any) -> Any:
         x = layers.BatchNormalization()(layers.Conv2D(4, 3)(image))
         return layers.Add()([x, layers.ReLU()(x)])
@@ -86,30 +86,30 @@ def test_a_batch_norm_whose_output_has_two_consumers_is_folded_and_the_relu_is_n
     assert_folds_to(network(build), ["Conv2D", "ReLU", "Add"])
 
 
-def test_an_activation_between_convolution_and_batch_norm_stops_folding() -> None:
+def test_an_activation_between_convolution_and_batch_norm_prevents_folding() -> None:
     model = network(lambda x: layers.BatchNormalization()(layers.Conv2D(4, 3, activation="relu")(x)))
     assert_folds_to(model, ["Conv2D", "BatchNormalization"])
 
 
 @pytest.mark.parametrize("relu", [{"max_value": 3.0}, {"negative_slope": 0.1}, {"threshold": 0.2}], ids=str)
-def test_a_relu_that_int8_kernels_do_not_fuse_stays(relu: dict[str, float]) -> None:
+def test_a_relu_that_int8_kernels_cannot_fuse_stays_a_layer(relu: dict[str, float]) -> None:
     model = network(lambda x: layers.ReLU(**relu)(layers.BatchNormalization()(layers.Conv2D(4, 3)(x))))
     assert_folds_to(model, ["Conv2D", "ReLU"])
 
 
-def test_the_softmax_of_a_dense_layer_stands_apart() -> None:
+def test_the_softmax_of_a_dense_layer_becomes_a_separate_layer() -> None:
     model = network(lambda x: layers.Dense(5, activation="softmax", name="head")(layers.GlobalAveragePooling2D()(x)))
     folded = assert_folds_to(model, ["GlobalAveragePooling2D", "Dense", "Softmax"])
     assert folded.get_layer("head").activation is keras.activations.linear
 
 
-def test_folding_leaves_the_model_that_it_was_given_alone() -> None:
+def test_folding_does_not_change_the_original_model() -> None:
     model = network(lambda x: layers.BatchNormalization()(layers.Conv2D(4, 3)(x)))
     before = [weight.copy() for weight in model.get_weights()]
     fold_model(model)
     assert kinds(model) == ["InputLayer", "Conv2D", "BatchNormalization"]
-    for weight, kept in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, kept)
+    for weight, original in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, original)
 
 
 BLOCKS = st.fixed_dictionaries(
@@ -139,10 +139,10 @@ def _block(x: Any, *, kind: str, norm: dict[str, bool] | None, relu: Any, shortc
 
 @settings(max_examples=15)
 @given(st.lists(BLOCKS, min_size=1, max_size=4))
-def test_any_chain_of_blocks_computes_the_same_folded(described: list[dict[str, Any]]) -> None:
+def test_folding_any_chain_of_blocks_does_not_change_the_outputs(configs: list[dict[str, Any]]) -> None:
     def build(x: Any) -> Any:
-        for block in described:
-            x = _block(x, **block)
+        for config in configs:
+            x = _block(x, **config)
         return layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(x))
 
     model = network(build)
@@ -152,10 +152,10 @@ def test_any_chain_of_blocks_computes_the_same_folded(described: list[dict[str, 
     np.testing.assert_allclose(folded(images), model(images, training=False), rtol=0, atol=1e-4)
 
 
-# ---- the networks that are trained
+# ---- networks of the zoo
 
 
-def test_the_trained_efficientnet_lite_computes_the_same_folded(trained_run: Path) -> None:
+def test_folding_a_trained_efficientnet_lite_does_not_change_the_outputs(trained_run: Path) -> None:
     model = load_float_model(*read_run(trained_run))
     folded = fold_model(model)
     assert not {"BatchNormalization", "ReLU"} & set(kinds(folded))
@@ -163,7 +163,7 @@ def test_the_trained_efficientnet_lite_computes_the_same_folded(trained_run: Pat
     np.testing.assert_allclose(folded(images), model(images, training=False), rtol=0, atol=1e-4)
 
 
-def test_mobilenet_v2_computes_the_same_folded() -> None:
+def test_folding_mobilenet_v2_does_not_change_the_outputs() -> None:
     model = build_backbone(backbone_spec("mobilenet_v2", 0.35), height=32, width=32, weights=None)
     scramble(model)
     folded = fold_model(model)
@@ -175,9 +175,9 @@ def test_mobilenet_v2_computes_the_same_folded() -> None:
 
 
 @pytest.mark.parametrize("spec", [backbone_spec("efficientnet_lite0"), backbone_spec("mobilenet_v2", 0.35)])
-def test_what_was_frozen_is_frozen_after_folding(spec: BackboneSpec) -> None:
+def test_frozen_layers_are_frozen_after_folding(spec: BackboneSpec) -> None:
     model = attach_head(build_backbone(spec, height=32, width=32, weights=None), 3, 0.2)
-    free(model, 2, spec.name)
+    unfreeze(model, 2, spec.name)
     folded = fold_model(model)
     with_kernel = [layer for layer in folded.layers if layer.weights]
     assert {layer.name: layer.trainable for layer in with_kernel} == {

@@ -67,12 +67,12 @@ def test_an_input_byte_is_its_own_quantized_value(
     ],
     ids=str,
 )
-def test_a_normalization_that_bytes_cannot_carry_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="int8 needs one whole mean and one std for all channels, got"):
+def test_a_normalization_that_bytes_cannot_express_is_rejected(change: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="int8 needs one integer mean and one std for all channels, got"):
         input_quantization(SPEC.model_copy(update=change))
 
 
-def test_nothing_is_said_when_it_is_imported_first() -> None:
+def test_importing_it_first_prints_nothing() -> None:
     command = [sys.executable, "-c", "import edgecnn.training.quantization.fake_quant_layers"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""
 
@@ -85,7 +85,7 @@ def convolution(channels: int, size: int = 3, **options: Any) -> Any:
 
 
 def small_network(classes: int = 4) -> Any:
-    """A convolution, a residual block with a depthwise convolution, a padding, a pool and a head."""
+    """Return a network with a convolution, a residual block with a depthwise one, padding, pooling and a head."""
     image = keras.Input(IMAGE_SHAPE, name="image")
     x = layers.ReLU(6.0)(layers.BatchNormalization()(convolution(8, strides=2, name="stem")(image)))
     y = layers.ReLU(6.0)(layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)))
@@ -94,7 +94,7 @@ def small_network(classes: int = 4) -> Any:
     x = layers.ReLU()(layers.Conv2D(12, 3, name="top")(x))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     model = keras.Model(image, layers.Dense(classes, activation="softmax", name="classifier")(x))
-    # With these weights the images differ in their outputs by more than the tolerances below.
+    # With these weights, the outputs of the images differ by more than the tolerances below.
     scramble(model, seed=4)
     return model
 
@@ -109,7 +109,7 @@ def int8_outputs(model: Any, images: NDArray[np.uint8], folder: Path) -> NDArray
     return interpret(path, images)
 
 
-def test_observed_ranges_are_those_of_every_layer_that_has_a_scale_and_hold_zero() -> None:
+def test_every_layer_with_its_own_scale_is_observed_and_its_range_includes_zero() -> None:
     folded = fold_model(small_network())
     batches = [noise(5, seed) for seed in range(3)]
     ranges = observe_ranges(folded, batches)
@@ -118,24 +118,24 @@ def test_observed_ranges_are_those_of_every_layer_that_has_a_scale_and_hold_zero
         values = keras.Model(folded.input, folded.get_layer(name).output)(np.concatenate(batches)).numpy()
         assert low == pytest.approx(min(0.0, float(values.min())), rel=1e-5)
         assert high == pytest.approx(max(0.0, float(values.max())), rel=1e-5)
-    # The head's range is that of its logits, not of the probabilities behind them.
+    # The head's range is that of its logits, not of the probabilities after them.
     assert ranges["classifier"].low < 0
     assert ranges["stem"] == Range(0.0, pytest.approx(ranges["stem"].high))
 
 
-def test_the_calibrated_start_is_near_the_float_network() -> None:
+def test_the_calibrated_model_is_close_to_the_float_network() -> None:
     model, images = small_network(), normalize(pixels(40, seed=2), SPEC)
     np.testing.assert_allclose(calibrated(model)(images), model(images), rtol=0, atol=0.02)
 
 
-def test_the_int8_file_computes_what_the_fake_quantized_network_does(tmp_path: Path) -> None:
+def test_the_int8_file_computes_the_same_as_the_fake_quantized_network(tmp_path: Path) -> None:
     aware, images = calibrated(small_network()), pixels(40, seed=2)
     np.testing.assert_allclose(
         int8_outputs(aware, images, tmp_path), aware(normalize(images, SPEC)), rtol=0, atol=0.012
     )
 
 
-def test_weights_that_are_saved_and_loaded_compute_the_same(tmp_path: Path) -> None:
+def test_saved_and_loaded_weights_compute_the_same(tmp_path: Path) -> None:
     model = small_network()
     aware = calibrated(model)
     aware.save_weights(tmp_path / "weights.h5")
@@ -147,7 +147,7 @@ def test_weights_that_are_saved_and_loaded_compute_the_same(tmp_path: Path) -> N
 
 
 def vanishing_channel() -> Any:
-    """A network with a channel that is all bias: batch normalization leaves such where a channel has died."""
+    """Return a network with channels that are almost only bias, as batch normalization leaves dead channels."""
     image = keras.Input(IMAGE_SHAPE, name="image")
     x = layers.Conv2D(4, 3, activation="relu", name="stem")(image)
     x = layers.DepthwiseConv2D(3, name="depthwise")(x)
@@ -163,7 +163,7 @@ def vanishing_channel() -> Any:
     return model
 
 
-def test_a_channel_that_is_all_bias_does_not_overflow(tmp_path: Path) -> None:
+def test_the_bias_of_a_vanishing_channel_does_not_overflow(tmp_path: Path) -> None:
     model, images = vanishing_channel(), pixels(20, seed=2)
     aware = calibrated(model)
     expected = model(normalize(images, SPEC)).numpy()
@@ -171,7 +171,7 @@ def test_a_channel_that_is_all_bias_does_not_overflow(tmp_path: Path) -> None:
     np.testing.assert_allclose(int8_outputs(aware, images, tmp_path), expected, rtol=0, atol=0.02)
 
 
-def test_a_channel_of_zeros_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_channel_of_zeros_can_be_quantized(tmp_path: Path) -> None:
     model, images = small_network(), pixels(20, seed=2)
     (kernel,) = model.get_layer("stem").get_weights()
     kernel[..., 3] = 0
@@ -187,7 +187,7 @@ def test_a_channel_of_zeros_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def stepped(frozen: set[str]) -> tuple[Any, dict[str, list[NDArray[np.float32]]]]:
-    """A calibrated network after three steps of training, and its layers' kernels and biases from before."""
+    """Return a calibrated network after three training steps, and its kernels and biases from before."""
     model = small_network()
     for layer in model.layers:
         layer.trainable = layer.name not in frozen and not isinstance(layer, layers.BatchNormalization)
@@ -203,12 +203,12 @@ def parameters(aware: Any, name: str) -> list[NDArray[np.float32]]:
 
 
 def variable(aware: Any, name: str, ending: str) -> NDArray[np.float32]:
-    (found,) = (weight for weight in aware.get_layer(f"quant_{name}").weights if weight.name.endswith(f"{ending}:0"))
-    values: NDArray[np.float32] = found.numpy()
+    (match,) = (weight for weight in aware.get_layer(f"quant_{name}").weights if weight.name.endswith(f"{ending}:0"))
+    values: NDArray[np.float32] = match.numpy()
     return values
 
 
-def test_frozen_layers_stay_frozen_in_training_and_free_ones_move() -> None:
+def test_training_changes_only_layers_that_are_not_frozen() -> None:
     frozen = {"stem", "depthwise", "project"}
     aware, before = stepped(frozen)
     for name, values in before.items():
@@ -216,9 +216,9 @@ def test_frozen_layers_stay_frozen_in_training_and_free_ones_move() -> None:
         assert same == [name in frozen] * 2, name
 
 
-def test_after_training_the_range_of_a_kernel_is_still_its_largest_weight() -> None:
+def test_after_training_the_range_of_a_kernel_is_its_largest_weight() -> None:
     aware, _ = stepped(frozen=set())
-    # Ranges are set in the forward pass, so they are those of the weights before the last step.
+    # Ranges are set in the forward pass, so they belong to the weights before the last step.
     aware.compile(keras.optimizers.Adam(1e-30), "sparse_categorical_crossentropy")
     aware.fit(normalize(pixels(8), SPEC), np.arange(8) % 4, verbose=0)
     for name in ("stem", "depthwise", "project"):
@@ -229,7 +229,7 @@ def test_after_training_the_range_of_a_kernel_is_still_its_largest_weight() -> N
         np.testing.assert_array_equal(low, -high)
 
 
-def test_training_with_fake_quantization_learns(tmp_path: Path) -> None:
+def test_training_with_fake_quantization_improves_the_network(tmp_path: Path) -> None:
     model = small_network(classes=2)
     images = pixels(64)
     classes = np.arange(64) % 2
@@ -257,7 +257,7 @@ def agreement(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float((one.argmax(axis=1) == other.argmax(axis=1)).mean())
 
 
-def test_the_calibrated_start_decides_as_post_training_quantization(
+def test_the_calibrated_model_agrees_with_post_training_quantization(
     trained_run: Path, exported: dict[Precision, Path], test_photos: Labeled, tmp_path: Path
 ) -> None:
     folder, record = read_run(trained_run)
@@ -267,11 +267,11 @@ def test_the_calibrated_start_decides_as_post_training_quantization(
     path.write_bytes(convert(start, "int8", record.preprocess))
     aware, after = interpret(path, test_photos.pixels), interpret(exported["int8"], test_photos.pixels)
     assert agreement(aware, after) >= 0.97
-    accuracies = [float((each.argmax(axis=1) == test_photos.classes).mean()) for each in (aware, after)]
+    accuracies = [float((outputs.argmax(axis=1) == test_photos.classes).mean()) for outputs in (aware, after)]
     assert accuracies[0] >= accuracies[1] - 0.02
 
 
-def test_the_quantization_aware_file_decides_as_keras_with_fake_quantization(
+def test_the_quantization_aware_file_agrees_with_keras_with_fake_quantization(
     qat_run: Path, qat_exported: Path, test_photos: Labeled
 ) -> None:
     folder, record = read_run(qat_run)
@@ -280,7 +280,7 @@ def test_the_quantization_aware_file_decides_as_keras_with_fake_quantization(
     assert agreement(interpret(qat_exported, test_photos.pixels), expected) >= 0.98
 
 
-def test_depthwise_kernels_have_a_scale_for_every_channel(qat_exported: Path) -> None:
+def test_depthwise_kernels_have_a_scale_per_channel(qat_exported: Path) -> None:
     depthwise = [kernel for kernel in kernels(qat_exported.read_bytes()) if kernel.operator == "depthwise"]
     assert len(depthwise) == 16
     for kernel in depthwise:
@@ -290,10 +290,10 @@ def test_depthwise_kernels_have_a_scale_for_every_channel(qat_exported: Path) ->
 
 def test_no_weight_has_a_zero_point(qat_exported: Path, exported: dict[Precision, Path]) -> None:
     for path in (qat_exported, exported["int8"]):
-        found = list(kernels(path.read_bytes()))
-        assert len(found) == 50
-        assert all((kernel.zero_points == 0).all() for kernel in found)
-        assert all((kernel.scales > 0).all() for kernel in found)
+        weights = list(kernels(path.read_bytes()))
+        assert len(weights) == 50
+        assert all((kernel.zero_points == 0).all() for kernel in weights)
+        assert all((kernel.scales > 0).all() for kernel in weights)
 
 
 # ---- the converter's input scale
@@ -307,7 +307,7 @@ def test_black_and_white_pixels_are_added_to_a_copy() -> None:
     assert (marked.reshape(-1, 3)[2:] == 100).all()
 
 
-def test_fake_quantized_images_are_the_bytes_again() -> None:
+def test_fake_quantization_does_not_change_images() -> None:
     folded = fold_model(small_network())
     aware = quantize_aware(folded, SPEC)
     quantized = keras.Model(aware.input, aware.get_layer("image_quantized").output)
