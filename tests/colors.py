@@ -11,11 +11,11 @@ from edgecnn.core.model_file.card import ModelCard
 from edgecnn.core.model_file.model_file import append_associated_files
 from tests.pixel_model import pixel_card, pixel_model
 
-COLOURS = ("red", "green", "blue")
+COLORS = ("red", "green", "blue")
 SIDE_PX = 8
 
 
-def write_color_model(path: Path, labels: tuple[str, ...] = COLOURS, card: ModelCard | None = None) -> Path:
+def write_color_model(path: Path, labels: tuple[str, ...] = COLORS, card: ModelCard | None = None) -> Path:
     """Write a model with an input of one pixel; with other `labels` its predictions are wrong."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(append_associated_files(pixel_model(1, 1), card or pixel_card(1, 1, labels)))
@@ -24,7 +24,7 @@ def write_color_model(path: Path, labels: tuple[str, ...] = COLOURS, card: Model
 
 def write_color_photos(folder: Path, count: int) -> Path:
     """Write class folders with `count` pictures each, all different."""
-    for channel, name in enumerate(COLOURS):
+    for channel, name in enumerate(COLORS):
         (folder / name).mkdir(parents=True)
         for number in range(count):
             write_color(folder / name / f"{number:03}.png", channel, number)

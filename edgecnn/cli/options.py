@@ -47,7 +47,7 @@ Width = Annotated[int | None, typer.Option(help="Input width; the backbone's own
 Resize = Annotated[
     Literal["center_crop", "squash", "letterbox"], typer.Option(help="How photos are brought to that size.")
 ]
-CropFraction = Annotated[float, typer.Option(help="Share of the largest centerd region that center_crop keeps.")]
+CropFraction = Annotated[float, typer.Option(help="Share of the largest centered region that center_crop keeps.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same split, calibration and, on a CPU, model.", min=0)]
 
 

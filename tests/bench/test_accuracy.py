@@ -24,7 +24,7 @@ from edgecnn.runtime.inference.classifier import Classifier
 from tests.colors import write_color_model
 from tests.pixel_model import pixel_card, with_threshold
 
-COLOURS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
+COLORS = {"blue": (255, 0, 0), "green": (0, 255, 0), "red": (0, 0, 255)}
 SUBJECTS = {
     "Egyptian cat": "cat_720p",
     "military uniform": "grace_hopper",
@@ -64,7 +64,7 @@ def _never_red(mean: NDArray[np.float64]) -> list[float]:
 @pytest.fixture
 def colors(tmp_path: Path) -> Dataset:
     """Four plain pictures of each color."""
-    for name, bgr in COLOURS.items():
+    for name, bgr in COLORS.items():
         (tmp_path / name).mkdir()
         for number in range(4):
             cv2.imwrite(str(tmp_path / name / f"{number}.png"), np.full((8, 8 + number, 3), bgr, np.uint8))

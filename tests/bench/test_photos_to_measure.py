@@ -13,7 +13,7 @@ from edgecnn.core.model_file.card import DatasetRecord
 from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.run.run_folder import ExecutionRecord, RunFolder, RunRecord, write_run
 from edgecnn.core.settings.command_settings import TrainSettings
-from tests.colors import COLOURS, write_color, write_color_photos
+from tests.colors import COLORS, write_color, write_color_photos
 
 
 def divided(folder: Path) -> Path:
@@ -53,7 +53,7 @@ def model_of_a_run(folder: Path, photos: Path) -> Path:
 
 def test_of_a_divided_folder_it_is_the_test_photos(tmp_path: Path) -> None:
     photos = photos_to_measure(tmp_path / "m.tflite", divided(tmp_path / "data"), None)
-    assert photos.labels.names == tuple(sorted(COLOURS))
+    assert photos.labels.names == tuple(sorted(COLORS))
     assert {path.path.parent.parent.name for path in photos.examples} == {"test"}
     assert len(photos.examples) == 6
 

@@ -13,7 +13,7 @@ from edgecnn.core.model_file.model_file import append_associated_files, read_mod
 from edgecnn.core.precision import Precision
 from edgecnn.core.run.run_folder import RunFolder
 from tests.cli.commands import Outcome, finish, refusal, run_apart, run_here, start
-from tests.colors import COLOURS, write_color, write_color_photos
+from tests.colors import COLORS, write_color, write_color_photos
 
 NOT_AN_IMAGE = b"not a picture"
 NO_NETWORK = "http://127.0.0.1:9"
@@ -87,12 +87,12 @@ def test_an_unreadable_photo_is_named_and_skipped_in_evaluation(color_model: Pat
 
 
 def test_images_that_cannot_be_read_do_not_keep_classify_from_the_others(color_model: Path, tmp_path: Path) -> None:
-    good = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
+    good = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLORS)]
     broken = tmp_path / "broken.png"
     broken.write_bytes(NOT_AN_IMAGE)
     outcome = run_here("classify", color_model, good[0], tmp_path / "absent.png", broken, *good[1:], "--json")
     assert outcome.status == 1
-    assert [json.loads(line)["label"] for line in outcome.stdout.splitlines()] == list(COLOURS)
+    assert [json.loads(line)["label"] for line in outcome.stdout.splitlines()] == list(COLORS)
     assert outcome.log == [
         f"skipped: no such image: {tmp_path}/absent.png",
         f"skipped: cannot decode {broken}: it is not an image, or is corrupted; remove or replace it",

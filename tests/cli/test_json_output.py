@@ -12,7 +12,7 @@ from edgecnn.core.run.run_folder import RunFolder, RunRecord
 from edgecnn.core.settings.augment import AugmentSettings
 from edgecnn.pipeline.video import write_video
 from tests.cli.commands import json_lines_of, json_of, run_here
-from tests.colors import COLOURS, write_color
+from tests.colors import COLORS, write_color
 
 RESULT = {
     *("source", "frame", "captured_at", "age_ms", "label", "index", "score", "top", "latency_ms", "dropped"),
@@ -51,9 +51,9 @@ def check_result(line: dict[str, Any], source: Path, label: str) -> None:
 
 
 def test_classify_prints_a_line_for_each_image(color_model: Path, tmp_path: Path) -> None:
-    paths = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
+    paths = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLORS)]
     lines = json_lines_of("classify", color_model, *paths, "--top-k", 2)
-    for line, path, label in zip(lines, paths, COLOURS, strict=True):
+    for line, path, label in zip(lines, paths, COLORS, strict=True):
         check_result(line, path, label)
         assert len(line["top"]) == 2
 
@@ -72,11 +72,11 @@ def test_run_prints_a_line_for_each_image_of_a_folder(color_model: Path, color_p
 
 
 def test_run_prints_a_line_for_each_frame_of_a_video(color_model: Path, tmp_path: Path) -> None:
-    paths = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLOURS)]
+    paths = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLORS)]
     video = tmp_path / "test.avi"
     write_video(video, [Example(path, index, "") for index, path in enumerate(paths)])
     lines = json_lines_of("run", color_model, "--source", video)
-    for number, (line, label) in enumerate(zip(lines, COLOURS, strict=True)):
+    for number, (line, label) in enumerate(zip(lines, COLORS, strict=True)):
         check_result(line, video, label)
         assert line["frame"] == number
 

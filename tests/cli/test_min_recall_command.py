@@ -15,7 +15,7 @@ from edgecnn.core.precision import Precision
 from edgecnn.core.run.run_dataset import dataset_of_run
 from edgecnn.core.run.run_folder import RunFolder, read_run
 from tests.cli.commands import Outcome, json_of, refusal, run_here
-from tests.colors import COLOURS, write_color_model
+from tests.colors import COLORS, write_color_model
 from tests.pixel_model import pixel_card, with_threshold
 
 RECALL = 0.99
@@ -80,7 +80,7 @@ def test_inspect_and_evaluate_say_from_which_score_on_it_decides(export: Outcome
 
 
 def test_a_benchmark_s_decisions_are_made_by_the_threshold(tmp_path: Path) -> None:
-    card = with_threshold(pixel_card(1, 1, COLOURS), "green", 0.25)
+    card = with_threshold(pixel_card(1, 1, COLORS), "green", 0.25)
     model, out = write_color_model(tmp_path / "m.tflite", card=card), tmp_path / "benchmark.json"
     # A byte of 144 is a score of 0.25.
     for shade, name in ((143, "red"), (144, "green")):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edgecnn.core.precision import Precision
 from tests.cli.commands import run_apart, run_here
-from tests.colors import COLOURS, write_color, write_color_model
+from tests.colors import COLORS, write_color, write_color_model
 
 
 def test_models_lists_every_backbone_with_its_width() -> None:
@@ -15,7 +15,7 @@ def test_models_lists_every_backbone_with_its_width() -> None:
 
 def test_evaluate_shows_both_models_and_their_difference(color_model: Path, color_photos: Path) -> None:
     shown = run_here("evaluate", color_model, color_photos, "--baseline", color_model).stdout
-    assert all(word in shown for word in ("top1", "macro_f1", *COLOURS, "colors.tflite", "60"))
+    assert all(word in shown for word in ("top1", "macro_f1", *COLORS, "colors.tflite", "60"))
     assert "difference in top-1: +0.00 points, 95 % between" in shown
 
 
