@@ -1,4 +1,4 @@
-"""How much photos are changed at random in training, and what `--augment` takes."""
+"""Settings of the random changes to training photos, and the parser of `--augment`."""
 
 from __future__ import annotations
 
@@ -12,47 +12,51 @@ from edgecnn.core.settings.base import Settings
 
 
 class AugmentSettings(Settings):
-    """How far each change may go. Every photo gets a random part of each, evenly spread between nothing and that.
+    """Maximum extent of each random change.
 
-    The source of what is done, and in which order, is `edgecnn.training.augmentation.augment`.
+    Every photo gets a random amount of each change, uniformly distributed between nothing and this maximum.
+    `edgecnn.training.augmentation.augment` defines the operations and their order.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
 
     flip: bool = True
-    """Mirror half of the photos, left for right; off for digits, text and whatever has a handedness."""
+    """Mirror half of the photos left to right; switch it off for digits, text and anything with a handedness."""
     flip_vertical: bool = False
-    """Mirror half of the photos upside down; for what is seen from above."""
+    """Mirror half of the photos upside down, for subjects seen from above."""
     rotation_degrees: float = Field(default=0, ge=0, le=180)
-    """Turned by so much, either way."""
+    """Maximum rotation in degrees, in either direction."""
     shift: float = Field(default=0, ge=0, le=0.5)
-    """Moved by this share of a side, in each direction."""
+    """Maximum shift as a share of a side, in every direction."""
     zoom: float = Field(default=0, ge=0, lt=1)
-    """Magnified or made smaller by this share."""
+    """Maximum change of scale as a share, larger or smaller."""
     crop: float = Field(default=0.2, ge=0, lt=1)
-    """The share of a side that is cut away; what is left is scaled up."""
+    """Maximum share of a side that is cut away; the rest is scaled up."""
     brightness: float = Field(default=0.15, ge=0, le=1)
-    """Shift of all values, as a share of white, either way."""
+    """Maximum shift of all values as a share of white, brighter or darker."""
     contrast: float = Field(default=0.2, ge=0, le=1)
-    """Change of the distance from a photo's mean, as a share of it, either way."""
+    """Maximum relative change of the distance from the photo's mean, up or down."""
     saturation: float = Field(default=0, ge=0, le=1)
-    """Change of the distance from gray, as a share of it, either way; at 1 from none to twice the color."""
+    """Maximum relative change of the distance from gray, up or down; 1 means from no color to twice the color."""
     blur_px: float = Field(default=0, ge=0, le=10)
-    """Standard deviation of a Gaussian blur, in pixels of the network's input."""
+    """Maximum standard deviation of a Gaussian blur, in pixels of the network's input."""
     noise: float = Field(default=0, ge=0, le=0.5)
-    """Standard deviation of Gaussian noise, as a share of white."""
+    """Maximum standard deviation of Gaussian noise, as a share of white."""
     jpeg_quality: int = Field(default=100, ge=1, le=100)
-    """The lowest quality of JPEG compression; 100 leaves it out."""
+    """Lowest quality of JPEG compression; 100 skips the compression."""
     erasing: float = Field(default=0, ge=0, le=0.9)
-    """Share of the area that a rectangle of one color covers."""
+    """Maximum share of the area that a rectangle of one color covers."""
 
 
 NO_AUGMENT: Final = AugmentSettings(flip=False, crop=0, brightness=0, contrast=0)
-"""Photos as they are."""
+"""Leaves photos unchanged."""
 
 
 def augment_args(settings: AugmentSettings) -> tuple[str, ...]:
-    """What is on, as `KEY=VALUE`; behind `none`, `parse_augment` makes the same settings of it."""
+    """Return the changes that are on as `KEY=VALUE` strings.
+
+    `parse_augment` restores the same settings from them if they follow `none`.
+    """
     unchanged = NO_AUGMENT.model_dump()
     return tuple(
         f"{key}={json.dumps(value)}" for key, value in settings.model_dump().items() if value != unchanged[key]
@@ -60,22 +64,29 @@ def augment_args(settings: AugmentSettings) -> tuple[str, ...]:
 
 
 def parse_augment(text: str) -> AugmentSettings:
-    """Reads `KEY=VALUE[,KEY=VALUE...]`, fields of `AugmentSettings` over its defaults.
+    """Parse the value of `--augment`.
 
-    `none` switches everything off; as the first word of several it is what the others are set over. Raises
-    `InputError`.
+    Args:
+        text: `KEY=VALUE[,KEY=VALUE...]`, fields of `AugmentSettings` that override its defaults. `none` alone switches
+            every change off; in front of other fields it replaces the defaults that they override.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InputError: A field is unknown, has no value or is out of range.
     """
-    words = [word.strip() for word in text.split(",")]
+    items = [item.strip() for item in text.split(",")]
     fields: dict[str, Any] = {}
-    if words[0] == "none":
+    if items[0] == "none":
         fields = NO_AUGMENT.model_dump()
-        words = words[1:]
-    for word in words:
-        key, equals, value = (part.strip() for part in word.partition("="))
+        items = items[1:]
+    for item in items:
+        key, equals, value = (part.strip() for part in item.partition("="))
         if key not in AugmentSettings.model_fields:
             raise UnknownName("augmentation", key, AugmentSettings.model_fields)
         if not equals:
-            raise InputError(f"expected --augment as KEY=VALUE, got {word!r}; give {key} a value, such as {key}=0")
+            raise InputError(f"expected --augment as KEY=VALUE, got {item!r}; give {key} a value, such as {key}=0")
         fields[key] = value
     try:
         return AugmentSettings.model_validate(fields)

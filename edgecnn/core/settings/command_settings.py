@@ -1,11 +1,12 @@
-"""What each stage can be told.
+"""Settings of each stage.
 
-Options of the command line, tables of a recipe and the run folder share these models: a default is written once, here.
+Command-line options, recipe tables and the run folder share these models, so that every default and every description
+of an option is written once, here.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -14,69 +15,90 @@ from edgecnn.core.settings.augment import AugmentSettings
 from edgecnn.core.settings.base import Settings
 from edgecnn.core.settings.min_recall import MinRecall
 
-STALL_TIMEOUT_S = 2.0
-"""A live source that gives no frame for so long is lost."""
-LOG_SIZE = "10MB"
-"""A log of this size makes way for a new one."""
-LOG_KEEP = 5
-"""So many of the older logs stay."""
-UNCERTAIN = "score=0.6"
-"""When the model is unsure of a frame: below this score."""
-UNCERTAIN_SIZE = "500MB"
-"""A folder of uncertain frames is held below this size."""
+# Defaults that the command line shares with the runtime's options. They are here and not beside those options, so that
+# `--help` does not have to import OpenCV and an interpreter.
+THREADS: Final = 1
+"""Number of interpreter threads."""
+TOP_K: Final = 3
+"""Number of classes that `edgecnn classify` and `edgecnn run` print."""
+STALL_TIMEOUT_S: Final = 2.0
+"""A live source that delivers no frame for this long counts as lost."""
+LOG_SIZE: Final = "10MB"
+"""Size at which a log is rotated."""
+LOG_KEEP: Final = 5
+"""Number of rotated logs that are retained."""
+UNCERTAIN: Final = "score=0.6"
+"""When the model counts as unsure of a frame: below this score."""
+UNCERTAIN_SIZE: Final = "500MB"
+"""Size limit of a folder of uncertain frames."""
 
 
 class TrainSettings(Settings):
-    """`edgecnn train`."""
+    """Settings of `edgecnn train`."""
 
     model: str = "efficientnet_lite0"
+    """Backbone network; `edgecnn models` lists them."""
     alpha: float | None = None
-    """Width multiplier of MobileNetV2."""
+    """Width multiplier of a MobileNet (`mobilenet_v2`); 1.0 if not given."""
+    # A network without pretrained weights is trained from scratch, in all its layers.
     weights: str = "auto"
-    """`auto` (ImageNet's, where the network has any), `imagenet`, `none`, or a file. Without, everything is trained."""
+    """Initial weights: imagenet, none (train from scratch), a file, or auto (ImageNet's if there are any)."""
     height: int | None = Field(default=None, gt=0)
+    """Input height in pixels; the backbone's own if not given."""
     width: int | None = Field(default=None, gt=0)
-    """Input size; the backbone's own where not given."""
+    """Input width in pixels; the backbone's own if not given."""
     resize: Literal["center_crop", "squash", "letterbox"] = "center_crop"
+    """How photos are brought to the input size: center_crop, squash (distorts) or letterbox (pads)."""
     crop_fraction: float = Field(default=1.0, gt=0, le=1)
+    """Share of the largest centered region that center_crop keeps."""
     interpolation: Literal["box_linear", "area", "linear"] = "box_linear"
+    """Interpolation of the resize: box_linear is bit-exact on every machine, area and linear are OpenCV's."""
     epochs: int = Field(default=50, ge=1)
-    """At most, for the head, or for the whole network where it starts from nothing; early stopping ends it sooner."""
+    """Maximum number of epochs for the head (or the whole network, from scratch); early stopping may end sooner."""
     learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    """Peak learning rate for the head (or for the whole network when training from scratch)."""
     fine_tune_epochs: int = Field(default=0, ge=0)
-    """At most, with the last blocks unfrozen; 0 leaves the backbone as it was."""
+    """Maximum number of fine-tuning epochs; 0 skips fine-tuning and leaves the backbone unchanged."""
     fine_tune_learning_rate: float = Field(default=1e-5, gt=0, allow_inf_nan=False)
+    """Peak learning rate for fine-tuning the unfrozen layers."""
     unfreeze: Annotated[int, Field(ge=1)] | str = 5
-    """What fine-tuning sets free: so many blocks, counted from the output; from this layer on; or `all`."""
+    """Layers that fine-tuning unfreezes: the last N blocks, everything from a named layer onwards, or all."""
+    # A cosine reaches 0 at the end of the epochs of its phase.
     schedule: Literal["plateau", "constant", "cosine"] = "plateau"
-    """`plateau` halves the learning rate after three epochs without progress, `cosine` takes it to 0 over `epochs`."""
+    """Learning rate schedule: plateau (halved after 3 epochs without progress), constant, or cosine (to 0)."""
     warmup_epochs: float = Field(default=0, ge=0, allow_inf_nan=False)
-    """How long the learning rate rises to its height, at the start of each phase."""
+    """Epochs during which the learning rate rises to its peak, at the start of each phase."""
     optimizer: Literal["adam", "sgd", "rmsprop"] = "adam"
-    """`sgd` has Nesterov's momentum of 0.9."""
+    """Optimizer; sgd uses Nesterov momentum of 0.9."""
     weight_decay: float = Field(default=0, ge=0, lt=1)
-    """Decoupled from the gradient, so that `adam` with it is AdamW; biases and batch normalization are spared."""
+    """Decoupled weight decay (adam becomes AdamW); biases and batch normalization are exempt."""
     label_smoothing: float = Field(default=0, ge=0, lt=1)
+    """Share of the target probability that is spread over all classes."""
     mixup: float = Field(default=0, ge=0, allow_inf_nan=False)
-    """Alpha of the Beta distribution that two photos are blended by, 0 for none; not while the backbone is frozen."""
+    """Blend photos by shares from Beta(MIXUP, MIXUP), 0 for none; not while the backbone is frozen."""
     dropout: float | None = Field(default=None, ge=0, lt=1)
-    """Before the last layer; the network's own where not given."""
+    """Dropout rate before the last layer; the network's own if not given."""
     batch_size: int = Field(default=32, ge=1)
+    """Number of photos per step, over all GPUs and workers."""
     balance: bool = False
-    """Weigh photos so that every class counts the same, however many photos it has."""
+    """Weight photos so that every class counts the same, however many photos it has."""
+    # `edgecnn.training.fitting.monitor` lists all names.
     monitor: str = "val_loss"
-    """What says which epoch is the best, see `edgecnn.training.fitting.monitor`: `val_recall:CLASS`, say."""
+    """Metric that decides which epoch is best: val_loss, val_accuracy, val_auc, val_recall:CLASS, ..."""
     patience: int = Field(default=5, ge=1)
     """Epochs without progress after which a phase ends."""
     augment: AugmentSettings = AugmentSettings()
-    """Random changes to photos, wherever the network itself sees them: not for a head on frozen features."""
+    """Random changes to training photos; they do not apply to a head on frozen features."""
     validation_fraction: float = Field(default=0.15, gt=0, lt=0.5)
+    """Share of the training photos set aside for validation, if DATA has no validation split."""
     test_fraction: float = Field(default=0.15, ge=0, lt=0.5)
+    """Share of the photos set aside for testing, if DATA is not divided into splits."""
     mixed_precision: bool | None = None
-    """float16 arithmetic on float32 weights; where not given, with a GPU."""
+    """float16 arithmetic on float32 weights; on with a GPU if not given."""
     xla: bool | None = None
-    """Compile the training step; where not given, with a GPU."""
+    """Compile the training step with XLA; on with a GPU if not given."""
     seed: int = Field(default=0, ge=0)
+    """Seed; the same one gives the same split, the same order of photos and, on a CPU, the same model."""
 
     @field_validator("unfreeze", mode="before")
     @classmethod
@@ -85,47 +107,60 @@ class TrainSettings(Settings):
 
 
 class QatSettings(Settings):
-    """`edgecnn qat`."""
+    """Settings of `edgecnn qat`."""
 
     epochs: int = Field(default=3, ge=0)
+    """Maximum number of epochs; 0 keeps the calibrated start."""
     learning_rate: float = Field(default=1e-5, gt=0)
+    """Learning rate; keep it small, the network is already trained."""
     batch_size: int = Field(default=32, ge=1)
+    """Number of photos per step."""
     calibration_images: int = Field(default=100, ge=1)
+    """Number of training photos that calibrate the quantization ranges."""
     seed: int = Field(default=0, ge=0)
+    """Seed; the same one gives the same calibration and, on a CPU, the same model."""
 
 
 class ExportSettings(Settings):
-    """`edgecnn export`."""
+    """Settings of `edgecnn export`."""
 
     precisions: tuple[Precision, ...] = ("float32", "int8")
+    """Precisions to write; float32 is always written, because the others are compared with it."""
     calibration_images: int = Field(default=100, ge=1)
+    """Number of photos that calibrate the quantization ranges."""
     ptq: bool = False
-    """Quantize the float weights afterwards even where the run has quantization-aware ones."""
+    """Quantize the float weights after training, even if the run has quantization-aware weights."""
+    # Every exported file gets a threshold of its own, which is picked on the validation photos.
     min_recall: MinRecall | None = None
-    """Of a class that must not be missed: every file gets a threshold for it, picked on the validation photos."""
+    """Decide on CLASS above the score that finds this share of its validation photos, such as pneumonia=0.98."""
     seed: int = Field(default=0, ge=0)
+    """Seed; the same one picks the same calibration photos."""
 
 
 class EvaluateSettings(Settings):
-    """`edgecnn evaluate` in a recipe."""
+    """Settings of `edgecnn evaluate` in a recipe."""
 
     max_drop: float | None = Field(default=None, ge=0)
-    """Points of top-1 that int8 may lose against float32."""
-    threads: int = Field(default=1, ge=1)
+    """Gate: points of top-1 that int8 may lose against float32."""
+    threads: int = Field(default=THREADS, ge=1)
+    """Number of interpreter threads."""
 
 
 class BenchmarkSettings(Settings):
-    """`edgecnn benchmark` in a recipe."""
+    """Settings of `edgecnn benchmark` in a recipe."""
 
     quick: bool = True
-    threads: int = Field(default=1, ge=1)
+    """Lower both minimums to 128 queries and 10 s, for a first look."""
+    threads: int = Field(default=THREADS, ge=1)
+    """Number of interpreter threads."""
     queries: int | None = Field(default=None, ge=1)
-    """At least, of each model; where not given 1024, and 128 if `quick`."""
+    """Minimum number of queries per model; if not given, 1024 (quick: 128)."""
     seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """At least, of the measured part; where not given 60, and 10 if `quick`."""
+    """Minimum duration of the measured part in seconds; if not given, 60 (quick: 10)."""
 
 
 class RunSettings(Settings):
-    """`edgecnn run` in a recipe: over a video made of the test images."""
+    """Settings of `edgecnn run` in a recipe: over a video made of the test images."""
 
     frames: int = Field(default=60, ge=1)
+    """Number of frames to classify."""
