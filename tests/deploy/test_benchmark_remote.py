@@ -47,7 +47,7 @@ def test_the_same_photos_are_decided_there_as_here_and_no_others_are_sent(
 def test_the_table_is_printed_here_and_the_devices_lines_come_through(small_device: SmallDevice, model: Path) -> None:
     outcome = benchmark_remote(small_device, model)
     assert outcome.status == 0, outcome.stderr
-    assert "milliseconds a frame, 1 thread" in outcome.stdout and "colors: cold start " in outcome.stdout
+    assert "milliseconds per frame, 1 thread" in outcome.stdout and "colors: cold start " in outcome.stdout
     assert "measuring latency: 16 done" in outcome.log
 
 

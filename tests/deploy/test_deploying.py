@@ -136,7 +136,7 @@ def test_a_deployment_that_is_interrupted_says_what_becomes_of_it(small_device: 
     wait_until(lambda: on_trial(small_device, "stopped"))
     process.send_signal(signal.SIGINT)
     outcome = finish(process)
-    assert outcome.status == 130 and "it finishes or takes back itself" in outcome.stderr
+    assert outcome.status == 130 and "a device completes or rolls back what it has begun" in outcome.stderr
     wait_until(lambda: not on_trial(small_device, "stopped"))
     assert running(small_device, "stopped") == status(small_device, "stopped")["release"] is not None
 
