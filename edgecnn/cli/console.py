@@ -96,6 +96,7 @@ class ProgressBars:
         self._finished: set[str] = set()
 
     def __call__(self, task: str, done: int, total: int, detail: str = "") -> None:
+        """Show that `done` of `total` steps of a task are complete."""
         if not stderr.is_terminal:
             self._report_when_finished(task, done, total, detail)
             return

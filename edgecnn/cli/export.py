@@ -19,7 +19,7 @@ from edgecnn.core.settings.min_recall import parse_min_recall
 if TYPE_CHECKING:
     from edgecnn.core.model_file.card import ClassThreshold
 
-_CROP_FRACTION: float = TrainSettings.default("crop_fraction")
+_CROP_FRACTION = TrainSettings().crop_fraction
 _PRECISIONS, _QUANTIZATION, _PRETRAINED = "Precisions", "Quantization and thresholds", "Without a run"
 
 

@@ -24,6 +24,7 @@ class LiveLine(Closeable):
         self._drawn_s = float("-inf")
 
     def __call__(self, result: Result, /) -> None:
+        """Write a result; on a terminal, it replaces the previous one."""
         line = _printable(self._stream, _describe(result, self._rate.tick()))
         if not self._terminal:
             write_text(self._stream, line + "\n")

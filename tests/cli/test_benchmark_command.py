@@ -42,17 +42,17 @@ def test_the_json_object_contains_every_measurement(color_model: Path, color_pho
     assert json.loads(out.read_text()) == record
     assert record["format_version"] == 2
     assert (record["model"]["threads"], record["baseline"]["threads"]) == (2, 2)
-    assert [each["threads"] for each in record["sweep"]] == [2, 1]
+    assert [run["threads"] for run in record["sweep"]] == [2, 1]
     assert list(record["stages"]) == list(record["samples"]["model"]) == STAGES
     assert len(record["samples"]["model"]["total"]) == len(record["samples"]["baseline"]["total"]) == 128
     assert len(record["samples"]["sweep"]["1"]["total"]) == 128
     assert record["photos"] == {"found": 180, "measured": 30, "limit": 30, "seed": 0}
     assert (record["accuracy"]["top1"], record["baseline"]["accuracy"]["top1"]) == (1.0, 1 / 3)
     assert record["paired"]["agreement"] == pytest.approx(1 / 3)
-    assert all(each["label"] == each["predicted"] for each in record["decisions"])
-    photos = [each["sha256"] for each in record["decisions"]]
+    assert all(photo["label"] == photo["predicted"] for photo in record["decisions"])
+    photos = [photo["sha256"] for photo in record["decisions"]]
     assert len(set(photos)) == 30
-    assert [each["sha256"] for each in record["baseline"]["decisions"]] == photos
+    assert [photo["sha256"] for photo in record["baseline"]["decisions"]] == photos
     assert record["valid"] == (not record["invalid_reasons"])
 
 

@@ -68,7 +68,7 @@ def test_the_json_of_a_check_is_one_object(photos: Path) -> None:
     record = json_of("data", "check", photos)
     assert set(record) == {"data", "photos", "errors", "warnings", "notes", "findings"}
     assert (record["data"], record["errors"], record["warnings"]) == (str(photos), 1, 7)
-    assert all(set(each) == {"kind", "severity", "message", "photos", "advice"} for each in record["findings"])
+    assert all(set(finding) == {"kind", "severity", "message", "photos", "advice"} for finding in record["findings"])
 
 
 def test_strict_fails_after_the_findings_are_printed(photos: Path) -> None:

@@ -64,7 +64,7 @@ def test_a_package_that_cannot_be_loaded_is_a_finding(
     module: str, body: str, check: str, fix: str, tmp_path: Path
 ) -> None:
     outcome = run_apart("doctor", "--json", **prepended(write_files(tmp_path, {module: body}), "PYTHONPATH"))
-    (finding,) = (each for each in json.loads(outcome.stdout)["findings"] if each["check"] == check)
+    (finding,) = (entry for entry in json.loads(outcome.stdout)["findings"] if entry["check"] == check)
     assert (outcome.status, finding["status"]) == (1, "problem")
     assert finding["fix"].endswith(fix)
 

@@ -87,7 +87,7 @@ def test_evaluate_prints_one_object(color_model: Path, color_photos: Path) -> No
     assert set(record["baseline"]) == METRICS
     assert set(record["paired"]) == {"delta_top1", "ci95", "agreement", "p_value"}
     assert set(record["gate"]) == {"max_drop", "passed"}
-    assert [set(each) for each in record["per_class"]] == [CLASS_METRICS] * 3
+    assert [set(metrics) for metrics in record["per_class"]] == [CLASS_METRICS] * 3
     assert (record["n"], record["top1"]) == (180, 1.0)
 
 

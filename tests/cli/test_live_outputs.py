@@ -47,11 +47,13 @@ def test_files_are_written_in_addition_to_the_results(color_model: Path, tmp_pat
     results = [json.loads(line) for line in outcome.stdout.splitlines()]
     with open(tmp_path / "log.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["frame"], row["label"]) for row in rows] == [(str(each["frame"]), each["label"]) for each in results]
+    assert [(row["frame"], row["label"]) for row in rows] == [
+        (str(result["frame"]), result["label"]) for result in results
+    ]
     assert len(rows) == FRAMES
     recorded = cv2.VideoCapture(str(tmp_path / "seen.avi"))
     assert recorded.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
-    unsure = [each for each in results if each["score"] < 1.0]
+    unsure = [result for result in results if result["score"] < 1.0]
     assert len(list((tmp_path / "unsure").rglob("*.jpg"))) == len(unsure)
     assert f"log {tmp_path / 'log.csv'}: {FRAMES} delivered" in outcome.log
 

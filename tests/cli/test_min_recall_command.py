@@ -89,7 +89,7 @@ def test_the_decisions_of_a_benchmark_apply_the_threshold(tmp_path: Path) -> Non
     options = ("--queries", 16, "--seconds", 0, "--data", tmp_path / "photos", "--out", out)
     assert run_here("benchmark", model, *options).status == 0
     record = json.loads(out.read_text())
-    assert {each["label"]: each["predicted"] for each in record["decisions"]} == {"red": "red", "green": "green"}
+    assert {photo["label"]: photo["predicted"] for photo in record["decisions"]} == {"red": "red", "green": "green"}
     assert (record["accuracy"]["top1"], record["accuracy"]["threshold"]["label"]) == (1.0, "green")
 
 
