@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import typer
 from pydantic import ValidationError
@@ -20,7 +20,6 @@ _PARAMETER = "settings"
 """Name of the parameter of a command that receives the settings; the generated options take its position."""
 
 Command = Callable[..., None]
-AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ def options_from(
         @functools.wraps(command)
         def wrapper(**arguments: Any) -> None:
             values = {name: arguments.pop(name) for name in names}
-            command(**arguments, **{_PARAMETER: settings_from(model, **_parsed(values, deviations))})
+            command(**arguments, **{_PARAMETER: _settings_from(model, _parsed(values, deviations))})
 
         signature = inspect.signature(command, eval_str=True)
         parameters: list[inspect.Parameter] = []
@@ -90,10 +89,10 @@ def options_from(
     return decorate
 
 
-def settings_from(model: type[AnySettings], **options: Any) -> AnySettings:
-    """Return the settings with the given options. Raises `InputError` in one line for values out of range."""
+def _settings_from(model: type[Settings], fields: Mapping[str, Any]) -> Settings:
+    """Return the settings with the given fields. Raises `InputError` in one line for values out of range."""
     try:
-        return model(**options)
+        return model(**fields)
     except ValidationError as error:
         first = error.errors()[0]
         option = "--" + "-".join(str(part) for part in first["loc"][:1]).replace("_", "-")

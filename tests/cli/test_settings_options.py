@@ -27,6 +27,8 @@ from edgecnn.core.settings.command_settings import (
 class Paint(Settings):
     """Settings with a field of each kind."""
 
+    model: str = "oil"
+    """Kind of paint, in a field whose name is also that of a parameter of `options_from`."""
     color: Literal["red", "green"] = "red"
     """Color of the paint."""
     layer_count: int = Field(default=2, ge=1)
@@ -77,6 +79,7 @@ def test_omitted_options_have_the_defaults_of_the_fields() -> None:
 @pytest.mark.parametrize(
     ("arguments", "field", "value"),
     [
+        (("--model", "chalk"), "model", "chalk"),
         (("--color", "green"), "color", "green"),
         (("--layer-count", "3"), "layer_count", 3),
         (("--glossy",), "glossy", True),
