@@ -1,4 +1,4 @@
-"""The Typer application: which commands there are, and how errors leave it."""
+"""The Typer application with all commands, and the conversion of errors to messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -30,54 +30,56 @@ from edgecnn.cli import (
 from edgecnn.cli.console import say
 from edgecnn.core.errors import EdgecnnError, Interrupted
 
+_HELP = "From a folder of labeled photos to a live classifier on a small device, in one .tflite file."
+
 
 class _Commands(TyperGroup):
-    """Turns the library's errors into one line on stderr and their exit status."""
+    """Group of commands that reports the library's errors in one line on stderr and exits with their status."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             result = super().invoke(ctx)
-            # What a buffer still holds would be written after this, where nobody could tell of its failing.
+            # Buffered output would otherwise be written at interpreter exit, where a failure is not reported.
             sys.stdout.flush()
             return result
         except EdgecnnError as error:
             say(str(error) if isinstance(error, Interrupted) else f"error: {_one_line(str(error))}")
             raise typer.Exit(error.exit_status) from None
         except BrokenPipeError:
-            # `| head` has seen enough; Typer leaves without a word.
+            # The reader of a pipe has finished, such as `| head`; Typer exits without a message.
             raise
         except OSError as error:
             reason = _one_line(error.strerror or str(error))
             say(f"error: {error.filename}: {reason}" if error.filename else f"error: {reason}")
             raise typer.Exit(EdgecnnError.exit_status) from None
         except ImportError as error:
-            say(f"error: {_missing(error)}")
+            say(f"error: {_describe_import_error(error)}")
             raise typer.Exit(EdgecnnError.exit_status) from None
         except KeyboardInterrupt:
             say("interrupted")
             raise typer.Exit(Interrupted.exit_status) from None
 
 
-def _missing(error: ImportError) -> str:
-    """What to do about a package that cannot be loaded."""
+def _describe_import_error(error: ImportError) -> str:
+    """Return a message about a package that cannot be loaded, with the command that installs it."""
     if "cannot open shared object file" in str(error):
         libraries = "libgl1 libglib2.0-0 libsm6 libxcb1 libxext6"
         return f"a system library is missing: {error}; on Debian, Ubuntu and Raspberry Pi OS: apt install {libraries}"
-    return f"a Python package cannot be loaded: {error}; install edgecnn again, with pip install edgecnn"
+    return f"a Python package cannot be loaded: {error}; reinstall edgecnn with pip install edgecnn"
 
 
 app = typer.Typer(
     cls=_Commands,
     name="edgecnn",
-    help="From a folder of labeled photos to a live classifier on a small device, in one .tflite file.",
+    help=_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"edgecnn {version('edgecnn')}")
@@ -87,10 +89,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     _version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """From a folder of labeled photos to a live classifier on a small device, in one .tflite file."""
+    pass
 
 
 for _command in (
@@ -115,13 +117,13 @@ app.add_typer(pipeline.app, name="pipeline")
 
 
 def main() -> None:
-    """The `edgecnn` command."""
-    # A label or a path may hold what the terminal's encoding does not.
+    """Run the `edgecnn` command line."""
+    # A label or a path may contain characters that the encoding of the terminal lacks.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     app()
 
 
 def _one_line(message: str) -> str:
-    """Other libraries' reasons, which are quoted in ours, may go over several lines."""
+    """Join the lines of a message: the messages of other libraries, which ours quote, may have several."""
     return " ".join(message.split())

@@ -10,9 +10,10 @@ import typer
 
 from edgecnn.cli.benchmark_tables import print_benchmark, print_comparison
 from edgecnn.cli.console import ProgressBars, print_json, say
-from edgecnn.cli.options import Baseline, Json, Labels, Preprocess, settings_from
+from edgecnn.cli.options import Baseline, Json, Labels, Model, Preprocess
 from edgecnn.cli.remote_option import On, SshConfig, to_argv
-from edgecnn.core.settings.command_settings import BenchmarkSettings
+from edgecnn.cli.settings_options import Override, options_from
+from edgecnn.core.settings.command_settings import THREADS, BenchmarkSettings
 
 if TYPE_CHECKING:
     from edgecnn.bench.photo_sample import PhotoSample
@@ -24,34 +25,38 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
 
 
+@options_from(
+    BenchmarkSettings,
+    exclude=("threads",),
+    # A recipe measures briefly unless it says otherwise; on the command line --quick asks for it.
+    overrides={"quick": Override(default=False), "queries": Override(min=1), "seconds": Override(min=0)},
+)
 def benchmark(
-    model: Annotated[Path, typer.Argument(help="A .tflite file.")],
+    model: Model,
+    *,
     baseline: Baseline = None,
     threads: Annotated[
-        str, typer.Option(help="Threads of the interpreter; several, such as 1,2,4, are compared with one another.")
-    ] = str(BenchmarkSettings.default("threads")),
-    quick: Annotated[bool, typer.Option("--quick", help="128 queries and 10 s, for a first look.")] = False,
-    queries: Annotated[
-        int | None, typer.Option(help="Least number of samples of each model; 1024 if not given.", min=1)
-    ] = BenchmarkSettings.default("queries"),
-    seconds: Annotated[
-        float | None, typer.Option(help="Least duration of the measured part; 60 if not given.", min=0)
-    ] = BenchmarkSettings.default("seconds"),
+        str, typer.Option(help="Number of interpreter threads; several, such as 1,2,4, are compared with each other.")
+    ] = str(THREADS),
+    settings: BenchmarkSettings,
     data: Annotated[
-        Path | None, typer.Option(help="Class folders with photos, to measure accuracy on as well.")
+        Path | None, typer.Option(help="Folder of class folders with photos, to measure accuracy as well.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(help="So many photos of --data, stratified; the same on every machine.", min=1)
+        int | None,
+        typer.Option(
+            help="Maximum number of photos from --data, a stratified sample that is the same on every machine.", min=1
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write the report here as JSON, for edgecnn compare.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the report to this JSON file, for edgecnn compare.")] = None,
     labels: Labels = None,
     preprocess: Preprocess = None,
-    seed: Annotated[int, typer.Option(help="Of the frames, and of the choice of photos.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the frames and of the sample of photos.", min=0)] = 0,
     on: On = None,
     ssh_config: SshConfig = None,
     json: Json = False,
 ) -> None:
-    """Measure latency by stage on 640x480 frames, in turns with a baseline, and what goes with it."""
+    """Measure per-stage latency, memory and energy on 640x480 frames, interleaved with a baseline if given."""
     from edgecnn.bench.benchmark_record import benchmark_record
     from edgecnn.bench.measure import measure, parse_thread_counts
     from edgecnn.bench.photo_sample import sample_photos
@@ -60,7 +65,7 @@ def benchmark(
     from edgecnn.runtime.inference.classifier import load_model
 
     counts = parse_thread_counts(threads)
-    settings = settings_from(BenchmarkSettings, quick=quick, threads=counts[0], queries=queries, seconds=seconds)
+    settings = settings.model_copy(update={"threads": counts[0]})
     subject = load_model(model, labels=labels, preprocess=preprocess)
     reference = load_model(baseline, labels=labels, preprocess=preprocess) if baseline else None
     with ProgressBars() as progress:
@@ -72,17 +77,17 @@ def benchmark(
                 measure(subject, reference, settings, sweep=sweep, sample=photos, seed=seed, progress=progress)
             )
         else:
-            given = {
+            options: dict[str, Path | str | float | None] = {
                 "--baseline": baseline,
                 "--threads": threads,
-                "--queries": queries,
-                "--seconds": seconds,
+                "--queries": settings.queries,
+                "--seconds": settings.seconds,
                 "--labels": labels,
                 "--preprocess": preprocess,
                 "--seed": seed,
+                "--quick": settings.quick,
             }
-            words = [model, *to_argv(given), *(["--quick"] if quick else [])]
-            record = _benchmark_remote(on, words, photos, ssh_config)
+            record = _benchmark_on_device(on, [model, *to_argv(options)], photos, ssh_config)
     for path in photos.unreadable if photos else ():
         say(f"skipped, cannot be decoded: {path}")
     if out:
@@ -96,15 +101,20 @@ def benchmark(
 
 
 def compare(
-    reports: Annotated[list[Path], typer.Argument(help="Reports of edgecnn benchmark; the first is the base.")],
+    reports: Annotated[
+        list[Path], typer.Argument(help="Reports of edgecnn benchmark; the others are compared with the first.")
+    ],
+    *,
     fail_above: Annotated[
         str | None,
-        typer.Option(help="Gate, such as 10%: exit 3 if a report is slower than the first by more, 4 if unsure."),
+        typer.Option(
+            help="Gate, such as 10%: exit with 3 if a report is slower than the first by more, with 4 if undecided."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the intervals.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap intervals.", min=0)] = 0,
     json: Json = False,
 ) -> None:
-    """Set benchmark reports side by side: several machines, settings or versions of a model."""
+    """Compare benchmark reports of several machines, settings or versions of a model."""
     from edgecnn.bench.compare import compare_reports, comparison_record
     from edgecnn.bench.speed_gate import enforce_speed, parse_percent
 
@@ -122,14 +132,14 @@ def compare(
         say(comparison.gate.message)
 
 
-def _benchmark_remote(
-    on: str, words: Sequence[str | Path], photos: PhotoSample | None, ssh_config: Path | None
+def _benchmark_on_device(
+    on: str, argv: Sequence[str | Path], photos: PhotoSample | None, ssh_config: Path | None
 ) -> dict[str, Any]:
-    """The record of a benchmark on the device `on`; leaves with the device's exit status if it did not measure."""
+    """Return the record of a benchmark on a device; exit with the device's status if it did not measure."""
     from edgecnn.deploy.address import parse_address
     from edgecnn.deploy.remote_benchmark import benchmark_remote
 
-    done = benchmark_remote(parse_address(on), words, photos, config=ssh_config, log=say)
-    if done.record is None:
-        raise typer.Exit(done.status)
-    return done.record
+    finished = benchmark_remote(parse_address(on), argv, photos, config=ssh_config, log=say)
+    if finished.record is None:
+        raise typer.Exit(finished.status)
+    return finished.record

@@ -1,4 +1,4 @@
-"""How `edgecnn benchmark` and `edgecnn compare` show their records to people."""
+"""Tables of `edgecnn benchmark` and `edgecnn compare`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _NONE = "-"
 
 
 def print_benchmark(record: dict[str, Any]) -> None:
-    """The record of a benchmark: tables of stages and threads, a line for each of the other findings."""
+    """Print the record of a benchmark: tables of stages and threads, and one line for each other result."""
     threads = record["model"]["threads"]
-    title = f"milliseconds a frame, {threads} thread{'s' if threads > 1 else ''}"
+    title = f"milliseconds per frame, {threads} thread{'s' if threads > 1 else ''}"
     rows = [
         (
             f"{name}: {stage}",
@@ -45,12 +45,12 @@ def print_benchmark(record: dict[str, Any]) -> None:
 
 
 def print_comparison(record: dict[str, Any]) -> None:
-    """The record of a comparison: tables with a row for each report."""
+    """Print the record of a comparison: tables with one row per report."""
     reports = record["reports"]
     columns = ("report", "model", "device", "threads", "size", "memory", "top-1", "same decisions")
-    print_table("what was measured", columns, [_subject_row(each) for each in reports], texts={"model", "device"})
+    print_table("measured models", columns, [_subject_row(report) for report in reports], texts={"model", "device"})
     times = ("report", "p50", "p90", "p99", "fps", "p50 / first", "95 %", "valid")
-    print_table("milliseconds a frame", times, [_times_row(each) for each in reports])
+    print_table("milliseconds per frame", times, [_times_row(report) for report in reports])
 
 
 def _models(record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -60,16 +60,17 @@ def _models(record: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _print_sweep(record: dict[str, Any]) -> None:
+    first_ms = record["sweep"][0]["stages"]["total"]["p50_ms"]
     rows = [
         (
-            str(each["threads"]),
-            *(f"{each['stages']['total'][key]:.3f}" for key in ("p50_ms", "p90_ms", "p99_ms")),
-            f"{each['stages']['invoke']['p50_ms']:.3f}",
-            f"{record['sweep'][0]['stages']['total']['p50_ms'] / each['stages']['total']['p50_ms']:.2f}",
+            str(run["threads"]),
+            *(f"{run['stages']['total'][key]:.3f}" for key in ("p50_ms", "p90_ms", "p99_ms")),
+            f"{run['stages']['invoke']['p50_ms']:.3f}",
+            f"{first_ms / run['stages']['total']['p50_ms']:.2f}",
         )
-        for each in record["sweep"]
+        for run in record["sweep"]
     ]
-    title = f"milliseconds a frame by number of threads, {record['model']['name']}"
+    title = f"milliseconds per frame by number of threads, {record['model']['name']}"
     print_table(title, ("threads", "p50", "p90", "p99", "p50 of invoke", "times as fast"), rows)
 
 
@@ -78,34 +79,34 @@ def _findings(measured: dict[str, Any]) -> Iterator[str]:
     if measured["peak_rss_bytes"] is not None:
         yield f"peak memory {_megabytes(measured['peak_rss_bytes'])}"
     if energy := measured["energy"]:
-        yield f"{energy['mean_watts']:.2f} W, {energy['mj_per_frame']:.1f} mJ a frame"
+        yield f"{energy['mean_watts']:.2f} W, {energy['mj_per_frame']:.1f} mJ per frame"
     if accuracy := measured["accuracy"]:
         yield f"top-1 {accuracy['top1']:.4f} on {accuracy['n']} photos"
 
 
-def _subject_row(each: dict[str, Any]) -> tuple[str, ...]:
-    agreement = each["agreement"]
+def _subject_row(report: dict[str, Any]) -> tuple[str, ...]:
+    agreement = report["agreement"]
     return (
-        each["path"],
-        each["model"],
-        each["device"],
-        str(each["threads"]),
-        _megabytes(each["size_bytes"]),
-        _NONE if each["peak_rss_bytes"] is None else _megabytes(each["peak_rss_bytes"]),
-        _NONE if each["top1"] is None else f"{each['top1']:.4f}",
+        report["path"],
+        report["model"],
+        report["device"],
+        str(report["threads"]),
+        _megabytes(report["size_bytes"]),
+        _NONE if report["peak_rss_bytes"] is None else _megabytes(report["peak_rss_bytes"]),
+        _NONE if report["top1"] is None else f"{report['top1']:.4f}",
         _NONE if agreement is None else f"{agreement['agreement']:.1%} of {agreement['n']}",
     )
 
 
-def _times_row(each: dict[str, Any]) -> tuple[str, ...]:
-    ratio = each["ratio_p50"]
+def _times_row(report: dict[str, Any]) -> tuple[str, ...]:
+    ratio = report["ratio_p50"]
     return (
-        each["path"],
-        *(f"{each[key]:.3f}" for key in ("p50_ms", "p90_ms", "p99_ms")),
-        f"{each['fps']:.1f}",
+        report["path"],
+        *(f"{report[key]:.3f}" for key in ("p50_ms", "p90_ms", "p99_ms")),
+        f"{report['fps']:.1f}",
         _NONE if ratio is None else f"{ratio['ratio']:.3f}",
         _NONE if ratio is None or ratio["ci95"] is None else "{:.3f} to {:.3f}".format(*ratio["ci95"]),
-        "yes" if each["valid"] else "no",
+        "yes" if report["valid"] else "no",
     )
 
 

@@ -1,4 +1,4 @@
-"""`edgecnn classify` and `edgecnn inspect`."""
+"""The `edgecnn classify` and `edgecnn inspect` commands."""
 
 from __future__ import annotations
 
@@ -9,61 +9,58 @@ import typer
 
 from edgecnn.cli.console import print_fields, print_json, print_json_lines, say
 from edgecnn.cli.options import Json, Labels, Model, Preprocess, Threads, TopK
-from edgecnn.core.errors import DataError, InputError
+from edgecnn.core.errors import DataError
+from edgecnn.core.settings.command_settings import THREADS, TOP_K
+
+_LISTED_LABELS = 12
+"""Maximum number of labels that `inspect` lists."""
 
 
 def register(app: typer.Typer) -> None:
-    """Adds this family's commands."""
+    """Add the commands to the application."""
     app.command()(classify)
     app.command()(inspect)
 
 
 def classify(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
-    top_k: TopK = 3,
-    threads: Threads = 1,
+    images: Annotated[list[Path], typer.Argument(help="Image files or folders of images.")],
+    *,
+    top_k: TopK = TOP_K,
+    threads: Threads = THREADS,
     labels: Labels = None,
     preprocess: Preprocess = None,
     json: Json = False,
 ) -> None:
-    """Classify image files; with --json a line each."""
+    """Classify image files; with --json, print one line per image."""
     from edgecnn.runtime.inference.classifier import Classifier, load_model
-    from edgecnn.runtime.live.loop import classify_frame
+    from edgecnn.runtime.live.image_files import classify_files, find_images
     from edgecnn.runtime.sinks import result_record
-    from edgecnn.runtime.sources import ImageSource, images_in
 
-    paths = [path for given in images for path in (images_in(given) if given.is_dir() else [given])]
-    if not paths:
-        raise InputError(f"no images in {images[0]}; expected files such as {images[0] / 'photo.jpg'}")
+    paths = find_images(images)
     classifier = Classifier(load_model(model, labels=labels, preprocess=preprocess), threads=threads, top_k=top_k)
     failed = 0
-    for path in paths:
-        try:
-            with ImageSource([path], name=str(path)) as source:
-                frame = source.read()
-        except DataError as error:
+    for path, result in classify_files(classifier, paths):
+        if isinstance(result, DataError):
             failed += 1
-            say(f"skipped: {error}")
-            continue
-        assert frame is not None
-        result = classify_frame(classifier, frame)
-        if json:
+            say(f"skipped: {result}")
+        elif json:
             print_json_lines([result_record(result)])
         else:
-            best = ", ".join(f"{score.label} {score.score:.1%}" for score in result.prediction.top)
-            print(f"{path}: {best}")
+            scores = ", ".join(f"{score.label} {score.score:.1%}" for score in result.prediction.top)
+            print(f"{path}: {scores}")
     if failed:
         raise DataError(f"{failed} of {len(paths)} images could not be classified")
 
 
 def inspect(
     model: Model,
+    *,
     labels: Labels = None,
     preprocess: Preprocess = None,
     json: Json = False,
 ) -> None:
-    """Show a model file's card, labels, preprocessing, tensors, quantization and size."""
+    """Show the card, labels, preprocessing, tensors, quantization and size of a model file."""
     from edgecnn.runtime.inference.classifier import load_model
     from edgecnn.runtime.inference.inspect import describe_model
 
@@ -71,47 +68,54 @@ def inspect(
     if json:
         print_json(description)
     else:
-        _print_description(description)
+        print_fields(
+            [
+                ("file", f"{description['path']}, {description['size_bytes'] / 1e6:.2f} MB"),
+                ("sha256", description["sha256"]),
+                ("opens with", description["runtime"]),
+                *_card_rows(description["card"]),
+                *_network_rows(description),
+            ]
+        )
 
 
-def _print_description(description: dict[str, Any]) -> None:
-    card = description["card"] or {}
-    rows = [
-        ("file", f"{description['path']}, {description['size_bytes'] / 1e6:.2f} MB"),
-        ("sha256", description["sha256"]),
-        ("opens with", description["runtime"]),
+def _card_rows(card: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if not card:
+        return [("card", "none, not exported by edgecnn")]
+    return [
+        ("backbone", card["backbone"]),
+        ("precision", f"{card['precision']}, quantization: {card['quantization']}"),
+        ("created", card["created"]),
+        ("metrics", _pairs(card["metrics"]) or "-"),
+        ("threshold", _threshold(card["threshold"]) if card["threshold"] else "-"),
+        ("trained on", _pairs(card["dataset"]["counts"]) if card["dataset"] else "ImageNet"),
+        ("calibrated with", f"{card['calibration']['count']} images" if card["calibration"] else "-"),
+        ("float parent", card["parent_sha256"] or "-"),
+        ("made with", _pairs(card["versions"])),
     ]
-    if card:
-        rows += [
-            ("backbone", card["backbone"]),
-            ("precision", f"{card['precision']}, quantization: {card['quantization']}"),
-            ("created", card["created"]),
-            ("metrics", _pairs(card["metrics"]) or "-"),
-            ("threshold", _threshold(card["threshold"]) if card["threshold"] else "-"),
-            ("trained on", _pairs(card["dataset"]["counts"]) if card["dataset"] else "ImageNet"),
-            ("calibrated with", f"{card['calibration']['count']} images" if card["calibration"] else "-"),
-            ("float parent", card["parent_sha256"] or "-"),
-            ("made with", _pairs(card["versions"])),
-        ]
-    else:
-        rows.append(("card", "none: a model file by others"))
-    rows += [(f"input {each['name']}", _tensor(each)) for each in description["inputs"]]
-    rows += [(f"output {each['name']}", _tensor(each)) for each in description["outputs"]]
-    rows += [("tensors", _pairs(description["tensors"])), ("operators", _pairs(description["operators"] or {}))]
-    rows.append(("preprocessing", _pairs(description["preprocess"] or {}) or "unknown: give --preprocess"))
+
+
+def _network_rows(description: dict[str, Any]) -> list[tuple[str, str]]:
     names = description["labels"]
-    shown = f"{len(names)}: {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}" if names else ""
-    rows.append(("labels", shown or "unknown: give --labels"))
-    print_fields(rows)
+    more = ", ..." if names and len(names) > _LISTED_LABELS else ""
+    listed = f"{len(names)}: {', '.join(names[:_LISTED_LABELS])}{more}" if names else ""
+    return [
+        *((f"input {tensor['name']}", _tensor(tensor)) for tensor in description["inputs"]),
+        *((f"output {tensor['name']}", _tensor(tensor)) for tensor in description["outputs"]),
+        ("tensors", _pairs(description["tensors"])),
+        ("operators", _pairs(description["operators"] or {})),
+        ("preprocessing", _pairs(description["preprocess"] or {}) or "unknown, set it with --preprocess"),
+        ("labels", listed or "unknown, set them with --labels"),
+    ]
 
 
 def _threshold(threshold: dict[str, Any]) -> str:
     low, high = threshold["recall_ci95"]
     return (
-        f"{threshold['label']} from a score of {threshold['threshold']:.4f} on: recall {threshold['recall']:.4f} on "
-        f"{threshold['photos']} validation photos of it (on new ones {low:.4f} to {high:.4f} with 95 % confidence), "
-        f"precision {threshold['precision']:.4f}; before, recall {threshold['recall_before']:.4f}, precision "
-        f"{threshold['precision_before']:.4f}"
+        f"{threshold['label']} at a score of {threshold['threshold']:.4f} or more: recall {threshold['recall']:.4f} "
+        f"on its {threshold['photos']} validation photos (on new ones {low:.4f} to {high:.4f} with 95 % confidence), "
+        f"precision {threshold['precision']:.4f}; without the threshold, recall {threshold['recall_before']:.4f}, "
+        f"precision {threshold['precision_before']:.4f}"
     )
 
 

@@ -1,4 +1,4 @@
-"""How commands speak: data on stdout, talk on stderr."""
+"""Output of the commands: data on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 _FILE_COLUMNS = 160
-"""Width of tables that do not go to a terminal."""
+"""Width of a table that is not printed to a terminal."""
 _NAME_COLUMNS = 30
-"""The first column of a table is not wrapped up to this width, so that names stay in one piece."""
+"""Maximum width up to which the first column of a table is not wrapped, so that names stay in one piece."""
 
-# No markup and no emoji codes: a class may well be called "[red]" or ":cat:".
+# No markup and no emoji codes, because a class may be called "[red]" or ":cat:".
 stdout = Console(highlight=False, markup=False, emoji=False)
 if not stdout.is_terminal:
     stdout.width = _FILE_COLUMNS
@@ -24,17 +24,25 @@ stderr = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_w
 
 
 def say(text: str) -> None:
-    """Talk: a line on stderr."""
+    """Print a message, one line on stderr."""
     stderr.print(text)
 
 
+def report_unreadable(paths: Sequence[object], *, limit: int | None = None) -> None:
+    """Report the photos that were skipped because they cannot be decoded, and name up to `limit` of them."""
+    for path in paths[:limit]:
+        say(f"skipped, cannot be decoded: {path}")
+    if paths:
+        say(f"{len(paths)} unreadable photos were skipped; --strict refuses them")
+
+
 def print_json(record: Any) -> None:
-    """Data: one JSON object, indented for people who look at it."""
+    """Print one JSON object on stdout, indented for human readers."""
     print(json.dumps(record, indent=1))
 
 
 def print_json_lines(records: Iterable[Any]) -> None:
-    """Data: a JSON object a line, each one out at once."""
+    """Print one JSON object per line on stdout and flush after each."""
     for record in records:
         print(json.dumps(record), flush=True)
 
@@ -42,7 +50,15 @@ def print_json_lines(records: Iterable[Any]) -> None:
 def print_table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, texts: Container[str] = ()
 ) -> None:
-    """Data: a table; the first column and those in `texts` are text, the others are figures."""
+    """Print a table on stdout.
+
+    Args:
+        title: Title above the table.
+        columns: Column titles.
+        rows: Cells, as many per row as there are columns.
+        texts: Titles of the columns that contain text and are aligned to the left, like the first column. The other
+            columns contain numbers.
+    """
     table = Table(title=title, title_justify="left")
     longest = max((len(row[0]) for row in rows), default=0)
     table.add_column(columns[0], overflow="fold", no_wrap=longest <= _NAME_COLUMNS)
@@ -54,7 +70,7 @@ def print_table(
 
 
 def print_fields(rows: Sequence[tuple[str, str]]) -> None:
-    """Data: names and what they are, a line each."""
+    """Print names and values on stdout, one pair per line."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -64,7 +80,7 @@ def print_fields(rows: Sequence[tuple[str, str]]) -> None:
 
 
 class ProgressBars:
-    """A `Progress` for the library: bars on a terminal, a line for each finished task elsewhere."""
+    """A `Progress` for the library: bars on a terminal, otherwise one line per finished task."""
 
     def __init__(self) -> None:
         self._bars = Progress(
@@ -80,6 +96,7 @@ class ProgressBars:
         self._finished: set[str] = set()
 
     def __call__(self, task: str, done: int, total: int, detail: str = "") -> None:
+        """Show that `done` of `total` steps of a task are complete."""
         if not stderr.is_terminal:
             self._report_when_finished(task, done, total, detail)
             return
@@ -96,10 +113,6 @@ class ProgressBars:
             self._finished.add(task)
             say(f"{task}: {total} done{f', {detail}' if detail else ''}")
 
-    def counting(self, task: str) -> Counter:
-        """The same for functions that report `(done, total)` alone."""
-        return Counter(self, task)
-
     def __enter__(self) -> Self:
         self._bars.start()
         return self
@@ -108,14 +121,3 @@ class ProgressBars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
-
-
-class Counter:
-    """Reports the progress of one task."""
-
-    def __init__(self, bars: ProgressBars, task: str) -> None:
-        self._bars = bars
-        self._task = task
-
-    def __call__(self, done: int, total: int) -> None:
-        self._bars(self._task, done, total)

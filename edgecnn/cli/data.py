@@ -1,4 +1,4 @@
-"""`edgecnn data`."""
+"""The `edgecnn data` commands."""
 
 from __future__ import annotations
 
@@ -18,25 +18,32 @@ if TYPE_CHECKING:
     from edgecnn.data.dataset_note import DatasetNote
     from edgecnn.data.finding import Finding
 
-_FIRST = 5
-"""How many findings of a kind, and photos of a finding, are listed unless all are wanted."""
+_LISTED = 5
+"""Maximum number of findings per kind, and of photos per finding, that are listed without `--all`."""
 
-app = typer.Typer(help="Folders of photos: what is wrong with them, and data sets made into one.", no_args_is_help=True)
+app = typer.Typer(help="Check folders of photos, and import data sets as folders.", no_args_is_help=True)
 
 
 @app.command()
 def check(
-    data: Annotated[Path, typer.Argument(help="A folder of class folders, or with train/, validation/ and test/.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with one folder of photos per class, or with train/, validation/ and test/ of them."
+        ),
+    ],
+    *,
     min_side: Annotated[
-        int, typer.Option(help="Pixels below which a photo is tiny; the model's input size.", min=1)
+        int,
+        typer.Option(help="Minimum side of a photo in pixels; use the input size of the model.", min=1),
     ] = MIN_SIDE_PX,
-    all_of_it: Annotated[
-        bool, typer.Option("--all", help="List every finding, not the first few of each kind.")
+    list_all: Annotated[
+        bool, typer.Option("--all", help="List every finding instead of the first few of each kind.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Leave with status 3 if there is an error.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Gate: exit with 3 if there is an error.")] = False,
     json: Json = False,
 ) -> None:
-    """Find what spoils training: damaged files, copies within and across splits, wrong labels, uneven classes."""
+    """Find what spoils training: damaged files, duplicates within and across splits, wrong labels, imbalance."""
     from edgecnn.data.check import check_folder, check_record, enforce
 
     with ProgressBars() as progress:
@@ -44,7 +51,7 @@ def check(
     if json:
         print_json(check_record(result))
     else:
-        _print_check(result, everything=all_of_it)
+        _print_check(result, None if list_all else _LISTED)
     if strict:
         enforce(result)
 
@@ -52,25 +59,31 @@ def check(
 @app.command("import")
 def import_data(
     source: Annotated[
-        str, typer.Argument(help="MNIST's or MedMNIST's .npz, a .csv of paths and labels, or tfds:NAME.")
+        str,
+        typer.Argument(help="MNIST's or MedMNIST's .npz file, a .csv file of paths and labels, or tfds:NAME."),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to create.")],
     labels: Annotated[
-        str | None, typer.Option(help="Names of the classes 0, 1, 2 ...: a file, one a line, or between commas.")
+        str | None,
+        typer.Option(help="Names of the classes 0, 1, 2, ...: a file with one per line, or a comma-separated list."),
     ] = None,
     path_column: Annotated[
-        str, typer.Option(help="The column of a .csv with the photos' paths.")
+        str, typer.Option(help="Column of a .csv file that contains the paths of the photos.")
     ] = Columns._field_defaults["path"],
-    label_column: Annotated[str, typer.Option(help="The column with their labels.")] = Columns._field_defaults["label"],
+    label_column: Annotated[
+        str, typer.Option(help="Column of a .csv file that contains the labels.")
+    ] = Columns._field_defaults["label"],
     split_column: Annotated[
-        str | None, typer.Option(help="The column with train, validation or test; 'split' if there is one.")
+        str | None,
+        typer.Option(help="Column that contains train, validation or test; 'split' by default, if there is one."),
     ] = None,
     license: Annotated[str | None, typer.Option(help="Terms of use, stored with the photos.")] = None,
     licence: Annotated[str | None, typer.Option("--licence", hidden=True)] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what was imported to --out before.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier import in --out.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a data set that comes as arrays, as a table or from TensorFlow Datasets as a folder of photos."""
+    """Import a data set from arrays, a table or TensorFlow Datasets as a folder of photos."""
     from edgecnn.data.importing import import_dataset, open_source, parse_label_names
 
     opened = open_source(
@@ -84,23 +97,23 @@ def import_data(
         print_json({"out": str(out), **note.model_dump(mode="json")})
     else:
         _print_counts(out, note)
-    say(f"license: {note.license or 'not known; find out on what terms you may use these photos'}")
+    say(f"license: {note.license or 'unknown; find out under which terms you may use these photos'}")
     say(f"{out} is ready: edgecnn data check {out}")
 
 
-def _print_check(result: DataCheck, *, everything: bool) -> None:
+def _print_check(result: DataCheck, limit: int | None) -> None:
     from edgecnn.data.finding import by_kind
 
     kinds = by_kind(result.findings)
     counts = ", ".join(f"{count} in {split}" for split, count in result.dataset.counts.items())
     print(f"{result.dataset.root}: {len(result.dataset.labels)} classes, photos: {counts}")
     if not kinds:
-        print("nothing found")
+        print("no findings")
         return
     rows = [(kind, group[0].severity, str(len(group)), group[0].advice) for kind, group in kinds.items()]
     print_table("findings", ("kind", "severity", "found", "what to do"), rows, texts=("severity", "what to do"))
     for group in kinds.values():
-        _print_findings(group, None if everything else _FIRST)
+        _print_findings(group, limit)
 
 
 def _print_findings(group: Sequence[Finding], limit: int | None) -> None:
@@ -111,14 +124,14 @@ def _print_findings(group: Sequence[Finding], limit: int | None) -> None:
         print(f"{finding.kind}: {finding.message}")
         for photo in finding.photos[:limit]:
             print(f"  {photo.path}")
-        _print_left_out(finding.photos, limit, "  ")
-    _print_left_out(group, limit, f"{group[0].kind}: ")
+        _print_rest(finding.photos, limit, "  ")
+    _print_rest(group, limit, f"{group[0].kind}: ")
 
 
-def _print_left_out(items: Sequence[object], limit: int | None, before: str) -> None:
+def _print_rest(items: Sequence[object], limit: int | None, prefix: str) -> None:
     count = len(items) - len(items[:limit])
     if count:
-        print(f"{before}... and {count} more, --all lists them")
+        print(f"{prefix}... and {count} more; list them with --all")
 
 
 def _print_counts(out: Path, note: DatasetNote) -> None:

@@ -1,9 +1,10 @@
-"""`edgecnn deploy`."""
+"""The `edgecnn deploy` command."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 _MODEL = "MODEL"
 _ACTIONS = ("status", "logs", "rollback", "remove")
 _ALWAYS = {"what", "addresses", "inventory", "ssh_config", "name", "json"}
-_GOES_WITH = {
+"""Parameters that every action accepts."""
+_ACCEPTED_BY = {
     "profile": _MODEL,
     "options": _MODEL,
     "wheel": _MODEL,
@@ -32,100 +34,151 @@ _GOES_WITH = {
     "follow": "logs",
     "lines": "logs",
 }
-_DEVICES, _SERVICE, _EDGECNN, _LOGS = "Which devices", "What they run", "Which edgecnn they get", "logs"
+"""Actions that accept a parameter, separated by spaces."""
+_DEVICES, _SERVICE, _EDGECNN, _LOGS = "Devices", "Service", "Version of edgecnn to install", "Logs"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds this family's command."""
+    """Add the command to the application."""
     app.command()(deploy)
 
 
 def deploy(
     context: typer.Context,
     what: Annotated[
-        str, typer.Argument(metavar="MODEL|ACTION", help="A .tflite file; or status, logs, rollback or remove.")
+        str, typer.Argument(metavar="MODEL|ACTION", help="Model file (.tflite), or status, logs, rollback or remove.")
     ],
     addresses: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ADDRESS", help="Such as ssh://pi@door.local or ssh://pi@192.168.1.20:2222."),
+        typer.Argument(metavar="ADDRESS", help="Address, such as ssh://pi@door.local or ssh://pi@192.168.1.20:2222."),
     ] = None,
+    *,
     inventory: Annotated[
         Path | None,
         typer.Option(
-            help="Devices in TOML: a table \\[devices.NAME] for each, with address, profile, options.",
+            help="TOML file of devices: one table \\[devices.NAME] each, with address, profile and options.",
             rich_help_panel=_DEVICES,
         ),
     ] = None,
     ssh_config: Annotated[
-        Path | None, typer.Option(help="Settings for ssh, in place of ~/.ssh/config.", rich_help_panel=_DEVICES)
+        Path | None,
+        typer.Option(help="Configuration file for ssh, instead of ~/.ssh/config.", rich_help_panel=_DEVICES),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
-            help=f"Of the service; {DEFAULT_NAME} if not given, but status shows all then.", rich_help_panel=_SERVICE
+            help=f"Name of the service; {DEFAULT_NAME} if not given, except that status then shows all services.",
+            rich_help_panel=_SERVICE,
         ),
     ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
-            help="Kind of device, see edgecnn devices; that of its board if not given.", rich_help_panel=_SERVICE
+            help="Device profile, see edgecnn devices; detected from the board if not given.", rich_help_panel=_SERVICE
         ),
     ] = None,
     options: Annotated[
         str | None,
         typer.Option(
-            help="What edgecnn run is told there, such as '--source 0 --smooth exponential'; - reads it from stdin, as "
-            "ps should not show passwords. As before if not given; the first time, what suits the device.",
+            help="Options of edgecnn run on the device, such as '--source 0 --smooth exponential'; - reads them from "
+            "stdin, so that passwords do not show up in ps. If not given, those of the previous deployment, or on the "
+            "first one those that suit the device.",
             rich_help_panel=_SERVICE,
         ),
     ] = None,
     timeout: Annotated[
         int,
         typer.Option(
-            help="Seconds that the service has for its first result.", min=1, max=START_S, rich_help_panel=_SERVICE
+            help="Seconds within which the service must deliver its first result.",
+            min=1,
+            max=START_S,
+            rich_help_panel=_SERVICE,
         ),
     ] = START_S,
     wheel: Annotated[
-        Path | None, typer.Option(help="This wheel; the edgecnn in use here if not given.", rich_help_panel=_EDGECNN)
+        Path | None,
+        typer.Option(help="Wheel to install; the edgecnn of this machine if not given.", rich_help_panel=_EDGECNN),
     ] = None,
     version: Annotated[
-        str | None, typer.Option(help="This version, from the package index.", rich_help_panel=_EDGECNN)
+        str | None, typer.Option(help="Version to install from the package index.", rich_help_panel=_EDGECNN)
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Stay, and show what comes.", rich_help_panel=_LOGS)
+        bool, typer.Option("--follow", "-f", help="Keep showing new lines until Ctrl-C.", rich_help_panel=_LOGS)
     ] = False,
-    lines: Annotated[int, typer.Option(help="How many of the last lines to show.", min=0, rich_help_panel=_LOGS)] = 20,
+    lines: Annotated[int, typer.Option(help="Number of most recent lines to show.", min=0, rich_help_panel=_LOGS)] = 20,
     json: Json = False,
 ) -> None:
-    """Make devices run a model over ssh, as a service that is taken back if it gives no result.
+    """Deploy a model to devices over ssh as a service, which is rolled back if it delivers no result.
 
-    edgecnn deploy MODEL ADDRESS puts it there; edgecnn deploy status, logs, rollback or remove ADDRESS sees to
-    what is there. With --json a line for each device.
+    edgecnn deploy MODEL ADDRESS installs the service; edgecnn deploy status, logs, rollback or remove ADDRESS manages
+    the installed one. With --json, print one line per device.
     """
     from edgecnn.deploy.target import targets_from
 
     action = what if what in _ACTIONS else _MODEL
-    _check_given(context, action)
+    _check_accepted(context, action)
     targets = targets_from(addresses or [], inventory, profile=profile, options=_from_stdin(options))
+    fleet = _Fleet(targets, ssh_config, json)
     if action == "logs":
-        _show_log(targets, name or DEFAULT_NAME, ssh_config, lines=lines, follow=follow)
+        _show_log(fleet, name or DEFAULT_NAME, lines=lines, follow=follow)
     elif action == "status":
-        _show_status(targets, name, ssh_config, json=json)
+        _show_status(fleet, name)
     elif action == "rollback":
-        _roll_back(targets, name or DEFAULT_NAME, timeout, ssh_config, json=json)
+        _roll_back(fleet, name or DEFAULT_NAME, timeout)
     elif action == "remove":
-        _remove(targets, name or DEFAULT_NAME, ssh_config, json=json)
+        _remove(fleet, name or DEFAULT_NAME)
     else:
-        _deploy(_model_file(what), targets, name or DEFAULT_NAME, timeout, wheel, version, ssh_config, json=json)
+        _deploy(fleet, name or DEFAULT_NAME, _model_file(what), timeout=timeout, wheel=wheel, version=version)
 
 
-def _check_given(context: typer.Context, action: str) -> None:
-    """An option that the action would not heed is an error."""
+@dataclass(frozen=True, slots=True)
+class _Fleet:
+    """Devices that an action runs on, and how its results are printed."""
+
+    targets: Sequence[Target]
+    ssh_config: Path | None
+    json: bool
+
+    def log_of(self, target: Target) -> Log:
+        """Return a log for a device, whose name precedes each line if several devices log at once."""
+        return (lambda line: say(f"{target.label}: {line}")) if len(self.targets) > 1 else say
+
+    def run(self, work: Work) -> Iterator[tuple[Target, dict[str, Any]]]:
+        """Run `work` on all devices, and either print the results as JSON or yield them for printing.
+
+        Raises `DeviceError` at the end if it failed on a device, which does not keep it from running on the others.
+        """
+        from edgecnn.deploy.fleet import run_on_each
+
+        failed: list[Outcome] = []
+        try:
+            for outcome in run_on_each(self.targets, work, self.ssh_config):
+                if self.json:
+                    print_json_lines([_json_record(outcome)])
+                if outcome.error:
+                    failed.append(outcome)
+                    if len(self.targets) > 1:
+                        say(f"{outcome.target.label}: {outcome.error}")
+                elif not self.json:
+                    yield outcome.target, outcome.result
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "interrupted: a device completes or rolls back what it has begun; check with edgecnn deploy status"
+            ) from None
+        if failed and failed[0].error and len(self.targets) == 1:
+            raise failed[0].error
+        if failed:
+            names = ", ".join(outcome.target.label for outcome in failed)
+            raise DeviceError(f"{len(failed)} of {len(self.targets)} devices failed: {names}; see above")
+
+
+def _check_accepted(context: typer.Context, action: str) -> None:
+    """Raise `InputError` for an option that the action would ignore."""
     for name in context.params:
         source = context.get_parameter_source(name)
-        if name not in _ALWAYS and action not in _GOES_WITH[name].split() and source and source.name == "COMMANDLINE":
-            goes_with = _GOES_WITH[name].replace(" ", " or ")
-            raise InputError(f"--{name} goes with edgecnn deploy {goes_with}, not with {action}; leave it away")
+        if name not in _ALWAYS and action not in _ACCEPTED_BY[name].split() and source and source.name == "COMMANDLINE":
+            accepted_by = _ACCEPTED_BY[name].replace(" ", " or ")
+            raise InputError(f"--{name} goes with edgecnn deploy {accepted_by}, not with {action}; remove it")
 
 
 def _from_stdin(options: str | None) -> str | None:
@@ -139,18 +192,8 @@ def _model_file(what: str) -> Path:
     return path
 
 
-def _deploy(
-    model: Path,
-    targets: Sequence[Target],
-    name: str,
-    timeout: int,
-    wheel: Path | None,
-    version: str | None,
-    config: Path | None,
-    *,
-    json: bool,
-) -> None:
-    from edgecnn.deploy.deployment import deploy as deploy_on
+def _deploy(fleet: _Fleet, name: str, model: Path, *, timeout: int, wheel: Path | None, version: str | None) -> None:
+    from edgecnn.deploy.deployment import deploy as deploy_to
     from edgecnn.deploy.deployment import plan_deployment
     from edgecnn.deploy.package import package_to_install
 
@@ -158,97 +201,61 @@ def _deploy(
         plan = plan_deployment(model, package, name, timeout)
 
         def work(target: Target, connection: Connection) -> dict[str, Any]:
-            return deploy_on(target, plan, connection, _talk(target, targets))
+            return deploy_to(target, plan, connection, fleet.log_of(target))
 
-        for target, record in _done(targets, work, config, json=json):
+        for target, record in fleet.run(work):
             print(f"{target.label}: {name} runs {record['model']}, release {record['release']}")
 
 
-def _roll_back(targets: Sequence[Target], name: str, timeout: int, config: Path | None, *, json: bool) -> None:
+def _roll_back(fleet: _Fleet, name: str, timeout: int) -> None:
     from edgecnn.deploy.deployment import roll_back
 
     def work(_: Target, connection: Connection) -> dict[str, Any]:
         return {"name": name, "release": roll_back(name, connection, timeout)}
 
-    for target, record in _done(targets, work, config, json=json):
+    for target, record in fleet.run(work):
         print(f"{target.label}: {name} runs release {record['release']} again")
 
 
-def _remove(targets: Sequence[Target], name: str, config: Path | None, *, json: bool) -> None:
+def _remove(fleet: _Fleet, name: str) -> None:
     from edgecnn.deploy.deployment import remove
 
     def work(_: Target, connection: Connection) -> dict[str, Any]:
         remove(name, connection)
         return {"name": name}
 
-    for target, _record in _done(targets, work, config, json=json):
+    for target, _record in fleet.run(work):
         print(f"{target.label}: {name} is removed")
 
 
-def _show_status(targets: Sequence[Target], name: str | None, config: Path | None, *, json: bool) -> None:
+def _show_status(fleet: _Fleet, name: str | None) -> None:
     from edgecnn.deploy.status import status_of, status_record
 
     def work(_: Target, connection: Connection) -> dict[str, Any]:
         return {"services": [status_record(service) for service in status_of(connection, name)]}
 
     columns = ("service", "state", "since", "release", "options", "kept")
-    for target, record in _done(targets, work, config, json=json):
+    for target, record in fleet.run(work):
         if not record["services"]:
             print(f"{target.label}: nothing is deployed")
             continue
         print_table(target.label, columns, [_row(service) for service in record["services"]], texts=columns)
 
 
-def _show_log(targets: Sequence[Target], name: str, config: Path | None, *, lines: int, follow: bool) -> None:
+def _show_log(fleet: _Fleet, name: str, *, lines: int, follow: bool) -> None:
     from edgecnn.deploy.ssh import Connection
     from edgecnn.deploy.status import follow_log
 
-    if len(targets) != 1:
-        raise InputError(f"expected one device to show the log of, got {len(targets)}")
-    with Connection(targets[0].address, config) as connection:
+    if len(fleet.targets) != 1:
+        raise InputError(f"the log of one device can be shown, got {len(fleet.targets)} devices; name one")
+    with Connection(fleet.targets[0].address, fleet.ssh_config) as connection:
         follow_log(connection, name, lambda line: print(line, flush=True), lines=lines, follow=follow)
-
-
-def _done(
-    targets: Sequence[Target], work: Work, config: Path | None, *, json: bool
-) -> Iterator[tuple[Target, dict[str, Any]]]:
-    """Does `work` on all devices, prints JSON if that is wanted, and yields what is left to be printed if not.
-
-    Raises `DeviceError` at the end if it failed on one; the others are done nevertheless.
-    """
-    from edgecnn.deploy.fleet import run_on_each
-
-    failed: list[Outcome] = []
-    try:
-        for outcome in run_on_each(targets, work, config):
-            if json:
-                print_json_lines([_json_record(outcome)])
-            if outcome.error:
-                failed.append(outcome)
-                if len(targets) > 1:
-                    say(f"{outcome.target.label}: {outcome.error}")
-            elif not json:
-                yield outcome.target, outcome.result
-    except KeyboardInterrupt:
-        raise Interrupted(
-            "interrupted: what was begun on a device it finishes or takes back itself; look with edgecnn deploy status"
-        ) from None
-    if failed and failed[0].error and len(targets) == 1:
-        raise failed[0].error
-    if failed:
-        names = ", ".join(outcome.target.label for outcome in failed)
-        raise DeviceError(f"{len(failed)} of {len(targets)} devices failed: {names}; see above")
 
 
 def _json_record(outcome: Outcome) -> dict[str, Any]:
     target, result, error = outcome
     device = {"device": target.label, "address": str(target.address), "error": str(error) if error else None}
     return device | (result or {})
-
-
-def _talk(target: Target, targets: Sequence[Target]) -> Log:
-    """Several devices talk at once."""
-    return (lambda line: say(f"{target.label}: {line}")) if len(targets) > 1 else say
 
 
 def _row(service: dict[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`edgecnn doctor` and `edgecnn devices`."""
+"""The `edgecnn doctor` and `edgecnn devices` commands."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Adds this family's commands."""
+    """Add the commands to the application."""
     app.command()(doctor)
     app.command()(devices)
 
 
 def doctor(json: Json = False) -> None:
-    """Examine this device: what is installed, cameras, power, heat, memory; exit 1 if there is a problem."""
+    """Check this device: software, cameras, power, temperature, memory; exit with 1 if there is a problem."""
     from edgecnn.doctor.checkup import checkup_record, examine, problems_of
 
     findings = examine()
@@ -33,11 +33,12 @@ def doctor(json: Json = False) -> None:
         print_table("doctor", columns, rows, texts=columns)
     if problems := problems_of(findings):
         names = ", ".join(finding.check for finding in problems)
-        raise EdgecnnError(f"expected no problem on this device, got {len(problems)}: {names}; do what stands beside")
+        found = f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found"
+        raise EdgecnnError(f'{found}: {names}; see the "what to do" column')
 
 
 def devices(json: Json = False) -> None:
-    """List the device profiles: what is known of a board before anything is measured on it."""
+    """List the device profiles: hardware, default settings and published latencies of each board."""
     from edgecnn.core.settings.device_profile import read_profiles
 
     profiles = read_profiles()

@@ -1,4 +1,7 @@
-"""Options in a variable of the environment, which only its owner may read: a command line is shown to all by `ps`."""
+"""The option `--options-from VARIABLE`, which reads further options from an environment variable.
+
+Only the owner of a process may read its environment, while `ps` shows its command line to everybody.
+"""
 
 from __future__ import annotations
 
@@ -19,37 +22,38 @@ OptionsFrom = Annotated[
     typer.Option(
         _OPTION,
         metavar="VARIABLE",
-        help="Take further options from this variable of the environment, where ps does not show their passwords.",
+        help="Read further options from this environment variable, so that passwords do not show up in ps.",
     ),
 ]
-"""For the help; a command never gets a value, since `EnvironmentOptions` puts the options in its place."""
+"""Declared for the help only. A command never receives a value, because `EnvironmentOptions` replaces the option."""
 
 
 class EnvironmentOptions(TyperCommand):
-    """A command that knows `--options-from VARIABLE`."""
+    """A command that accepts `--options-from VARIABLE`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, list(expanded(args, os.environ)))
+        """Parse the arguments after `--options-from` has been replaced."""
+        return super().parse_args(ctx, list(expand_arguments(args, os.environ)))
 
 
-def expanded(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
-    """The words of a command line, with the options that a variable holds in the place of its name.
+def expand_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield command-line arguments, with the content of a variable in place of each `--options-from VARIABLE`.
 
-    They are words as a shell has them. Raises `InputError`, without repeating what the variable holds.
+    The content is split like a command line in a shell. Raises `InputError`, whose message never repeats the content.
     """
-    rest = iter(words)
-    for word in rest:
-        option, equals, name = word.partition("=")
+    remaining = iter(arguments)
+    for argument in remaining:
+        option, equals, variable = argument.partition("=")
         if option != _OPTION:
-            yield word
+            yield argument
             continue
-        name = name if equals else next(rest, "")
-        if name not in environment:
-            raise InputError(f"expected a variable of the environment behind {_OPTION}, got {name!r}, which is not set")
+        variable = variable if equals else next(remaining, "")
+        if variable not in environment:
+            raise InputError(f"{_OPTION} needs the name of an environment variable that is set, got {variable!r}")
         try:
-            found = shlex.split(environment[name])
+            inserted = shlex.split(environment[variable])
         except ValueError as error:
-            raise InputError(f"the variable {name} does not hold whole words: {str(error).lower()}") from None
-        if any(each.partition("=")[0] == _OPTION for each in found):
-            raise InputError(f"expected options of the command in {name}, got {_OPTION} in it; leave it out")
-        yield from found
+            raise InputError(f"the environment variable {variable} cannot be parsed: {str(error).lower()}") from None
+        if any(word.partition("=")[0] == _OPTION for word in inserted):
+            raise InputError(f"the environment variable {variable} must not contain {_OPTION}; remove it there")
+        yield from inserted

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json_lines, print_table, say
-from edgecnn.cli.options import Json, Seed, settings_from
+from edgecnn.cli.options import SEED, Json
+from edgecnn.cli.settings_options import Override, options_from
 from edgecnn.core.errors import InputError
 from edgecnn.core.precision import PRECISIONS, Precision
 from edgecnn.core.settings.command_settings import ExportSettings, TrainSettings
@@ -17,124 +19,152 @@ from edgecnn.core.settings.min_recall import parse_min_recall
 if TYPE_CHECKING:
     from edgecnn.core.model_file.card import ClassThreshold
 
+_CROP_FRACTION = TrainSettings().crop_fraction
+_PRECISIONS, _QUANTIZATION, _PRETRAINED = "Precisions", "Quantization and thresholds", "Without a run"
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
     app.command()(export)
 
 
+@options_from(
+    ExportSettings,
+    exclude=("precisions",),
+    overrides={
+        "calibration_images": Override(min=1),
+        "min_recall": Override(parse=parse_min_recall, metavar="CLASS=R"),
+        "seed": SEED,
+    },
+    panels={_QUANTIZATION: ("calibration_images", "ptq", "min_recall", "seed")},
+)
 def export(
-    run: Annotated[Path | None, typer.Argument(help="A run folder of edgecnn train.")] = None,
-    float32: Annotated[bool, typer.Option("--float32")] = False,
-    float16: Annotated[bool, typer.Option("--float16", help="Half the size, float arithmetic.")] = False,
-    dynamic: Annotated[bool, typer.Option("--dynamic", help="int8 weights, float arithmetic.")] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="Integer arithmetic throughout, camera bytes in.")] = False,
-    int16x8: Annotated[bool, typer.Option("--int16x8", help="int8 weights, int16 activations.")] = False,
-    every: Annotated[bool, typer.Option("--all", help="Every precision.")] = False,
-    ptq: Annotated[
-        bool, typer.Option("--ptq", help="Quantize the float weights though the run has quantization-aware ones.")
+    run: Annotated[Path | None, typer.Argument(help="Run folder of edgecnn train.")] = None,
+    *,
+    float32: Annotated[
+        bool, typer.Option("--float32", help="The reference, always written for a run.", rich_help_panel=_PRECISIONS)
     ] = False,
-    min_recall: Annotated[
+    float16: Annotated[
+        bool, typer.Option("--float16", help="Half the size, float arithmetic.", rich_help_panel=_PRECISIONS)
+    ] = False,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="int8 weights, float arithmetic.", rich_help_panel=_PRECISIONS)
+    ] = False,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8", help="Integer arithmetic throughout, camera bytes as the input.", rich_help_panel=_PRECISIONS
+        ),
+    ] = False,
+    int16x8: Annotated[
+        bool, typer.Option("--int16x8", help="int8 weights, int16 activations.", rich_help_panel=_PRECISIONS)
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="All precisions.", rich_help_panel=_PRECISIONS)] = False,
+    settings: ExportSettings,
+    pretrained: Annotated[
         str | None,
         typer.Option(
-            metavar="CLASS=R",
-            help="Decide on CLASS from the score on that finds R of its validation photos, such as pneumonia=0.98.",
+            help="Export the 1000-class ImageNet classifier of this backbone, instead of a run.",
+            rich_help_panel=_PRETRAINED,
         ),
     ] = None,
-    pretrained: Annotated[
-        str | None, typer.Option(help="Export the 1000-class ImageNet classifier of this backbone; no RUN then.")
+    alpha: Annotated[
+        float | None, typer.Option(help="Width multiplier of a --pretrained MobileNet.", rich_help_panel=_PRETRAINED)
     ] = None,
-    alpha: Annotated[float | None, typer.Option(help="Width of a --pretrained MobileNet.")] = None,
-    weights: Annotated[str, typer.Option(help="imagenet or a file, for --pretrained.")] = "imagenet",
+    weights: Annotated[
+        str, typer.Option(help="Weights of --pretrained: imagenet or a file.", rich_help_panel=_PRETRAINED)
+    ] = "imagenet",
     crop_fraction: Annotated[
         float,
         typer.Option(
-            help="Share of the center that --pretrained looks at; the published evaluations keep 0.875.", max=1
+            help="Share of the center that --pretrained classifies; the published evaluations keep 0.875.",
+            max=1,
+            rich_help_panel=_PRETRAINED,
         ),
-    ] = TrainSettings.default("crop_fraction"),
+    ] = _CROP_FRACTION,
     calibration: Annotated[
-        Path | None, typer.Option(help="Folder of photos that set int8's ranges, for --pretrained.")
+        Path | None,
+        typer.Option(
+            help="Folder of photos that calibrate the quantization ranges of --pretrained.", rich_help_panel=_PRETRAINED
+        ),
     ] = None,
-    calibration_images: Annotated[
-        int, typer.Option(help="How many photos set the ranges.", min=1)
-    ] = ExportSettings.default("calibration_images"),
-    out: Annotated[Path | None, typer.Option(help="The file to write, for --pretrained.")] = None,
-    seed: Seed = ExportSettings.default("seed"),
+    out: Annotated[
+        Path | None, typer.Option(help="Model file to write with --pretrained.", rich_help_panel=_PRETRAINED)
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Write model files that carry labels, preprocessing and provenance; each is checked before it gets its name.
+    """Write model files that carry labels, preprocessing and provenance, each checked before it gets its name.
 
-    float32 is always written, as the others are compared with it; without a choice, int8 too.
+    The float32 file is always written, because the others are compared with it. Without a choice, int8 is written too.
     """
-    wanted = {"float32": float32, "float16": float16, "dynamic": dynamic, "int8": int8, "int16x8": int16x8}
-    chosen = tuple(precision for precision in PRECISIONS if every or wanted[precision])
-    if (run is None) == (pretrained is None):
-        raise InputError("expected a run folder, or --pretrained MODEL, one of the two")
-    request = parse_min_recall(min_recall) if min_recall is not None else None
-    if pretrained is not None:
-        if request:
-            raise InputError("--min-recall needs a run's validation photos; leave it out with --pretrained")
-        files = [
-            _export_pretrained(
-                pretrained, chosen, out, alpha, weights, crop_fraction, calibration, calibration_images, seed
-            )
-        ]
-    else:
-        assert run is not None
+    flags = {"float32": float32, "float16": float16, "dynamic": dynamic, "int8": int8, "int16x8": int16x8}
+    precisions = tuple(precision for precision in PRECISIONS if every or flags[precision])
+    if run is not None and pretrained is None:
         if out or alpha or calibration:
-            raise InputError("--out, --alpha and --calibration belong to --pretrained; a run knows its own")
-        precisions = chosen or ExportSettings.default("precisions")
-        settings = settings_from(
-            ExportSettings,
-            precisions=precisions,
-            calibration_images=calibration_images,
-            ptq=ptq,
-            min_recall=request,
-            seed=seed,
+            raise InputError("--out, --alpha and --calibration go with --pretrained; remove them, a run has its own")
+        files = _export_run(run, settings.model_copy(update={"precisions": precisions}) if precisions else settings)
+    elif pretrained is not None and run is None:
+        files = _export_pretrained(
+            pretrained,
+            precisions,
+            settings,
+            alpha=alpha,
+            weights=weights,
+            crop_fraction=crop_fraction,
+            calibration=calibration,
+            out=out,
         )
-        from edgecnn.training.export import export_run
+    else:
+        raise InputError("expected either a run folder or --pretrained MODEL")
+    _print_files(files, json=json)
 
-        with ProgressBars() as progress:
-            files = list(export_run(run, settings, progress=progress))
-    _print_files(files, json)
+
+def _export_run(run: Path, settings: ExportSettings) -> Sequence[Path]:
+    from edgecnn.training.export import export_run
+
+    with ProgressBars() as progress:
+        return export_run(run, settings, progress=progress)
 
 
 def _export_pretrained(
     name: str,
-    chosen: tuple[Precision, ...],
-    out: Path | None,
+    precisions: tuple[Precision, ...],
+    settings: ExportSettings,
+    *,
     alpha: float | None,
     weights: str,
     crop_fraction: float,
     calibration: Path | None,
-    calibration_images: int,
-    seed: int,
-) -> Path:
+    out: Path | None,
+) -> Sequence[Path]:
+    if settings.min_recall:
+        raise InputError("--min-recall needs the validation photos of a run; remove it, or export a run")
     if out is None:
         raise InputError("--pretrained needs --out FILE.tflite")
-    if len(chosen) != 1:
-        raise InputError(f"--pretrained writes one file: expected one precision, got {len(chosen)}")
+    if len(precisions) != 1:
+        raise InputError(f"--pretrained writes one file: expected one precision, got {len(precisions)}")
     from edgecnn.training.networks.catalog import backbone_spec
 
-    backbone_spec(name, alpha)
+    backbone_spec(name, alpha)  # Reject a misspelled name before TensorFlow is loaded.
     from edgecnn.training.export import export_pretrained
 
     with ProgressBars() as progress:
-        return export_pretrained(
+        file = export_pretrained(
             name,
-            chosen[0],
+            precisions[0],
             out,
             alpha=alpha,
             weights=weights,
             crop_fraction=crop_fraction,
             calibration=calibration,
-            calibration_images=calibration_images,
-            seed=seed,
+            calibration_images=settings.calibration_images,
+            seed=settings.seed,
             progress=progress,
         )
+    return [file]
 
 
-def _print_files(files: list[Path], json: bool) -> None:
+def _print_files(files: Sequence[Path], *, json: bool) -> None:
     from edgecnn.core.model_file.model_file import read_model_file
 
     cards = [(path, read_model_file(path).card) for path in files]
@@ -152,29 +182,29 @@ def _print_files(files: list[Path], json: bool) -> None:
     ]
     print_table("model files", ("file", "size", "quantization", "validation top-1"), rows, texts=("quantization",))
     _print_thresholds([(path, card.threshold) for path, card in cards if card and card.threshold])
-    say(f"look into one with edgecnn inspect {files[-1]}")
+    say(f"inspect one with: edgecnn inspect {files[-1]}")
 
 
 def _print_thresholds(picked: list[tuple[Path, ClassThreshold]]) -> None:
-    """What finding more of a class costs, file by file."""
+    """Print what a higher recall of the class costs in precision, for each file."""
     if not picked:
         return
     columns = ("file", "score", "recall before", "recall", "95 % on new photos", "precision before", "precision")
     rows = [
         (
             path.name,
-            f"{each.threshold:.4f}",
-            f"{each.recall_before:.4f}",
-            f"{each.recall:.4f}",
-            "{:.4f} to {:.4f}".format(*each.recall_ci95),
-            f"{each.precision_before:.4f}",
-            f"{each.precision:.4f}",
+            f"{threshold.threshold:.4f}",
+            f"{threshold.recall_before:.4f}",
+            f"{threshold.recall:.4f}",
+            "{:.4f} to {:.4f}".format(*threshold.recall_ci95),
+            f"{threshold.precision_before:.4f}",
+            f"{threshold.precision:.4f}",
         )
-        for path, each in picked
+        for path, threshold in picked
     ]
-    one = picked[0][1]
-    title = f"{one.label}: recall of at least {one.min_recall:g}, picked on {one.photos} validation photos of it"
+    first = picked[0][1]
+    title = f"{first.label}: recall of at least {first.min_recall:g}, picked on its {first.photos} validation photos"
     print_table(title, columns, rows)
-    for path, each in picked:
-        if each.recall_before >= each.min_recall and each.precision_before > each.precision:
-            say(f"{path.name} finds enough of {each.label} already: without --min-recall it is more precise")
+    for path, threshold in picked:
+        if threshold.recall_before >= threshold.min_recall and threshold.precision_before > threshold.precision:
+            say(f"{path.name} reaches the recall of {threshold.label} without --min-recall, with a higher precision")

@@ -14,7 +14,7 @@ _REDRAW_S = 0.1
 
 
 class LiveLine(Closeable):
-    """Writes results for people: one line that is rewritten on a terminal, a line per result anywhere else."""
+    """Writes results for human readers: one line that is rewritten on a terminal, otherwise one line per result."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -24,51 +24,52 @@ class LiveLine(Closeable):
         self._drawn_s = float("-inf")
 
     def __call__(self, result: Result, /) -> None:
-        line = _fit_for(self._stream, _readable(result, self._rate.tick()))
+        """Write a result; on a terminal, it replaces the previous one."""
+        line = _printable(self._stream, _describe(result, self._rate.tick()))
         if not self._terminal:
             write_text(self._stream, line + "\n")
             return
         self._latest = line
-        # Faster than the eye follows, a terminal only costs time, over ssh above all.
+        # Redrawing faster than the eye can follow only costs time, above all over ssh.
         if time.perf_counter() - self._drawn_s >= _REDRAW_S:
             self._draw()
 
     def on_event(self, event: CameraEvent, /) -> None:
-        """Events stay on the terminal, above the line."""
+        """Write an event above the line, where it stays on the terminal."""
         self.close()
         score = event.event.score
-        write_text(self._stream, _fit_for(self._stream, f"{event.event.kind} {score.label} {score.score:.1%}") + "\n")
+        write_text(self._stream, _printable(self._stream, f"{event.event.kind} {score.label} {score.score:.1%}") + "\n")
 
     def close(self) -> None:
-        """Leaves the last result on the terminal and the cursor below it."""
+        """Leave the last result on the terminal and move the cursor below it."""
         if self._latest:
             self._draw()
             self._latest = ""
             write_text(self._stream, "\n")
 
     def _draw(self) -> None:
-        # A line that wraps could not be rewritten; the last column is left free, as some terminals wrap at it.
+        # A line that wraps could not be rewritten. The last column stays empty because some terminals wrap there.
         write_text(self._stream, f"\r{self._latest[: _columns(self._stream) - 1]}\x1b[K")
         self._drawn_s = time.perf_counter()
 
 
-def _readable(result: Result, per_second: float) -> str:
-    frame, best = result.frame, _shown(result)
+def _describe(result: Result, per_second: float) -> str:
+    frame, best = result.frame, _decided_or_best(result)
     return (
         f"{best.label} {best.score:.1%}  {per_second:.1f} fps  age {result.age_ms:.0f} ms  dropped {result.dropped}"
         f"  {frame.source} #{frame.number}"
     )
 
 
-def _shown(result: Result) -> Score:
-    """What has been decided, where decisions are made and there is one by now."""
+def _decided_or_best(result: Result) -> Score:
+    """Return the current decision, or the best class of the frame if there is no decision yet."""
     if result.decision is not None and result.decision.current is not None:
         return result.decision.current
     return result.prediction.best
 
 
-def _fit_for(stream: TextIO, text: str) -> str:
-    """The text without what the stream cannot encode, and without control characters, which drive a terminal."""
+def _printable(stream: TextIO, text: str) -> str:
+    """Escape what the stream cannot encode, and replace control characters, which would drive a terminal."""
     encoding = stream.encoding or "utf-8"
     encodable = text.encode(encoding, "backslashreplace").decode(encoding)
     return "".join(character if character.isprintable() else "?" for character in encodable)

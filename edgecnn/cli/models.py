@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def models(json: Json = False) -> None:
-    """List what can be trained."""
+    """List the networks that can be trained."""
     from dataclasses import asdict
 
     from edgecnn.training.networks.catalog import zoo

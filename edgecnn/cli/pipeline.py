@@ -1,4 +1,4 @@
-"""`edgecnn pipeline`."""
+"""The `edgecnn pipeline` commands."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from edgecnn.cli.console import ProgressBars, print_json, print_json_lines, prin
 from edgecnn.cli.options import Json
 
 if TYPE_CHECKING:
-    from edgecnn.core.settings.recipe import Recipe
     from edgecnn.pipeline.run import StageResult
 
-app = typer.Typer(help="Recipes: chains of stages in TOML.", no_args_is_help=True)
+app = typer.Typer(help="Run recipes: chains of stages in TOML.", no_args_is_help=True)
 
 
 @app.command()
 def run(
-    recipe: Annotated[str, typer.Argument(help="A TOML file, or the name of a recipe that edgecnn brings.")],
+    recipe: Annotated[str, typer.Argument(help="TOML file, or the name of a recipe that ships with edgecnn.")],
+    *,
     data: Annotated[
         Path | None,
-        typer.Option(help="The photos, in place of the recipe's: a folder, or what `edgecnn data import` takes."),
+        typer.Option(help="Photos to use instead of the recipe's: a folder, or a source of `edgecnn data import`."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The run folder, in place of the recipe's.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Do every stage again.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Run folder to use instead of the recipe's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run every stage again.")] = False,
     json: Json = False,
 ) -> None:
-    """Carry a recipe out; a stage whose inputs have not changed is skipped."""
+    """Run a recipe; stages whose inputs have not changed are skipped."""
     from edgecnn.core.settings.recipe import read_recipe
     from edgecnn.pipeline.recipes import find_recipe
-    from edgecnn.pipeline.run import run_recipe
+    from edgecnn.pipeline.run import recipe_record, run_recipe
 
     chosen = read_recipe(find_recipe(recipe)).replaced(data=data, run=out)
     with ProgressBars() as progress:
-        results = run_recipe(chosen, force=force, progress=progress, on_stage=_say_done, log=say)
-    record = _outcome(chosen, results)
+        results = run_recipe(chosen, force=force, progress=progress, on_stage=_report_stage, log=say)
+    record = recipe_record(chosen, results)
     if json:
         print_json(record)
     else:
@@ -46,7 +46,7 @@ def run(
 
 @app.command("list")
 def list_recipes(json: Json = False) -> None:
-    """List the recipes that edgecnn brings."""
+    """List the recipes that ship with edgecnn."""
     from edgecnn.core.settings.recipe import read_recipe
     from edgecnn.pipeline.recipes import recipe_files
 
@@ -58,26 +58,8 @@ def list_recipes(json: Json = False) -> None:
         print_table("recipes", ("name", "model", "file"), rows, texts=("model", "file"))
 
 
-def _say_done(result: StageResult) -> None:
+def _report_stage(result: StageResult) -> None:
     say(f"{result.name}: {'unchanged, skipped' if result.skipped else f'done in {result.seconds:.1f} s'}")
-
-
-def _outcome(recipe: Recipe, results: tuple[StageResult, ...]) -> dict[str, Any]:
-    from edgecnn.core.run.run_folder import read_results, read_run
-
-    folder, run = read_run(recipe.run)
-    return {
-        "recipe": recipe.name,
-        "run": str(folder.path),
-        "stages": [result._asdict() for result in results],
-        "metrics": run.metrics,
-        "evaluations": dict(read_results(folder, "evaluation")),
-        "benchmarks": {
-            name: {key: value for key, value in result.items() if key != "samples"}
-            for name, result in read_results(folder, "benchmark")
-        },
-        "report": str(folder.report),
-    }
 
 
 def _print_comparison(record: dict[str, Any]) -> None:
@@ -88,13 +70,13 @@ def _print_comparison(record: dict[str, Any]) -> None:
 
 
 def _measurements(benchmarks: dict[str, Any]) -> dict[str, Any]:
-    """Size and latency of each model, measured by itself or as another's baseline."""
-    found: dict[str, Any] = {}
+    """Return the size and latency of every model that was benchmarked, also as a baseline, by name."""
+    by_name: dict[str, Any] = {}
     for benchmark in benchmarks.values():
         if benchmark["baseline"]:
-            found[benchmark["baseline"]["name"]] = benchmark["baseline"]
-        found[benchmark["model"]["name"]] = {**benchmark["model"], "stages": benchmark["stages"]}
-    return found
+            by_name[benchmark["baseline"]["name"]] = benchmark["baseline"]
+        by_name[benchmark["model"]["name"]] = {**benchmark["model"], "stages": benchmark["stages"]}
+    return by_name
 
 
 def _row(name: str, evaluation: dict[str, Any], measured: dict[str, Any] | None) -> tuple[str, ...]:

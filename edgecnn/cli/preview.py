@@ -1,4 +1,4 @@
-"""`edgecnn preview`."""
+"""The `edgecnn preview` command."""
 
 from __future__ import annotations
 
@@ -8,44 +8,37 @@ from typing import Annotated
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_fields, print_json, say
-from edgecnn.cli.options import Augment, CropFraction, Height, Json, Resize, Width, augment_from, settings_from
+from edgecnn.cli.options import AUGMENT, Json
+from edgecnn.cli.settings_options import Override, options_from
 from edgecnn.core.settings.augment import augment_args
 from edgecnn.core.settings.command_settings import TrainSettings
 
 
 def register(app: typer.Typer) -> None:
-    """Adds this family's command."""
+    """Add the command to the application."""
     app.command()(preview)
 
 
+@options_from(
+    TrainSettings,
+    only=("augment", "model", "height", "width", "resize", "crop_fraction", "seed"),
+    overrides={
+        "augment": AUGMENT,
+        "model": Override(help="Backbone network to prepare the photos for; `edgecnn models` lists them."),
+        "seed": Override(min=0, help="Seed; another one shows other photos with other random changes."),
+    },
+)
 def preview(
-    data: Annotated[Path, typer.Argument(help="The folder of labeled photos that edgecnn train would be given.")],
-    out: Annotated[Path, typer.Option(help="The picture to make, a PNG.")],
-    augment: Augment = None,
-    model: Annotated[str, typer.Option(help="The backbone to prepare for.")] = TrainSettings.default("model"),
-    height: Height = TrainSettings.default("height"),
-    width: Width = TrainSettings.default("width"),
-    resize: Resize = TrainSettings.default("resize"),
-    crop_fraction: CropFraction = TrainSettings.default("crop_fraction"),
-    seed: Annotated[
-        int, typer.Option(help="Another seed shows other photos, changed otherwise.", min=0)
-    ] = TrainSettings.default("seed"),
+    data: Annotated[Path, typer.Argument(help="Folder of labeled photos, as for edgecnn train.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Picture to create, a PNG.")],
+    settings: TrainSettings,
     json: Json = False,
 ) -> None:
-    """Draw some photos as training will see them: prepared, and changed at random."""
-    settings = settings_from(
-        TrainSettings,
-        augment=augment_from(augment),
-        model=model,
-        height=height,
-        width=width,
-        resize=resize,
-        crop_fraction=crop_fraction,
-        seed=seed,
-    )
+    """Draw some photos as training will see them: preprocessed and changed at random."""
     from edgecnn.training.networks.catalog import backbone_spec
 
-    backbone_spec(model)  # A misspelled name should not have to wait for TensorFlow.
+    backbone_spec(settings.model)  # Reject a misspelled name before TensorFlow is loaded.
     from edgecnn.training.preview import preview_augmentation
 
     with ProgressBars() as progress:
@@ -54,5 +47,6 @@ def preview(
         photos = [str(example.path) for example in shown]
         print_json({"path": str(out), "augment": settings.augment.model_dump(), "photos": photos})
         return
-    print_fields([(key, value) for key, _, value in (word.partition("=") for word in augment_args(settings.augment))])
-    say(f"{out} shows {len(shown)} photos and what training would make of them")
+    changes = (change.partition("=") for change in augment_args(settings.augment))
+    print_fields([(key, value) for key, _, value in changes])
+    say(f"{out} shows {len(shown)} photos and how training would change them")

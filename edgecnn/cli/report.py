@@ -14,10 +14,11 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder of edgecnn train.")],
-    out: Annotated[Path | None, typer.Option(help="The page to write; RUN/report.html if not given.")] = None,
+    run: Annotated[Path, typer.Argument(help="Run folder of edgecnn train.")],
+    *,
+    out: Annotated[Path | None, typer.Option(help="HTML file to write; RUN/report.html if not given.")] = None,
 ) -> None:
-    """Write an HTML page of a run: training, models, accuracy and latency."""
+    """Write an HTML report of a run: training, models, accuracy and latency."""
     from edgecnn.report.report import write_report
 
     print(write_report(run, out))

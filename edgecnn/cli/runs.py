@@ -1,4 +1,4 @@
-"""`edgecnn runs`."""
+"""The `edgecnn runs` command."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ _NONE = "-"
 
 
 def register(app: typer.Typer) -> None:
-    """Adds this family's commands."""
+    """Add the command to the application."""
     app.command()(runs)
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(help="A folder with run folders, however deep.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder that contains run folders, at any depth.")] = Path("runs"),
+    *,
     sort: Annotated[
         str | None,
         typer.Option(
-            metavar="METRIC", help="Best first by a metric, such as test_accuracy; newest first if not given."
+            metavar="METRIC",
+            help="Metric to sort by, such as test_accuracy, best run first; newest run first if not given.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Set the runs below a folder side by side: what was trained, on which photos, how well, and what was exported."""
+    """List the runs below a folder with their network, photos, metrics and exported files."""
     from edgecnn.core.run.run_list import best_first, list_runs, run_summary_record
 
-    found, problems = list_runs(folder)
-    ordered = found if sort is None else best_first(found, sort)
+    listed, problems = list_runs(folder)
+    ordered = listed if sort is None else best_first(listed, sort)
     if json:
         print_json_lines(run_summary_record(run) for run in ordered)
     elif ordered:
@@ -44,7 +46,7 @@ def runs(
     for problem in problems:
         say(f"skipped: {problem}")
     if not ordered:
-        say(f"no runs in {folder}: edgecnn train DATA --out {folder / 'NAME'} makes one")
+        say(f"no runs in {folder}: edgecnn train DATA --out {folder / 'NAME'} creates one")
 
 
 def _print_runs(folder: Path, ordered: Sequence[ListedRun]) -> None:
@@ -52,9 +54,9 @@ def _print_runs(folder: Path, ordered: Sequence[ListedRun]) -> None:
 
     columns = ("run", "backbone", "data", "input", "epochs", "QAT", "status", "created", "exported")
     texts = ("backbone", "data", "epochs", "status", "created", "exported")
-    rows = [(_name(folder, run), *_what_was_trained(run)) for run in ordered]
-    print_table("what was trained; QAT: its validation accuracy", columns, rows, texts=texts)
-    # A metric is called SPLIT_NAME; a table of all of them would be too wide for a screen.
+    rows = [(_name(folder, run), *_training_cells(run)) for run in ordered]
+    print_table("runs; QAT: validation accuracy after quantization-aware training", columns, rows, texts=texts)
+    # Names of metrics are SPLIT_NAME. One table per split, because a single one would be too wide for a screen.
     names = metric_names(ordered)
     for split in dict.fromkeys(name.partition("_")[0] for name in names):
         metrics = [name for name in names if name.partition("_")[0] == split]
@@ -62,7 +64,7 @@ def _print_runs(folder: Path, ordered: Sequence[ListedRun]) -> None:
         print_table(split, ("run", *(name.partition("_")[2] for name in metrics)), values)
 
 
-def _what_was_trained(run: ListedRun) -> tuple[str, ...]:
+def _training_cells(run: ListedRun) -> tuple[str, ...]:
     from edgecnn.core.run.run_list import epochs_by_phase
 
     record = run.record

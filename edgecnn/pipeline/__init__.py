@@ -1,1 +1,1 @@
-"""Recipes carried out: a chain of stages, each skipped when its inputs have not changed."""
+"""Execution of recipes: chains of stages, each of which is skipped if its inputs have not changed."""

@@ -1,15 +1,16 @@
-"""Carrying a recipe out."""
+"""Execution of a recipe."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from edgecnn.core.atomic import write_json
 from edgecnn.core.progress import Log, Progress, silent
+from edgecnn.core.run.run_folder import read_results, read_run
 from edgecnn.core.settings.recipe import Recipe
 from edgecnn.pipeline.stages import Stage, stages_of
 
@@ -17,10 +18,11 @@ STATE_FILE = "pipeline.json"
 
 
 class StageResult(NamedTuple):
-    """What became of a stage."""
+    """Outcome of a stage."""
 
     name: str
     skipped: bool
+    """True if the stage was up to date."""
     seconds: float
 
 
@@ -32,32 +34,71 @@ def run_recipe(
     on_stage: Callable[[StageResult], None] = lambda result: None,
     log: Log = lambda line: None,
 ) -> tuple[StageResult, ...]:
-    """Does the stages of a recipe that are not up to date, all of them with `force`, and tells of each as it ends.
+    """Run the stages of a recipe that are not up to date.
 
-    What was finished is remembered in `RUN/pipeline.json`, so an interrupted recipe goes on where it was. `tell` gets
-    what a stage says is worth knowing before it takes long. Raises what the stages raise.
+    `RUN/pipeline.json` records every finished stage, so an interrupted recipe resumes with the stage that was
+    interrupted.
+
+    Args:
+        recipe: Recipe to run.
+        force: Run all stages, including those that are up to date.
+        progress: Called as the stages make progress.
+        on_stage: Called with the result of each stage as soon as it has finished.
+        log: Called with messages of the stages, such as advice before a long training.
+
+    Returns:
+        The results of all stages, in order.
+
+    Raises:
+        EdgecnnError: If a stage fails.
     """
     state = recipe.run / STATE_FILE
     results = []
     for stage in stages_of(recipe, progress, log):
-        result = _do(stage, state, force)
+        result = _run_stage(stage, state, force=force)
         results.append(result)
         on_stage(result)
     return tuple(results)
 
 
-def _do(stage: Stage, state: Path, force: bool) -> StageResult:
+def recipe_record(recipe: Recipe, results: Sequence[StageResult]) -> dict[str, Any]:
+    """Return the JSON object that `edgecnn pipeline run --json` prints.
+
+    Args:
+        recipe: Recipe that has been run.
+        results: Results of its stages.
+
+    Returns:
+        The stages, the metrics of the run, and the evaluations and benchmarks of its models by name. The samples of the
+        benchmarks are left out.
+    """
+    folder, run = read_run(recipe.run)
+    return {
+        "recipe": recipe.name,
+        "run": str(folder.path),
+        "stages": [result._asdict() for result in results],
+        "metrics": run.metrics,
+        "evaluations": dict(read_results(folder, "evaluation")),
+        "benchmarks": {
+            name: {key: value for key, value in result.items() if key != "samples"}
+            for name, result in read_results(folder, "benchmark")
+        },
+        "report": str(folder.report),
+    }
+
+
+def _run_stage(stage: Stage, state: Path, *, force: bool) -> StageResult:
     started = time.perf_counter()
-    done = _read(state)
-    before = stage.inputs()
-    if not force and done.get(stage.name) == before and all(path.exists() for path in stage.outputs):
+    finished = _read_state(state)
+    inputs = stage.inputs()
+    if not force and finished.get(stage.name) == inputs and all(path.exists() for path in stage.outputs):
         return StageResult(stage.name, True, time.perf_counter() - started)
-    stage.do()
-    write_json(state, {**_read(state), stage.name: before})
+    stage.run()
+    write_json(state, {**_read_state(state), stage.name: inputs})
     return StageResult(stage.name, False, time.perf_counter() - started)
 
 
-def _read(state: Path) -> dict[str, Any]:
+def _read_state(state: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(state.read_text()))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):

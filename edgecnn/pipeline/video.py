@@ -1,4 +1,4 @@
-"""A video made of photos: a source that every machine has."""
+"""A video made of photos, a source for live runs that every machine has."""
 
 from __future__ import annotations
 
@@ -17,7 +17,19 @@ HEIGHT, WIDTH, FPS = 480, 640, 10
 
 
 def write_video(path: Path, examples: Sequence[Example]) -> None:
-    """Writes 640x480 Motion-JPEG, 10 frames a second, a frame a photo, the whole photo in the middle of it."""
+    """Write a video that shows one photo per frame.
+
+    The video is 640x480 Motion-JPEG with 10 frames per second. Photos are scaled to fit and padded, so that no part of
+    them is cut off.
+
+    Args:
+        path: Video file to write (.avi).
+        examples: Photos, in the order of the frames.
+
+    Raises:
+        DataError: If a photo cannot be read.
+        WriteError: If OpenCV cannot write the video.
+    """
     spec = PreprocessSpec(height=HEIGHT, width=WIDTH, resize="letterbox", mean=(127,) * 3, std=(128,) * 3)
     with atomic_path(path) as temporary:
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (WIDTH, HEIGHT))

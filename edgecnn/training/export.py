@@ -108,8 +108,7 @@ def export_run(run: Path, settings: ExportSettings, *, progress: Progress = sile
     _write(source, "float32", parent, parent_sha256=None, progress=progress)
     for precision in settings.precisions:
         if precision != "float32":
-            suffix = "-ptq" if settings.ptq and precision == "int8" else ""
-            files.append(folder.model_file(record.name + suffix, precision))
+            files.append(folder.model_file(record.name, precision, ptq=settings.ptq))
             _write(source, precision, files[-1], parent_sha256=sha256_of(parent), progress=progress)
     return tuple(files)
 

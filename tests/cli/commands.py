@@ -1,4 +1,4 @@
-"""Runs `edgecnn` for tests, in this process or in one of its own."""
+"""Helpers that run `edgecnn` for tests, in this process or in a separate one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 from edgecnn.cli import app
 
 TIMEOUT_S = 120.0
-"""Far beyond what any command here takes; a machine that is busy with something else is no failure."""
+"""Far longer than any command here takes, so that a busy machine does not make a test fail."""
 
-_INTERPRETERS_OWN_LINE = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+_INTERPRETER_LINE = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command left with and wrote."""
+    """Exit status and output of a command."""
 
     status: int
     stdout: str
@@ -29,27 +29,27 @@ class Outcome:
 
     @property
     def log(self) -> list[str]:
-        """The lines on stderr that are edgecnn's own."""
-        return [line for line in self.stderr.splitlines() if line != _INTERPRETERS_OWN_LINE]
+        """Lines on stderr, without those of the interpreter."""
+        return [line for line in self.stderr.splitlines() if line != _INTERPRETER_LINE]
 
     @property
     def errors(self) -> list[str]:
-        """The error lines."""
+        """Error lines on stderr."""
         return [line for line in self.log if line.startswith("error: ")]
 
 
 def run_here(*arguments: object) -> Outcome:
-    """Runs a command in this process, where TensorFlow is loaded once for all of them."""
-    result = CliRunner().invoke(app, [str(each) for each in arguments])
+    """Run a command in this process, where TensorFlow is loaded once for all commands."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Outcome(result.exit_code, result.stdout, result.stderr)
 
 
 def start(*arguments: object, stdout: IO[str] | int = subprocess.PIPE, **environment: str) -> subprocess.Popen[str]:
-    """Starts a command in a process of its own, with pipes to it."""
+    """Start a command in a separate process with pipes for its output."""
     return subprocess.Popen(
-        [sys.executable, "-m", "edgecnn", *(str(each) for each in arguments)],
+        [sys.executable, "-m", "edgecnn", *(str(argument) for argument in arguments)],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -58,7 +58,7 @@ def start(*arguments: object, stdout: IO[str] | int = subprocess.PIPE, **environ
 
 
 def finish(process: subprocess.Popen[str]) -> Outcome:
-    """Waits for a command that was started."""
+    """Wait for a command that was started."""
     try:
         stdout, stderr = process.communicate(timeout=TIMEOUT_S)
     finally:
@@ -67,12 +67,12 @@ def finish(process: subprocess.Popen[str]) -> Outcome:
 
 
 def run_apart(*arguments: object, **environment: str) -> Outcome:
-    """Runs a command in a process of its own, for what only a process shows."""
+    """Run a command in a separate process, for effects that only a process shows."""
     return finish(start(*arguments, **environment))
 
 
 def refusal(*arguments: object) -> str:
-    """The one line, without `error: `, that a command leaves with, having written no data."""
+    """Run a command that must fail without output; return its error line without `error: `."""
     outcome = run_here(*arguments)
     assert outcome.status == 1, outcome
     assert outcome.stdout == ""
@@ -81,14 +81,14 @@ def refusal(*arguments: object) -> str:
 
 
 def json_of(*arguments: object) -> Any:
-    """The JSON object that a command prints, and nothing else."""
+    """Run a command with `--json` and return the JSON object that it prints."""
     outcome = run_here(*arguments, "--json")
     assert outcome.status == 0, outcome.stderr
     return json.loads(outcome.stdout)
 
 
 def json_lines_of(*arguments: object) -> list[Any]:
-    """The JSON objects that a command prints, one a line."""
+    """Run a command with `--json` and return the JSON objects that it prints, one per line."""
     outcome = run_here(*arguments, "--json")
     assert outcome.status == 0, outcome.stderr
     return [json.loads(line) for line in outcome.stdout.splitlines()]

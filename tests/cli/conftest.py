@@ -12,19 +12,19 @@ from tests.colors import write_color_model, write_color_photos
 
 @pytest.fixture(scope="session")
 def color_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model file that is always right about `color_photos`."""
+    """Return a model file that classifies all `color_photos` correctly."""
     return write_color_model(tmp_path_factory.mktemp("models") / "colors.tflite")
 
 
 @pytest.fixture(scope="session")
 def color_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty photos of each of three colors."""
+    """Return a folder with sixty photos of each of three colors."""
     return write_color_photos(tmp_path_factory.mktemp("photos") / "colors", 60)
 
 
 @pytest.fixture
 def run_with_models(exported: dict[Precision, Path], tmp_path: Path) -> RunFolder:
-    """A copy, to be written to, of the run of handwritten digits with its float32 and int8 files."""
+    """Return a writable copy of the run of handwritten digits with its float32 and int8 files."""
     source, run = RunFolder(exported["int8"].parent.parent), RunFolder(tmp_path / "digits")
     run.export.mkdir(parents=True)
     shutil.copy(source.record_file, run.record_file)
@@ -35,5 +35,5 @@ def run_with_models(exported: dict[Precision, Path], tmp_path: Path) -> RunFolde
 
 @pytest.fixture
 def trained_copy(trained_run: Path, tmp_path: Path) -> RunFolder:
-    """A copy of the run of handwritten digits, to be written to."""
+    """Return a writable copy of the run of handwritten digits."""
     return RunFolder(shutil.copytree(trained_run, tmp_path / "digits"))

@@ -1,4 +1,4 @@
-"""What a user may get wrong: one clear line, status 1, nothing half-written."""
+"""Mistakes of a user lead to one clear line and status 1, and leave no incomplete file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.colors import COLORS, write_color, write_color_photos
 
 NOT_AN_IMAGE = b"not a picture"
 NO_NETWORK = "http://127.0.0.1:9"
-"""A proxy that is not there."""
+"""Address of a proxy that does not exist."""
 
 
 def train(data: Path, run: Path, *options: object) -> Outcome:
@@ -25,18 +25,18 @@ def train(data: Path, run: Path, *options: object) -> Outcome:
 
 
 def flatbuffer_of(path: Path) -> bytes:
-    """A model file without its attached files."""
+    """Return the content of a model file without its attached files."""
     with zipfile.ZipFile(path) as archive:
         return path.read_bytes()[: min(entry.header_offset for entry in archive.infolist())]
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Three photos of each color, to be spoilt."""
+    """Return a folder with three photos of each color, which tests may change."""
     return write_color_photos(tmp_path / "photos", 3)
 
 
-def test_a_folder_that_is_not_there(color_model: Path, tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(color_model: Path, tmp_path: Path) -> None:
     absent, run = tmp_path / "absent", tmp_path / "run"
     expected = f"no such folder: {absent}; expected a folder of class folders with photos in them"
     assert refusal("train", absent, "--out", run) == expected
@@ -44,14 +44,14 @@ def test_a_folder_that_is_not_there(color_model: Path, tmp_path: Path) -> None:
     assert not run.exists()
 
 
-def test_a_folder_without_class_folders(tmp_path: Path) -> None:
+def test_a_folder_without_class_folders_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     line = refusal("train", tmp_path / "empty", "--out", tmp_path / "run")
     assert line == f"{tmp_path}/empty has no class folders; expected photos in {tmp_path}/empty/<class>/"
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_with_one_class(photos: Path, tmp_path: Path) -> None:
+def test_a_folder_with_one_class_is_refused(photos: Path, tmp_path: Path) -> None:
     shutil.rmtree(photos / "green")
     shutil.rmtree(photos / "blue")
     line = refusal("train", photos, "--out", tmp_path / "run")
@@ -86,7 +86,7 @@ def test_an_unreadable_photo_is_named_and_skipped_in_evaluation(color_model: Pat
     assert line == f"1 of 10 photos cannot be decoded, the first is {broken}; remove or replace them"
 
 
-def test_images_that_cannot_be_read_do_not_keep_classify_from_the_others(color_model: Path, tmp_path: Path) -> None:
+def test_classify_skips_unreadable_images(color_model: Path, tmp_path: Path) -> None:
     good = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLORS)]
     broken = tmp_path / "broken.png"
     broken.write_bytes(NOT_AN_IMAGE)
@@ -100,20 +100,20 @@ def test_images_that_cannot_be_read_do_not_keep_classify_from_the_others(color_m
     ]
 
 
-def test_a_folder_without_images_is_nothing_to_classify(color_model: Path, tmp_path: Path) -> None:
+def test_classify_refuses_a_folder_without_images(color_model: Path, tmp_path: Path) -> None:
     line = refusal("classify", color_model, tmp_path)
     assert line == f"no images in {tmp_path}; expected files such as {tmp_path}/photo.jpg"
 
 
 @pytest.mark.parametrize("command", ["inspect", "benchmark", "evaluate", "classify", "run"])
-def test_a_model_file_that_is_not_there(command: str, tmp_path: Path) -> None:
+def test_a_missing_model_file_is_reported(command: str, tmp_path: Path) -> None:
     absent = tmp_path / "absent.tflite"
     photos = [write_color(tmp_path / "a.png", 0)] if command == "classify" else []
     assert refusal(command, absent, *photos) == f"no such model file: {absent}"
 
 
 @pytest.mark.parametrize("command", ["inspect", "benchmark", "classify", "run"])
-def test_a_model_file_cut_in_half(command: str, exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_a_truncated_model_file_is_reported(command: str, exported: dict[Precision, Path], tmp_path: Path) -> None:
     content = exported["int8"].read_bytes()
     cut = tmp_path / "cut.tflite"
     cut.write_bytes(content[: len(content) // 2])
@@ -123,7 +123,7 @@ def test_a_model_file_cut_in_half(command: str, exported: dict[Precision, Path],
     assert "copy or export it again" in line
 
 
-def test_a_card_whose_labels_are_not_as_many_as_the_outputs(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_a_card_with_the_wrong_number_of_labels_is_reported(exported: dict[Precision, Path], tmp_path: Path) -> None:
     source = exported["int8"]
     card = read_model_file(source).card
     assert card is not None
@@ -141,11 +141,11 @@ def test_a_card_whose_labels_are_not_as_many_as_the_outputs(exported: dict[Preci
         ("ftp://camera", "expected an address with http, https or rtsp, got ftp://camera"),
     ],
 )
-def test_a_source_that_is_not_there(source: str, expected: str, color_model: Path) -> None:
+def test_a_missing_source_is_reported(source: str, expected: str, color_model: Path) -> None:
     assert refusal("run", color_model, "--source", source).startswith(expected)
 
 
-def test_an_unknown_model_is_answered_with_the_nearest(photos: Path, tmp_path: Path) -> None:
+def test_the_nearest_name_is_suggested_for_an_unknown_model(photos: Path, tmp_path: Path) -> None:
     expected = "unknown backbone 'efficientnet_lite9': did you mean 'efficientnet_lite"
     assert refusal("train", photos, "--out", tmp_path / "run", "--model", "efficientnet_lite9").startswith(expected)
     out = tmp_path / "m.tflite"
@@ -153,17 +153,17 @@ def test_an_unknown_model_is_answered_with_the_nearest(photos: Path, tmp_path: P
     assert not out.exists()
 
 
-def test_a_width_that_no_weights_exist_for(photos: Path, tmp_path: Path) -> None:
+def test_a_width_without_published_weights_is_refused(photos: Path, tmp_path: Path) -> None:
     line = refusal("train", photos, "--out", tmp_path / "run", "--model", "mobilenet_v2", "--alpha", 0.4)
     assert "expected an alpha of mobilenet_v2" in line and line.endswith("got 0.4")
 
 
-def test_an_option_out_of_its_range(photos: Path, tmp_path: Path) -> None:
+def test_an_option_out_of_range_is_named(photos: Path, tmp_path: Path) -> None:
     line = refusal("train", photos, "--out", tmp_path / "run", "--crop-fraction", 1.5)
     assert line == "--crop-fraction: input should be less than or equal to 1, got 1.5"
 
 
-def test_weights_that_are_not_there(few_digits: Path, tmp_path: Path) -> None:
+def test_missing_weights_are_reported(few_digits: Path, tmp_path: Path) -> None:
     weights = tmp_path / "absent.pth"
     outcome = train(few_digits, tmp_path / "run", "--weights", weights)
     assert outcome.status == 1
@@ -172,7 +172,9 @@ def test_weights_that_are_not_there(few_digits: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_that_cannot_be_downloaded(few_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_downloaded_are_reported(
+    few_digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("https_proxy", NO_NETWORK)
     monkeypatch.delenv("no_proxy", raising=False)
@@ -187,33 +189,33 @@ def test_weights_that_cannot_be_downloaded(few_digits: Path, tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("command", ["qat", "export", "report"])
-def test_a_folder_that_is_no_run(command: str, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_refused(command: str, tmp_path: Path) -> None:
     line = refusal(command, tmp_path)
     assert line.startswith(f"{tmp_path} is not a run folder: it has no run.json; make one with edgecnn train")
 
 
 @pytest.mark.parametrize("command", ["qat", "export", "report"])
-def test_a_run_of_another_version(command: str, tmp_path: Path) -> None:
+def test_a_run_of_another_version_is_refused(command: str, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"format_version": 99, "name": "later"}')
     line = refusal(command, tmp_path)
     assert line.startswith(f"{tmp_path} is a run folder of version 99, this edgecnn reads version 2")
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
-def test_a_model_in_a_run_of_another_version(run_with_models: RunFolder) -> None:
+def test_a_model_in_a_run_of_another_version_is_refused(run_with_models: RunFolder) -> None:
     record = json.loads(run_with_models.record_file.read_text())
     run_with_models.record_file.write_text(json.dumps(record | {"format_version": 99}))
     assert "is a run folder of version 99" in refusal("evaluate", run_with_models.model_file("digits", "int8"))
 
 
-def test_a_run_that_is_there_already_is_kept(few_digits: Path, trained_run: Path) -> None:
+def test_an_existing_run_is_kept(few_digits: Path, trained_run: Path) -> None:
     before = (trained_run / "run.json").read_bytes()
     line = refusal("train", few_digits, "--out", trained_run)
     assert line == f"{trained_run} already holds a run; choose another --out, or add --force to replace it"
     assert (trained_run / "run.json").read_bytes() == before
 
 
-def test_a_run_folder_that_cannot_be_made(few_digits: Path, tmp_path: Path) -> None:
+def test_a_run_folder_that_cannot_be_created_is_reported(few_digits: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     outcome = train(few_digits, tmp_path / "file" / "run")
     assert outcome.status == 1
@@ -221,8 +223,8 @@ def test_a_run_folder_that_cannot_be_made(few_digits: Path, tmp_path: Path) -> N
     assert line.startswith(f"error: could not write {tmp_path}/file/run") and "Not a directory" in line
 
 
-def test_an_export_needs_one_thing_to_export(tmp_path: Path) -> None:
-    expected = "expected a run folder, or --pretrained MODEL, one of the two"
+def test_an_export_needs_either_a_run_or_a_pretrained_model(tmp_path: Path) -> None:
+    expected = "expected either a run folder or --pretrained MODEL"
     assert refusal("export") == expected
     assert refusal("export", tmp_path, "--pretrained", "efficientnet_lite0") == expected
 
@@ -233,25 +235,25 @@ def test_an_int8_file_of_a_pretrained_model_needs_photos(tmp_path: Path) -> None
     assert line == "int8 needs calibration photos: pass a folder of them with --calibration"
 
 
-def test_a_class_folder_that_the_model_does_not_know(color_model: Path, photos: Path) -> None:
+def test_a_class_that_the_model_lacks_is_refused(color_model: Path, photos: Path) -> None:
     (photos / "green").rename(photos / "grean")
     line = refusal("evaluate", color_model, photos)
     assert line == f"the folder 'grean' is no class of {color_model}, did you mean 'green'?; rename or remove it"
 
 
-def test_a_split_that_the_photos_do_not_have(color_model: Path, photos: Path) -> None:
+def test_an_unknown_split_is_refused(color_model: Path, photos: Path) -> None:
     assert (
         refusal("evaluate", color_model, photos, "--split", "trian") == "unknown split 'trian': did you mean 'train'?"
     )
 
 
-def test_an_error_in_a_process_of_its_own_is_one_line_too(tmp_path: Path) -> None:
+def test_an_error_in_a_separate_process_is_one_line(tmp_path: Path) -> None:
     outcome = run_apart("inspect", tmp_path / "absent.tflite")
     assert outcome == Outcome(1, "", f"error: no such model file: {tmp_path}/absent.tflite\n")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-def test_a_full_disk_under_stdout_is_an_error(color_model: Path) -> None:
+def test_stdout_on_a_full_disk_is_an_error(color_model: Path) -> None:
     for arguments in (["models"], ["models", "--json"], ["inspect", color_model]):
         with open("/dev/full", "w") as full:
             outcome = finish(start(*arguments, stdout=full))

@@ -20,13 +20,13 @@ from tests.cli.commands import TIMEOUT_S, json_of, refusal, run_here
 from tests.colors import write_color_model
 
 BRIEF = ("--queries", 128, "--seconds", 0)
-"""Eight turns, the fewest that give an interval."""
+"""Eight turns, the minimum for an interval."""
 STAGES = ["preprocess", "invoke", "postprocess", "total"]
 
 
 @pytest.fixture(scope="module")
 def reports(color_model: Path, color_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two reports of one model on the same photos."""
+    """Return two reports of one model on the same photos."""
     folder = tmp_path_factory.mktemp("reports")
     paths = [folder / "first.json", folder / "second.json"]
     for path in paths:
@@ -34,7 +34,7 @@ def reports(color_model: Path, color_photos: Path, tmp_path_factory: pytest.Temp
     return paths
 
 
-def test_one_object_has_everything(color_model: Path, color_photos: Path, tmp_path: Path) -> None:
+def test_the_json_object_contains_every_measurement(color_model: Path, color_photos: Path, tmp_path: Path) -> None:
     baseline = write_color_model(tmp_path / "mistaken.tflite", ("red", "blue", "green"))
     out = tmp_path / "report.json"
     options = ("--baseline", baseline, "--threads", "2,1", "--data", color_photos, "--limit", 30, "--out", out)
@@ -42,21 +42,21 @@ def test_one_object_has_everything(color_model: Path, color_photos: Path, tmp_pa
     assert json.loads(out.read_text()) == record
     assert record["format_version"] == 2
     assert (record["model"]["threads"], record["baseline"]["threads"]) == (2, 2)
-    assert [each["threads"] for each in record["sweep"]] == [2, 1]
+    assert [run["threads"] for run in record["sweep"]] == [2, 1]
     assert list(record["stages"]) == list(record["samples"]["model"]) == STAGES
     assert len(record["samples"]["model"]["total"]) == len(record["samples"]["baseline"]["total"]) == 128
     assert len(record["samples"]["sweep"]["1"]["total"]) == 128
     assert record["photos"] == {"found": 180, "measured": 30, "limit": 30, "seed": 0}
     assert (record["accuracy"]["top1"], record["baseline"]["accuracy"]["top1"]) == (1.0, 1 / 3)
     assert record["paired"]["agreement"] == pytest.approx(1 / 3)
-    assert all(each["label"] == each["predicted"] for each in record["decisions"])
-    photos = [each["sha256"] for each in record["decisions"]]
+    assert all(photo["label"] == photo["predicted"] for photo in record["decisions"])
+    photos = [photo["sha256"] for photo in record["decisions"]]
     assert len(set(photos)) == 30
-    assert [each["sha256"] for each in record["baseline"]["decisions"]] == photos
+    assert [photo["sha256"] for photo in record["baseline"]["decisions"]] == photos
     assert record["valid"] == (not record["invalid_reasons"])
 
 
-def test_the_contract_lists_the_keys_that_are_printed(color_model: Path) -> None:
+def test_the_documented_keys_are_those_that_are_printed(color_model: Path) -> None:
     contract = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
     described = contract[contract.index("`benchmark --json` prints") :]
     table = described[described.index("| key | holds |") :].split("\n\n")[0]
@@ -64,7 +64,7 @@ def test_the_contract_lists_the_keys_that_are_printed(color_model: Path) -> None
     assert sorted(listed) == sorted(json_of("benchmark", color_model, *BRIEF))
 
 
-def test_what_was_not_asked_for_is_null(color_model: Path) -> None:
+def test_omitted_measurements_are_null(color_model: Path) -> None:
     record = json_of("benchmark", color_model, *BRIEF)
     absent = ("baseline", "accuracy", "decisions", "photos", "paired", "speedup_p50", "size_ratio")
     assert [record[key] for key in absent] == [None] * len(absent)
@@ -81,7 +81,7 @@ def test_the_table_shows_threads_memory_and_accuracy(color_model: Path, color_ph
     assert "classifying: 180 done" in outcome.log
 
 
-def test_the_energy_of_a_frame_is_shown_where_the_board_tells(
+def test_the_energy_per_frame_is_shown_if_the_board_measures_it(
     color_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = "  VDD_CORE_A current(7)=2.50000000A\n  VDD_CORE_V volt(15)=0.80000000V\n"
@@ -90,10 +90,10 @@ def test_the_energy_of_a_frame_is_shown_where_the_board_tells(
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     shown = run_here("benchmark", color_model, "--queries", 1, "--seconds", 5).stdout
-    assert "2.00 W, " in shown and " mJ a frame" in shown
+    assert "2.00 W, " in shown and " mJ per frame" in shown
 
 
-def test_a_report_with_a_sweep_is_in_the_page_of_its_run(run_with_models: RunFolder) -> None:
+def test_the_report_of_a_run_includes_a_sweep(run_with_models: RunFolder) -> None:
     model = run_with_models.model_file("digits", "int8")
     assert run_here("benchmark", model, *BRIEF, "--threads", "1,2").status == 0
     assert run_here("report", run_with_models.path).status == 0
@@ -110,11 +110,11 @@ def test_a_report_with_a_sweep_is_in_the_page_of_its_run(run_with_models: RunFol
         (("--data", "absent"), "no such folder: absent; expected a folder of class folders with photos in them"),
     ],
 )
-def test_options_that_cannot_be_are_refused(options: tuple[object, ...], line: str, color_model: Path) -> None:
+def test_invalid_options_are_refused(options: tuple[object, ...], line: str, color_model: Path) -> None:
     assert refusal("benchmark", color_model, *options) == line
 
 
-def test_labels_that_the_baseline_lacks_are_refused_before_it_is_measured(
+def test_labels_that_the_baseline_lacks_are_refused_before_measuring(
     color_model: Path, color_photos: Path, tmp_path: Path
 ) -> None:
     other = write_color_model(tmp_path / "other.tflite", ("red", "green", "violet"))
@@ -124,9 +124,9 @@ def test_labels_that_the_baseline_lacks_are_refused_before_it_is_measured(
 
 @contextmanager
 def on_a_terminal(*arguments: object) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A command whose stderr is a terminal, and that terminal's other end."""
+    """Yield a running command whose stderr is a terminal, and the other end of that terminal."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "edgecnn", *(str(each) for each in arguments)]
+    command = [sys.executable, "-m", "edgecnn", *(str(argument) for argument in arguments)]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "200"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=environment)
     os.close(theirs)
@@ -139,13 +139,13 @@ def on_a_terminal(*arguments: object) -> Iterator[tuple[subprocess.Popen[bytes],
 
 
 def _read_until(terminal: int, text: str) -> str:
-    """What the terminal shows until `text`; until its end if that does not come."""
+    """Return what the terminal shows until `text` appears, or until its end."""
     shown, deadline = "", time.monotonic() + TIMEOUT_S
     while text not in shown and time.monotonic() < deadline:
         try:
             shown += os.read(terminal, 4096).decode(errors="replace")
         except OSError:
-            # How Linux tells that nobody has the other end open any more.
+            # Linux raises this once the other end of the terminal is closed.
             break
     return shown
 
@@ -178,12 +178,12 @@ def test_two_reports_are_compared(reports: list[Path], color_model: Path) -> Non
 
 def test_a_comparison_is_shown_as_tables(reports: list[Path]) -> None:
     shown = run_here("compare", *reports).stdout
-    words = ("colors", "fps", "memory", "same decisions", "p50 / first", "100.0% of 9", str(reports[1]))
-    assert [word for word in words if word not in shown] == []
+    cells = ("colors", "fps", "memory", "same decisions", "p50 / first", "100.0% of 9", str(reports[1]))
+    assert [cell for cell in cells if cell not in shown] == []
 
 
 def _times(report: Path, factor: float, target: Path) -> Path:
-    """The report with every time of a whole frame multiplied, as of a machine so much slower."""
+    """Write a copy of the report with all total times multiplied by `factor`, as from a slower machine."""
     record: dict[str, Any] = json.loads(report.read_text())
     totals = [10 * factor + 0.001 * (number % 7) for number in range(128)]
     record["samples"]["model"]["total"] = totals
@@ -192,7 +192,7 @@ def _times(report: Path, factor: float, target: Path) -> Path:
 
 
 @pytest.mark.parametrize(("factor", "status", "word"), [(1.0, 0, "passed"), (1.3, 3, "failed")])
-def test_the_gate_leaves_with_its_status(
+def test_the_gate_decides_the_exit_status(
     reports: list[Path], tmp_path: Path, factor: float, status: int, word: str
 ) -> None:
     base = _times(reports[0], 1.0, tmp_path / "base.json")
@@ -203,10 +203,10 @@ def test_the_gate_leaves_with_its_status(
     assert f"{word}: {later} takes " in outcome.log[-1]
 
 
-def test_a_gate_that_the_interval_straddles_leaves_with_status_4(reports: list[Path], tmp_path: Path) -> None:
+def test_a_gate_inside_the_interval_exits_with_status_4(reports: list[Path], tmp_path: Path) -> None:
     base = _times(reports[0], 1.0, tmp_path / "base.json")
     record = json.loads(base.read_text())
-    # Half of the turns twice as slow: a median that could be either.
+    # Half of the turns are twice as slow, so the median may be either time.
     record["samples"]["model"]["total"] = [10.0 + 10.0 * (number // 16 % 2) for number in range(128)]
     unsteady = tmp_path / "unsteady.json"
     unsteady.write_text(json.dumps(record))
@@ -216,7 +216,7 @@ def test_a_gate_that_the_interval_straddles_leaves_with_status_4(reports: list[P
     assert "undecided: " in outcome.log[-1] and outcome.log[-1].endswith("; measure longer")
 
 
-def test_other_models_are_compared_with_a_warning(reports: list[Path], tmp_path: Path) -> None:
+def test_comparing_different_models_warns(reports: list[Path], tmp_path: Path) -> None:
     record = json.loads(reports[1].read_text())
     record["model"] |= {"sha256": "0", "name": "another"}
     other = tmp_path / "other.json"
@@ -227,7 +227,7 @@ def test_other_models_are_compared_with_a_warning(reports: list[Path], tmp_path:
     assert warning in outcome.log
 
 
-def test_files_that_cannot_be_compared_are_refused_in_one_line(reports: list[Path], tmp_path: Path) -> None:
+def test_incomparable_files_are_refused_in_one_line(reports: list[Path], tmp_path: Path) -> None:
     old = tmp_path / "old.json"
     old.write_text(json.dumps({**json.loads(reports[0].read_text()), "format_version": 1}))
     assert "is a benchmark report of format version 1, expected 2" in refusal("compare", reports[0], old)

@@ -14,7 +14,7 @@ from tests.data.scenes import scene, write_picture, write_scenes
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Photos of which one is in two splits, and seven more are tiny."""
+    """Return a folder with one photo in two splits and seven tiny photos."""
     root = tmp_path / "photos"
     write_scenes(root / "train")
     write_scenes(root / "test", count=2, first=5000)
@@ -45,7 +45,7 @@ def test_a_check_counts_by_kind_and_shows_the_first_of_each(photos: Path) -> Non
     assert lines[where + 1 : where + 3] == [f"  {photos}/train/cat/000.png", f"  {photos}/test/cat/x.png"]
     tiny = [line for line in lines if line.startswith("tiny: ")]
     assert tiny[0] == f"tiny: {photos}/train/cat/tiny0.png: 24x24 pixels, below 32"
-    assert (len(tiny), tiny[5]) == (6, "tiny: ... and 2 more, --all lists them")
+    assert (len(tiny), tiny[5]) == (6, "tiny: ... and 2 more; list them with --all")
 
 
 def test_all_lists_every_finding(photos: Path) -> None:
@@ -59,19 +59,19 @@ def test_all_lists_every_photo_of_a_large_group(photos: Path) -> None:
         shutil.copy(photos / "train" / "cat" / "000.png", photos / "train" / "cat" / f"y{number}.png")
     few = run_here("data", "check", photos).stdout.splitlines()
     start = few.index("duplicate_across_splits: 8 copies of one photo, in train and test")
-    assert few[start + 6] == "  ... and 3 more, --all lists them"
+    assert few[start + 6] == "  ... and 3 more; list them with --all"
     every = run_here("data", "check", photos, "--all").stdout
     assert f"  {photos}/test/cat/x.png" in every and "more" not in every
 
 
-def test_the_json_of_a_check_is_one_object_with_everything(photos: Path) -> None:
+def test_the_json_of_a_check_is_one_object(photos: Path) -> None:
     record = json_of("data", "check", photos)
     assert set(record) == {"data", "photos", "errors", "warnings", "notes", "findings"}
     assert (record["data"], record["errors"], record["warnings"]) == (str(photos), 1, 7)
-    assert all(set(each) == {"kind", "severity", "message", "photos", "advice"} for each in record["findings"])
+    assert all(set(finding) == {"kind", "severity", "message", "photos", "advice"} for finding in record["findings"])
 
 
-def test_strict_is_a_gate_that_prints_what_it_found_before_it_fails(photos: Path) -> None:
+def test_strict_fails_after_the_findings_are_printed(photos: Path) -> None:
     outcome = run_here("data", "check", photos, "--strict", "--json")
     assert outcome.status == 3
     assert json.loads(outcome.stdout)["errors"] == 1
@@ -82,11 +82,11 @@ def test_strict_is_a_gate_that_prints_what_it_found_before_it_fails(photos: Path
     assert run_here("data", "check", photos, "--strict").status == 0
 
 
-def test_a_sound_folder_says_so(tmp_path: Path) -> None:
-    assert run_here("data", "check", write_scenes(tmp_path)).stdout.splitlines()[-1] == "nothing found"
+def test_a_folder_without_problems_has_no_findings(tmp_path: Path) -> None:
+    assert run_here("data", "check", write_scenes(tmp_path)).stdout.splitlines()[-1] == "no findings"
 
 
-def test_a_check_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_check_of_a_missing_folder_is_refused(tmp_path: Path) -> None:
     assert refusal("data", "check", tmp_path / "absent").startswith("no such folder")
 
 
@@ -101,19 +101,19 @@ def test_an_import_shows_the_photos_of_each_class_and_names_the_license(npz: Pat
     assert run_here("data", "check", tmp_path / "out").status == 0
 
 
-def test_a_license_that_is_not_known_is_not_made_up(npz: Path, tmp_path: Path) -> None:
+def test_an_unknown_license_is_reported(npz: Path, tmp_path: Path) -> None:
     outcome = run_here("data", "import", npz, "--out", tmp_path / "out")
-    assert "license: not known; find out on what terms you may use these photos" in outcome.log
+    assert "license: unknown; find out under which terms you may use these photos" in outcome.log
 
 
-def test_the_json_of_an_import_is_the_note_in_the_folder(npz: Path, tmp_path: Path) -> None:
+def test_the_json_of_an_import_is_the_content_of_its_note(npz: Path, tmp_path: Path) -> None:
     record = json_of("data", "import", npz, "--out", tmp_path / "out")
     note = read_note(tmp_path / "out")
     assert note is not None
     assert record == {"out": str(tmp_path / "out"), **note.model_dump(mode="json")}
 
 
-def test_a_table_is_imported_by_the_columns_that_are_named(tmp_path: Path) -> None:
+def test_a_table_is_imported_by_the_named_columns(tmp_path: Path) -> None:
     write_scenes(tmp_path / "raw", count=1)
     (tmp_path / "t.csv").write_text("file;animal;fold\nraw/cat/000.png;cat;train\nraw/owl/000.png;owl;val\n")
     options = ("--path-column", "file", "--label-column", "animal", "--split-column", "fold")

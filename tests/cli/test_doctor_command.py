@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tests.doctor.fake_board import write_files, write_programs
 STATUSES = {"ok", "warning", "problem", "unknown"}
 
 
-def in_front(folder: Path, variable: str) -> dict[str, str]:
+def prepended(folder: Path, variable: str) -> dict[str, str]:
     before = os.environ.get(variable)
     return {variable: f"{folder}{os.pathsep}{before}" if before else str(folder)}
 
@@ -24,7 +25,7 @@ def test_doctor_shows_every_check_with_what_to_do() -> None:
 
 
 def test_doctor_prints_one_json_object(tmp_path: Path) -> None:
-    outcome = run_apart("doctor", "--json", **in_front(write_programs(tmp_path / "programs"), "PATH"))
+    outcome = run_apart("doctor", "--json", **prepended(write_programs(tmp_path / "programs"), "PATH"))
     record = json.loads(outcome.stdout)
     assert record.keys() == {"findings", "problems"}
     assert {finding["status"] for finding in record["findings"]} <= STATUSES
@@ -36,12 +37,13 @@ def test_doctor_prints_one_json_object(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_problem_is_an_error_in_one_line(options: tuple[str, ...], tmp_path: Path) -> None:
     programs = write_programs(tmp_path / "programs", throttled="0x1")
-    outcome = run_apart("doctor", *options, **in_front(programs, "PATH"))
+    outcome = run_apart("doctor", *options, **prepended(programs, "PATH"))
     assert outcome.status == 1
     assert "under-voltage now" in outcome.stdout
     assert len(outcome.log) == len(outcome.errors) == 1
-    assert outcome.errors[0].startswith("error: expected no problem on this device, got ")
-    assert "throttling" in outcome.errors[0]
+    assert re.fullmatch(
+        r'error: \d+ problems? found: (\w+, )*throttling(, \w+)*; see the "what to do" column', outcome.errors[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,11 +60,11 @@ def test_a_problem_is_an_error_in_one_line(options: tuple[str, ...], tmp_path: P
         ("numpy.py", "raise SyntaxError", "numpy", "-m pip install 'numpy>=1.26'"),
     ],
 )
-def test_a_package_that_does_not_load_is_a_finding_and_not_the_end(
+def test_a_package_that_cannot_be_loaded_is_a_finding(
     module: str, body: str, check: str, fix: str, tmp_path: Path
 ) -> None:
-    outcome = run_apart("doctor", "--json", **in_front(write_files(tmp_path, {module: body}), "PYTHONPATH"))
-    (finding,) = (each for each in json.loads(outcome.stdout)["findings"] if each["check"] == check)
+    outcome = run_apart("doctor", "--json", **prepended(write_files(tmp_path, {module: body}), "PYTHONPATH"))
+    (finding,) = (entry for entry in json.loads(outcome.stdout)["findings"] if entry["check"] == check)
     assert (outcome.status, finding["status"]) == (1, "problem")
     assert finding["fix"].endswith(fix)
 
@@ -72,7 +74,7 @@ def test_devices_lists_the_profiles() -> None:
     assert all(word in shown for word in ("raspberry_pi_zero_2w", "4 x Cortex-A76, 2.4 GHz", "0.5 GB", "17 ms"))
 
 
-def test_devices_prints_a_profile_a_line() -> None:
+def test_devices_prints_one_profile_per_line() -> None:
     lines = json_lines_of("devices")
     (pi,) = (line for line in lines if line["name"] == "raspberry_pi_4")
     assert (pi["cores"], pi["source"], pi["delegate"]) == (4, "csi", None)

@@ -1,4 +1,4 @@
-"""Options that a command takes from a variable of the environment."""
+"""Options that a command reads from an environment variable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecnn.cli.environment_options import expanded
+from edgecnn.cli.environment_options import expand_arguments
 from edgecnn.core.errors import InputError
 from tests.cli.commands import refusal, run_here
 
@@ -18,13 +18,13 @@ FRAMES = "--source pattern:64x64@30 --max-frames 2"
 
 
 @given(st.lists(st.text(min_size=1).filter(lambda word: not word.startswith("--options-from"))))
-def test_the_words_of_a_variable_stand_where_its_name_stood(words: list[str]) -> None:
-    environment = {"OPTIONS": shlex.join(words)}
-    for told in (["--options-from", "OPTIONS"], ["--options-from=OPTIONS"]):
-        assert list(expanded(["a", *told, "b"], environment)) == ["a", *words, "b"]
+def test_the_content_of_a_variable_replaces_the_option(arguments: list[str]) -> None:
+    environment = {"OPTIONS": shlex.join(arguments)}
+    for option in (["--options-from", "OPTIONS"], ["--options-from=OPTIONS"]):
+        assert list(expand_arguments(["a", *option, "b"], environment)) == ["a", *arguments, "b"]
 
 
-def test_a_run_takes_options_from_the_environment(color_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_reads_options_from_the_environment(color_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTIONS", f"{FRAMES} --top-k 1")
     outcome = run_here("run", color_model, "--json", "--options-from", "OPTIONS")
     assert outcome.status == 0, outcome.stderr
@@ -35,12 +35,12 @@ def test_a_run_takes_options_from_the_environment(color_model: Path, monkeypatch
 @pytest.mark.parametrize(
     ("value", "line"),
     [
-        (None, "expected a variable of the environment behind --options-from, got 'OPTIONS', which is not set"),
-        ("--source 'hidden", "the variable OPTIONS does not hold whole words: no closing quotation"),
-        ("--options-from hidden", "expected options of the command in OPTIONS, got --options-from in it; leave it out"),
+        (None, "--options-from needs the name of an environment variable that is set, got 'OPTIONS'"),
+        ("--source 'hidden", "the environment variable OPTIONS cannot be parsed: no closing quotation"),
+        ("--options-from hidden", "the environment variable OPTIONS must not contain --options-from; remove it there"),
     ],
 )
-def test_a_variable_that_does_not_do_is_told_and_not_repeated(
+def test_an_unusable_variable_is_reported_without_its_content(
     value: str | None, line: str, color_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPTIONS", raising=False)
@@ -49,6 +49,6 @@ def test_a_variable_that_does_not_do_is_told_and_not_repeated(
     assert refusal("run", color_model, "--options-from", "OPTIONS") == line
 
 
-def test_a_variable_without_a_name_is_asked_for() -> None:
+def test_a_missing_name_of_a_variable_is_reported() -> None:
     with pytest.raises(InputError, match="got ''"):
-        list(expanded(["--options-from"], {}))
+        list(expand_arguments(["--options-from"], {}))

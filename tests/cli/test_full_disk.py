@@ -1,4 +1,4 @@
-"""A full disk, played by a limit on the size of files: what was there stays, and nothing half-written is left."""
+"""A full disk, simulated by a limit on file sizes, leaves existing files unchanged and no incomplete files."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ main()
 
 
 def run_limited(bytes_allowed: int, *arguments: object, **environment: str) -> Outcome:
-    """Runs a command that cannot write a file of more than so many bytes; pipes do not count."""
+    """Run a command that cannot write a file larger than `bytes_allowed`; pipes are not limited."""
     script = _LIMITED.format(bytes=bytes_allowed)
-    command = [sys.executable, "-B", "-c", script, *(str(each) for each in arguments)]
+    command = [sys.executable, "-B", "-c", script, *(str(argument) for argument in arguments)]
     return finish(
         subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | environment
@@ -36,7 +36,7 @@ def run_limited(bytes_allowed: int, *arguments: object, **environment: str) -> O
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too, with its content."""
+    """Return the contents of all files below a folder, including hidden ones, by path."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -48,9 +48,9 @@ def check_refused(outcome: Outcome, target: Path) -> None:
     assert "nothing was changed; free some space or choose another folder" in outcome.log[-1]
 
 
-def test_training_leaves_no_run_and_goes_on_once_there_is_room(few_digits: Path, tmp_path: Path) -> None:
+def test_training_leaves_no_run_and_resumes_once_there_is_space(few_digits: Path, tmp_path: Path) -> None:
     options = ("--height", 32, "--epochs", 1)
-    # Now the cache has all that training puts there.
+    # This training fills the cache, so that the next one writes no file to it.
     assert run_here("train", few_digits, "--out", tmp_path / "whole", *options).status == 0
     run = RunFolder(tmp_path / "run")
     outcome = run_limited(4_000_000, "train", few_digits, "--out", run.path, *options)
@@ -71,7 +71,7 @@ def test_a_cache_that_cannot_be_written_is_named(few_digits: Path, tmp_path: Pat
     assert outcome.errors[0].startswith(f"error: could not write {cache}/features-")
 
 
-def test_quantization_aware_training_leaves_the_run_as_it_was(trained_copy: RunFolder, tmp_path: Path) -> None:
+def test_quantization_aware_training_leaves_the_run_unchanged(trained_copy: RunFolder, tmp_path: Path) -> None:
     whole = shutil.copytree(trained_copy.path, tmp_path / "whole")
     assert run_here("qat", whole, "--epochs", 0, "--calibration-images", 4).status == 0
     before = files_in(trained_copy.path)
@@ -87,7 +87,7 @@ def test_an_export_leaves_no_model_file(trained_copy: RunFolder) -> None:
     assert files_in(trained_copy.path) == before
 
 
-def test_an_evaluation_keeps_the_result_that_was_saved_before(run_with_models: RunFolder) -> None:
+def test_an_evaluation_keeps_the_previous_result(run_with_models: RunFolder) -> None:
     model = run_with_models.model_file("digits", "int8")
     assert run_here("evaluate", model).status == 0
     before = files_in(run_with_models.path)
@@ -105,7 +105,7 @@ def test_a_benchmark_leaves_no_report(run_with_models: RunFolder, tmp_path: Path
     assert not run_with_models.results.exists()
 
 
-def test_a_report_keeps_the_page_that_was_there(run_with_models: RunFolder) -> None:
+def test_a_report_keeps_the_previous_page(run_with_models: RunFolder) -> None:
     run_with_models.report.write_text("an older page")
     outcome = run_limited(512, "report", run_with_models.path)
     check_refused(outcome, run_with_models.report)

@@ -18,7 +18,7 @@ def test_a_model_that_loses_nothing_passes(color_model: Path, color_photos: Path
     assert outcome.log[-1].startswith("passed: top-1 changes by +0.00 points")
 
 
-def test_a_model_that_mistakes_a_class_fails_with_status_3(
+def test_a_model_that_confuses_classes_fails_with_status_3(
     color_model: Path, color_photos: Path, tmp_path: Path
 ) -> None:
     mistaken = write_color_model(tmp_path / "mistaken.tflite", ("red", "blue", "green"))
@@ -31,7 +31,7 @@ def test_a_model_that_mistakes_a_class_fails_with_status_3(
     assert "failed: top-1 changes by -66.67 points" in outcome.log[-1]
 
 
-def test_too_few_photos_leave_with_status_4_and_say_how_many_would_do(color_model: Path, tmp_path: Path) -> None:
+def test_too_few_photos_exit_with_status_4_and_report_how_many_are_needed(color_model: Path, tmp_path: Path) -> None:
     few = write_color_photos(tmp_path / "few", 2)
     outcome = gated(color_model, color_model, few, 1)
     assert outcome.status == 4

@@ -1,4 +1,4 @@
-"""A network that sees gray, from the photos to the live loop, at the size of MNIST's pictures."""
+"""A network with gray input, from the photos to the live loop, at the size of MNIST's pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.cli.commands import json_lines_of, json_of, run_here
 
 @pytest.fixture(scope="module")
 def gray_model(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small network for MNIST as an int8 file."""
+    """Return the small network for MNIST as an int8 file."""
     from edgecnn.training.export import export_run
     from edgecnn.training.train import train
 
@@ -40,20 +40,18 @@ def test_it_classifies_files_and_a_live_source_alike(gray_model: Path, few_digit
     assert len(live) == 4
 
 
-def test_it_computes_here_what_it_did_when_it_was_exported(gray_model: Path) -> None:
+def test_it_reproduces_its_golden_vectors(gray_model: Path) -> None:
     outcome = run_here("verify", gray_model)
     assert outcome.status == 0, outcome.stderr
 
 
-def test_it_is_evaluated_beside_its_float_parent(gray_model: Path, few_digits: Path) -> None:
+def test_it_is_compared_with_its_float_parent(gray_model: Path, few_digits: Path) -> None:
     float32 = gray_model.with_name(gray_model.name.replace("int8", "float32"))
     record = json_of("evaluate", gray_model, few_digits / "test", "--baseline", float32)
     assert record["n"] == 12
     assert record["paired"]["agreement"] > 0.5
 
 
-def test_it_names_no_license_of_weights_that_it_did_not_begin_with(
-    gray_model: Path, exported: dict[Precision, Path]
-) -> None:
+def test_it_names_no_license_of_weights_that_it_does_not_use(gray_model: Path, exported: dict[Precision, Path]) -> None:
     assert b"Apache" not in (find_metadata(gray_model.read_bytes()) or b"")
     assert b"Apache-2.0" in (find_metadata(exported["int8"].read_bytes()) or b"")

@@ -26,15 +26,15 @@ print([name for name in {heavy!r} if name in sys.modules])
 
 
 def commands() -> list[tuple[str, ...]]:
-    """Every command, as the words that call it; the program itself is none."""
+    """Return the arguments that call each command, starting with none for the program itself."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
-    found: list[tuple[str, ...]] = [()]
+    calls: list[tuple[str, ...]] = [()]
     for name, command in group.commands.items():
-        found.append((name,))
+        calls.append((name,))
         if isinstance(command, TyperGroup):
-            found += [(name, inner) for inner in command.commands]
-    return found
+            calls += [(name, inner) for inner in command.commands]
+    return calls
 
 
 def test_the_help_of_every_command_imports_nothing_heavy() -> None:
@@ -44,24 +44,24 @@ def test_the_help_of_every_command_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("command", commands()[1:], ids=" ".join)
-def test_every_command_says_what_it_is_for(command: tuple[str, ...]) -> None:
+def test_every_command_has_a_help_text(command: tuple[str, ...]) -> None:
     outcome = run_here(*command, "--help")
     assert outcome.status == 0
     assert f"Usage: {' '.join(('edgecnn', *command))}" in outcome.stdout
     assert outcome.stderr == ""
 
 
-def test_the_help_lists_all_that_can_be_done() -> None:
+def test_the_help_lists_the_commands() -> None:
     listed = run_here("--help").stdout
-    wanted = ["train", "qat", "export", "evaluate", "benchmark", "classify", "run", "inspect", "models", "report"]
-    assert [name for name in [*wanted, "pipeline"] if name not in listed] == []
+    expected = ["train", "qat", "export", "evaluate", "benchmark", "classify", "run", "inspect", "models", "report"]
+    assert [name for name in [*expected, "pipeline"] if name not in listed] == []
 
 
 def test_the_version_is_that_of_the_package() -> None:
     assert run_here("--version").stdout == f"edgecnn {version('edgecnn')}\n"
 
 
-def test_a_misspelled_option_is_a_usage_error_that_offers_the_right_one() -> None:
+def test_a_misspelled_option_is_a_usage_error_with_a_suggestion() -> None:
     outcome = run_here("train", "photos", "--ouy", "run")
     assert outcome.status == 2
     assert "--out" in outcome.stderr

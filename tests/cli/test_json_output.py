@@ -45,12 +45,12 @@ BACKBONE = {
 def check_result(line: dict[str, Any], source: Path, label: str) -> None:
     assert set(line) == RESULT
     assert (line["source"], line["label"], line["dropped"]) == (str(source), label, 0)
-    assert all(set(each) == {"label", "index", "score"} for each in line["top"])
+    assert all(set(score) == {"label", "index", "score"} for score in line["top"])
     assert line["top"][0] == {key: line[key] for key in ("label", "index", "score")}
     assert set(line["latency_ms"]) == {"capture", "preprocess", "invoke", "postprocess"}
 
 
-def test_classify_prints_a_line_for_each_image(color_model: Path, tmp_path: Path) -> None:
+def test_classify_prints_one_line_per_image(color_model: Path, tmp_path: Path) -> None:
     paths = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLORS)]
     lines = json_lines_of("classify", color_model, *paths, "--top-k", 2)
     for line, path, label in zip(lines, paths, COLORS, strict=True):
@@ -63,7 +63,7 @@ def test_classify_finds_the_images_of_a_folder(color_model: Path, color_photos: 
     assert [line["label"] for line in lines] == ["green"] * 60
 
 
-def test_run_prints_a_line_for_each_image_of_a_folder(color_model: Path, color_photos: Path) -> None:
+def test_run_prints_one_line_per_image_of_a_folder(color_model: Path, color_photos: Path) -> None:
     lines = json_lines_of("run", color_model, "--source", color_photos / "blue")
     for number, line in enumerate(lines):
         check_result(line, color_photos / "blue" / f"{number:03}.png", "blue")
@@ -71,7 +71,7 @@ def test_run_prints_a_line_for_each_image_of_a_folder(color_model: Path, color_p
     assert len(lines) == 60
 
 
-def test_run_prints_a_line_for_each_frame_of_a_video(color_model: Path, tmp_path: Path) -> None:
+def test_run_prints_one_line_per_frame_of_a_video(color_model: Path, tmp_path: Path) -> None:
     paths = [write_color(tmp_path / f"{name}.png", channel) for channel, name in enumerate(COLORS)]
     video = tmp_path / "test.avi"
     write_video(video, [Example(path, index, "") for index, path in enumerate(paths)])
@@ -87,7 +87,7 @@ def test_evaluate_prints_one_object(color_model: Path, color_photos: Path) -> No
     assert set(record["baseline"]) == METRICS
     assert set(record["paired"]) == {"delta_top1", "ci95", "agreement", "p_value"}
     assert set(record["gate"]) == {"max_drop", "passed"}
-    assert [set(each) for each in record["per_class"]] == [CLASS_METRICS] * 3
+    assert [set(metrics) for metrics in record["per_class"]] == [CLASS_METRICS] * 3
     assert (record["n"], record["top1"]) == (180, 1.0)
 
 
@@ -116,13 +116,13 @@ def test_inspect_prints_one_object(exported: dict[Precision, Path]) -> None:
     assert record["labels"] == [str(digit) for digit in range(10)]
 
 
-def test_models_prints_a_line_for_each_backbone() -> None:
+def test_models_prints_one_line_per_backbone() -> None:
     lines = json_lines_of("models")
     assert all(set(line) == BACKBONE for line in lines)
     assert {"efficientnet_lite0", "mobilenet_v2"} <= {line["name"] for line in lines}
 
 
-def test_train_qat_and_export_print_what_they_made(few_digits: Path, tmp_path: Path) -> None:
+def test_train_qat_and_export_print_their_records(few_digits: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     record = RunRecord.model_validate(
         json_of("train", few_digits, "--out", run, "--height", 32, "--epochs", 1, "--augment", "crop=0.1")

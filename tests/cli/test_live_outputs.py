@@ -1,4 +1,4 @@
-"""`edgecnn run` with everything that it can feed, as a user starts it."""
+"""`edgecnn run` with every output, started as a user starts it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from tests.runtime.sources.loopback_camera import LoopbackCamera, write_numbered
 FRAMES = 12
 
 
-def address_told(process: subprocess.Popen[str]) -> str:
-    """The page's address, from the line on stderr that names it."""
+def logged_address(process: subprocess.Popen[str]) -> str:
+    """Return the address of the page from the line on stderr that names it."""
     assert process.stderr is not None
     for line in process.stderr:
         if line.startswith("live at "):
             return line.removeprefix("live at ").strip()
-    raise AssertionError("no page was told of")
+    raise AssertionError("no page was logged")
 
 
-def test_files_are_written_beside_the_results(color_model: Path, tmp_path: Path) -> None:
+def test_files_are_written_in_addition_to_the_results(color_model: Path, tmp_path: Path) -> None:
     video = write_numbered_video(tmp_path / "in.avi", FRAMES)
     outcome = run_apart(
         "run",
@@ -47,11 +47,13 @@ def test_files_are_written_beside_the_results(color_model: Path, tmp_path: Path)
     results = [json.loads(line) for line in outcome.stdout.splitlines()]
     with open(tmp_path / "log.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["frame"], row["label"]) for row in rows] == [(str(each["frame"]), each["label"]) for each in results]
+    assert [(row["frame"], row["label"]) for row in rows] == [
+        (str(result["frame"]), result["label"]) for result in results
+    ]
     assert len(rows) == FRAMES
     recorded = cv2.VideoCapture(str(tmp_path / "seen.avi"))
     assert recorded.get(cv2.CAP_PROP_FRAME_COUNT) == FRAMES
-    unsure = [each for each in results if each["score"] < 1.0]
+    unsure = [result for result in results if result["score"] < 1.0]
     assert len(list((tmp_path / "unsure").rglob("*.jpg"))) == len(unsure)
     assert f"log {tmp_path / 'log.csv'}: {FRAMES} delivered" in outcome.log
 
@@ -66,10 +68,10 @@ def test_events_are_logged_too(exported: dict[str, Path], tmp_path: Path) -> Non
         assert database.execute("select kind from events order by time").fetchone() == ("entered",)
 
 
-def test_the_page_is_told_of_and_shows_the_run_until_sigterm(color_model: Path) -> None:
+def test_the_page_is_logged_and_shows_the_run_until_sigterm(color_model: Path) -> None:
     process = start("run", color_model, "--source", "pattern:320x240@30", "--json", "--serve", "0")
     assert process.stdout is not None
-    address = address_told(process)
+    address = logged_address(process)
     first = json.loads(process.stdout.readline())
     assert first["source"] == "pattern:320x240@30"
     with urllib.request.urlopen(f"{address}metrics", timeout=TIMEOUT_S) as answer:
@@ -81,40 +83,38 @@ def test_the_page_is_told_of_and_shows_the_run_until_sigterm(color_model: Path) 
     assert finish(process).status == 0
 
 
-def test_beyond_this_machine_the_page_comes_with_a_token_that_is_told_once(color_model: Path) -> None:
+def test_the_page_for_the_network_has_a_token_that_is_logged_once(color_model: Path) -> None:
     process = start(
         "run", color_model, "--source", "pattern@30", "--json", "--serve", ":0", EDGECNN_TOKEN="a-good-token"
     )
-    assert address_told(process).endswith("?token=a-good-token")
+    assert logged_address(process).endswith("?token=a-good-token")
     process.send_signal(signal.SIGTERM)
     outcome = finish(process)
     assert outcome.status == 0
     assert "a-good-token" not in outcome.stderr + outcome.stdout
 
 
-def test_a_camera_that_stalls_a_viewer_and_a_broker_that_are_stuck_do_not_hold_up_the_end(color_model: Path) -> None:
+def test_a_stalled_camera_viewer_and_broker_do_not_delay_the_end(color_model: Path) -> None:
     with LoopbackCamera() as camera, socket.create_server(("127.0.0.1", 0)) as silent:
         broker = f"mqtt://127.0.0.1:{silent.getsockname()[1]}"
         process = start("run", color_model, "--source", camera.address, "--json", "--serve", "0", "--mqtt", broker)
         assert process.stdout is not None
-        address = address_told(process)
+        address = logged_address(process)
         process.stdout.readline()
         viewer = socket.create_connection(("127.0.0.1", int(address.rsplit(":", 1)[1].strip("/"))))
         viewer.sendall(f"GET /stream/0.mjpg HTTP/1.1\r\nHost: {address.split('/')[2]}\r\n\r\n".encode())
         camera.stalled.set()
         time.sleep(1.0)
         process.send_signal(signal.SIGTERM)
-        began_s = time.monotonic()
+        started_s = time.monotonic()
         process.wait(TIMEOUT_S)
-        # Two seconds are what is promised; a machine that is busy with something else gets some more.
-        assert time.monotonic() - began_s < 5
+        # Two seconds are promised; a busy machine gets some more.
+        assert time.monotonic() - started_s < 5
         viewer.close()
         assert finish(process).status == 0
 
 
-def test_systemd_hears_when_the_first_result_is_there_and_that_the_loop_turns(
-    color_model: Path, tmp_path: Path
-) -> None:
+def test_systemd_is_notified_of_the_first_result_and_of_each_turn(color_model: Path, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(TIMEOUT_S)
@@ -123,25 +123,25 @@ def test_systemd_hears_when_the_first_result_is_there_and_that_the_loop_turns(
             NOTIFY_SOCKET=str(tmp_path / "notify"),
             WATCHDOG_USEC="200000",
         )
-        heard: list[str] = []
-        while heard.count("WATCHDOG=1") < 3 or "READY=1" not in heard:
-            heard.append(manager.recv(4096).decode())
+        received: list[str] = []
+        while received.count("WATCHDOG=1") < 3 or "READY=1" not in received:
+            received.append(manager.recv(4096).decode())
         process.send_signal(signal.SIGTERM)
-        while heard[-1] != "STOPPING=1":
-            heard.append(manager.recv(4096).decode())
+        while received[-1] != "STOPPING=1":
+            received.append(manager.recv(4096).decode())
         assert finish(process).status == 0
-    assert heard.count("READY=1") == 1
-    assert "STATUS=classifying" in heard
+    assert received.count("READY=1") == 1
+    assert "STATUS=classifying" in received
 
 
-def test_threads_auto_tells_what_it_measured(color_model: Path) -> None:
+def test_threads_auto_logs_its_measurement(color_model: Path) -> None:
     outcome = run_apart("run", color_model, "--source", "pattern@0", "--max-frames", "1", "--threads", "auto")
     assert outcome.status == 0
     assert outcome.log[0].startswith("threads: ")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (("--threads", "many"), "expected threads as a number of 1 or more, or auto, got 'many'"),
         (("--threads", "0"), "got '0'"),
@@ -156,9 +156,9 @@ def test_threads_auto_tells_what_it_measured(color_model: Path) -> None:
         (("--serve", "0", "--token", "short"), "8"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line_and_leaves_nothing(
-    words: tuple[str, ...], said: str, color_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_invalid_options_are_refused_in_one_line_and_leave_no_file(
+    arguments: tuple[str, ...], message: str, color_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert said in refusal("run", color_model, "--source", "pattern@0", *words)
+    assert message in refusal("run", color_model, "--source", "pattern@0", *arguments)
     assert not any(path.is_file() for path in tmp_path.rglob("*"))

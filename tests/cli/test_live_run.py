@@ -12,7 +12,7 @@ STAGES = ["capture", "preprocess", "invoke", "postprocess", "total", "age"]
 
 
 def stages_in(lines: list[str]) -> list[str]:
-    """The stages that a summary gives times of."""
+    """Return the stages whose times a summary contains."""
     return [line.split()[0] for line in lines if " p50 " in line]
 
 
@@ -44,7 +44,7 @@ def test_a_camera_that_dies_leaves_a_summary_and_one_error_line(color_model: Pat
     assert outcome.errors == [outcome.log[-1]]
 
 
-def test_a_camera_that_dies_and_comes_back_is_seen_again_until_sigterm(color_model: Path) -> None:
+def test_a_camera_that_dies_and_comes_back_is_used_again_until_sigterm(color_model: Path) -> None:
     with LoopbackCamera() as camera:
         process = start("run", color_model, "--source", camera.address, "--json")
         assert process.stdout is not None
@@ -61,7 +61,7 @@ def test_a_camera_that_dies_and_comes_back_is_seen_again_until_sigterm(color_mod
     assert lost.startswith(f"{camera.address} is lost, opening it again: ")
     assert back.startswith(f"{camera.address} is back")
     assert ended.startswith("stopped: ")
-    assert "came back 1 times" in outcome.log
+    assert "reconnected 1 time" in outcome.log
 
 
 def test_two_sources_share_one_model(color_model: Path) -> None:
@@ -73,7 +73,7 @@ def test_two_sources_share_one_model(color_model: Path) -> None:
     assert all(8 <= seen.count(source) <= 12 for source in seen)
 
 
-def test_decisions_are_in_the_lines_and_events_are_lines_of_their_own(exported: dict[str, Path]) -> None:
+def test_results_contain_decisions_and_events_are_separate_lines(exported: dict[str, Path]) -> None:
     options = ("--smooth", "none", "--unknown", "score=0.0", "--max-frames", 40, "--json")
     outcome = run_apart("run", exported["int8"], "--source", "pattern:128x96@30", *options)
     records = [json.loads(line) for line in outcome.stdout.splitlines()]
@@ -81,29 +81,29 @@ def test_decisions_are_in_the_lines_and_events_are_lines_of_their_own(exported: 
     assert next(record["event"] for record in records if "event" in record) == "entered"
 
 
-def test_a_reader_that_has_seen_enough_ends_a_run_quietly(color_model: Path, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_a_run_quietly(color_model: Path, tmp_path: Path) -> None:
     video = write_numbered_video(tmp_path / "a.avi", 2000)
     process = start("run", color_model, "--source", video, "--json")
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
-    told = process.stderr.read()
+    logged = process.stderr.read()
     assert process.wait(timeout=60) == 0
-    assert "output closed: " in told
-    assert "error" not in told and "Traceback" not in told and "BrokenPipe" not in told
+    assert "output closed: " in logged
+    assert "error" not in logged and "Traceback" not in logged and "BrokenPipe" not in logged
 
 
-def test_a_reader_that_has_seen_enough_ends_classify_quietly(color_model: Path, color_photos: Path) -> None:
+def test_a_closed_pipe_ends_classify_quietly(color_model: Path, color_photos: Path) -> None:
     process = start("classify", color_model, color_photos, color_photos, color_photos, color_photos, "--json")
     assert process.stdout is not None and process.stderr is not None
     process.stdout.readline()
     process.stdout.close()
-    told = process.stderr.read()
+    logged = process.stderr.read()
     process.wait(timeout=60)
-    assert "error" not in told and "Traceback" not in told and "BrokenPipe" not in told
+    assert "error" not in logged and "Traceback" not in logged and "BrokenPipe" not in logged
 
 
-def test_a_run_stops_after_as_many_frames_as_asked_for(color_model: Path, tmp_path: Path) -> None:
+def test_a_run_stops_after_the_requested_number_of_frames(color_model: Path, tmp_path: Path) -> None:
     video = write_numbered_video(tmp_path / "a.avi", 30)
     outcome = run_apart("run", color_model, "--source", video, "--max-frames", 7)
     assert outcome.status == 0
@@ -112,12 +112,12 @@ def test_a_run_stops_after_as_many_frames_as_asked_for(color_model: Path, tmp_pa
     assert "dropped 0, unreadable 0" in outcome.log
 
 
-def test_every_line_of_a_live_run_is_out_at_once(color_model: Path) -> None:
+def test_every_line_of_a_live_run_is_flushed_at_once(color_model: Path) -> None:
     with LoopbackCamera(per_second=5) as camera:
         process = start("run", color_model, "--source", camera.address, "--json")
         assert process.stdout is not None
         lines = [json.loads(process.stdout.readline()) for _ in range(3)]
-        # The newest line is about a picture of a moment ago: none waits in a buffer for others to come.
+        # The newest line belongs to a recent picture, so no line waits in a buffer for later ones.
         assert time.time() - lines[-1]["captured_at"] < 30
         assert process.poll() is None
         process.send_signal(signal.SIGINT)

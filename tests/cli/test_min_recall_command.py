@@ -24,13 +24,13 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "int8")
 
 @pytest.fixture(scope="module")
 def run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A copy of the run of handwritten digits, whose files the tests here share."""
+    """Return a copy of the run of handwritten digits, whose files the tests of this module share."""
     return RunFolder(shutil.copytree(trained_run, tmp_path_factory.mktemp("eights") / "digits"))
 
 
 @pytest.fixture(scope="module")
 def export(run: RunFolder) -> Outcome:
-    """Eights must not be missed."""
+    """Export the run with a recall for eights, which must not be missed."""
     return run_here("export", run.path, "--int8", "--min-recall", f"8={RECALL}")
 
 
@@ -40,10 +40,10 @@ def card_of(run: RunFolder, precision: Precision) -> ModelCard:
     return card
 
 
-def test_export_prints_what_finding_more_costs(export: Outcome, run: RunFolder) -> None:
+def test_export_prints_the_cost_of_the_recall(export: Outcome, run: RunFolder) -> None:
     assert (export.status, export.errors) == (0, [])
     eights = dataset_of_run(read_run(run.path)[1]).class_counts(VALIDATION)["8"]
-    assert f"8: recall of at least 0.99, picked on {eights} validation photos of it" in export.stdout
+    assert f"8: recall of at least 0.99, picked on its {eights} validation photos" in export.stdout
     for precision in PRECISIONS:
         picked = card_of(run, precision).threshold
         assert picked is not None
@@ -54,7 +54,7 @@ def test_export_prints_what_finding_more_costs(export: Outcome, run: RunFolder) 
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_the_file_finds_what_was_asked_for(precision: Precision, export: Outcome, run: RunFolder) -> None:
+def test_the_file_reaches_the_requested_recall(precision: Precision, export: Outcome, run: RunFolder) -> None:
     card = card_of(run, precision)
     assert card.threshold is not None
     record = json_of("evaluate", run.model_file("digits", precision), "--split", VALIDATION)
@@ -62,7 +62,7 @@ def test_the_file_finds_what_was_asked_for(precision: Precision, export: Outcome
     assert eights["recall"] == pytest.approx(card.threshold.recall) and eights["recall"] >= RECALL
     assert eights["precision"] == pytest.approx(card.threshold.precision)
     assert record["threshold"] == card.threshold.model_dump(mode="json")
-    # What the card says of the file holds under its threshold.
+    # The metrics in the card apply with the threshold.
     assert card.metrics == pytest.approx({"validation_accuracy": record["top1"], "validation_images": record["n"]})
 
 
@@ -71,15 +71,15 @@ def test_its_golden_vectors_are_ranked_by_the_threshold(precision: Precision, ex
     assert json_of("verify", run.model_file("digits", precision))["passed"]
 
 
-def test_inspect_and_evaluate_say_from_which_score_on_it_decides(export: Outcome, run: RunFolder) -> None:
+def test_inspect_and_evaluate_show_the_threshold(export: Outcome, run: RunFolder) -> None:
     file, picked = run.model_file("digits", "int8"), card_of(run, "int8").threshold
     assert picked is not None
-    said = f"8 from a score of {picked.threshold:.4f} on"
-    assert said in run_here("inspect", file).stdout
-    assert f"digits-int8.tflite decides on {said}, picked for a recall of 0.99" in run_here("evaluate", file).stdout
+    rule = f"8 at a score of {picked.threshold:.4f} or more"
+    assert rule in run_here("inspect", file).stdout
+    assert f"digits-int8.tflite decides on {rule}, picked for a recall of 0.99" in run_here("evaluate", file).stdout
 
 
-def test_a_benchmark_s_decisions_are_made_by_the_threshold(tmp_path: Path) -> None:
+def test_the_decisions_of_a_benchmark_apply_the_threshold(tmp_path: Path) -> None:
     card = with_threshold(pixel_card(1, 1, COLORS), "green", 0.25)
     model, out = write_color_model(tmp_path / "m.tflite", card=card), tmp_path / "benchmark.json"
     # A byte of 144 is a score of 0.25.
@@ -89,12 +89,14 @@ def test_a_benchmark_s_decisions_are_made_by_the_threshold(tmp_path: Path) -> No
     options = ("--queries", 16, "--seconds", 0, "--data", tmp_path / "photos", "--out", out)
     assert run_here("benchmark", model, *options).status == 0
     record = json.loads(out.read_text())
-    assert {each["label"]: each["predicted"] for each in record["decisions"]} == {"red": "red", "green": "green"}
+    assert {photo["label"]: photo["predicted"] for photo in record["decisions"]} == {"red": "red", "green": "green"}
     assert (record["accuracy"]["top1"], record["accuracy"]["threshold"]["label"]) == (1.0, "green")
 
 
-def test_what_cannot_be_asked_for_is_refused(few_digits: Path, run: RunFolder, tmp_path: Path) -> None:
+def test_an_impossible_recall_is_refused(few_digits: Path, run: RunFolder, tmp_path: Path) -> None:
     assert "such as pneumonia=0.98, got '8'" in refusal("export", run.path, "--min-recall", "8")
     assert "unknown class 'eight': known: 0, 1" in refusal("export", run.path, "--min-recall", "eight=0.9")
     pretrained = ("--pretrained", "efficientnet_lite0", "--out", tmp_path / "m.tflite", "--float32")
-    assert "leave it out with --pretrained" in refusal("export", *pretrained, "--min-recall", "tabby=0.9")
+    assert "--min-recall needs the validation photos of a run" in refusal(
+        "export", *pretrained, "--min-recall", "tabby=0.9"
+    )

@@ -19,11 +19,11 @@ def test_preview_draws_photos_of_every_class(few_digits: Path, tmp_path: Path) -
     assert picture is not None and picture.std() > 10
 
 
-def test_preview_tells_what_is_on(few_digits: Path, tmp_path: Path) -> None:
+def test_preview_prints_the_active_changes(few_digits: Path, tmp_path: Path) -> None:
     out = tmp_path / "changes.png"
     outcome = run_here("preview", few_digits, "--out", out, "--height", 32, "--augment", "none,noise=0.1,flip=true")
     assert [line.split() for line in outcome.stdout.splitlines()] == [["flip", "true"], ["noise", "0.1"]]
-    assert outcome.log[-1] == f"{out} shows 6 photos and what training would make of them"
+    assert outcome.log[-1] == f"{out} shows 6 photos and how training would change them"
 
 
 def test_another_seed_shows_other_photos(few_digits: Path, tmp_path: Path) -> None:

@@ -17,14 +17,14 @@ RUN = {
 
 @pytest.fixture
 def listed_run(trained_copy: RunFolder) -> RunFolder:
-    """A trained run with two files where its models go."""
+    """Return a trained run with two files in its export folder."""
     trained_copy.export.mkdir()
     for precision in ("float32", "int8"):
         trained_copy.model_file("digits", precision).write_bytes(b"any")
     return trained_copy
 
 
-def test_runs_are_shown_side_by_side(listed_run: RunFolder) -> None:
+def test_runs_are_shown_in_a_table(listed_run: RunFolder) -> None:
     shown = run_here("runs", listed_run.path.parent).stdout
     assert all(word in shown for word in ("digits", "efficientnet_lite0", "64x64", " head ", "complete"))
     assert "float32, int8" in shown
@@ -34,14 +34,14 @@ def test_runs_are_shown_side_by_side(listed_run: RunFolder) -> None:
     ]
 
 
-def test_a_run_is_one_object_a_line(listed_run: RunFolder) -> None:
+def test_a_run_is_one_object_per_line(listed_run: RunFolder) -> None:
     (line,) = json_lines_of("runs", listed_run.path, "--sort", "test_accuracy")
     assert set(line) == RUN
     assert set(line["epochs"]) == {"head"} and line["epochs"]["head"] >= 1
     assert [Path(file["path"]).name for file in line["exported"]] == ["digits-float32.tflite", "digits-int8.tflite"]
 
 
-def test_a_broken_run_is_a_line_on_stderr(listed_run: RunFolder) -> None:
+def test_a_corrupted_run_is_reported_on_stderr(listed_run: RunFolder) -> None:
     broken = listed_run.path.parent / "broken"
     broken.mkdir()
     (broken / "run.json").write_text("{")
@@ -51,14 +51,14 @@ def test_a_broken_run_is_a_line_on_stderr(listed_run: RunFolder) -> None:
     assert outcome.log == [f"skipped: {broken}/run.json is not valid JSON; train again"]
 
 
-def test_where_there_are_no_runs_the_command_says_how_to_make_one(tmp_path: Path) -> None:
+def test_without_runs_the_command_explains_how_to_create_one(tmp_path: Path) -> None:
     outcome = run_here("runs", tmp_path)
     assert (outcome.status, outcome.stdout) == (0, "")
-    assert outcome.log == [f"no runs in {tmp_path}: edgecnn train DATA --out {tmp_path}/NAME makes one"]
+    assert outcome.log == [f"no runs in {tmp_path}: edgecnn train DATA --out {tmp_path}/NAME creates one"]
     assert "expected a folder with runs" in refusal("runs", tmp_path / "none")
 
 
-def test_a_metric_that_no_run_has_is_refused(listed_run: RunFolder) -> None:
+def test_an_unknown_metric_is_refused(listed_run: RunFolder) -> None:
     assert "did you mean 'test_accuracy'" in refusal("runs", listed_run.path, "--sort", "test_acuracy")
 
 

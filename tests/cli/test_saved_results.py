@@ -8,7 +8,7 @@ from tests.cli.commands import json_of, run_here
 
 
 def test_a_model_in_a_run_folder_is_evaluated_on_the_runs_own_test_photos(run_with_models: RunFolder) -> None:
-    model, float32 = (run_with_models.model_file("digits", each) for each in ("int8", "float32"))
+    model, float32 = (run_with_models.model_file("digits", precision) for precision in ("int8", "float32"))
     record = json_of("evaluate", model, "--baseline", float32)
     counts = json.loads(run_with_models.record_file.read_text())["dataset"]["counts"]
     assert record["n"] == counts["test"] == 364
@@ -19,7 +19,7 @@ def test_a_model_in_a_run_folder_is_evaluated_on_the_runs_own_test_photos(run_wi
     assert json.loads(saved.read_text()) == record
 
 
-def test_another_split_of_the_run_can_be_asked_for(run_with_models: RunFolder) -> None:
+def test_another_split_of_the_run_can_be_evaluated(run_with_models: RunFolder) -> None:
     record = json_of("evaluate", run_with_models.model_file("digits", "int8"), "--split", "validation")
     assert record["n"] == json.loads(run_with_models.record_file.read_text())["dataset"]["counts"]["validation"]
 

@@ -39,14 +39,14 @@ def test_classify_shows_the_best_classes_of_an_image(color_model: Path, tmp_path
     assert shown.startswith(f"{path}: blue ")
 
 
-def test_run_shows_a_line_for_each_frame_where_there_is_no_terminal(color_model: Path, tmp_path: Path) -> None:
+def test_run_shows_one_line_per_frame_without_a_terminal(color_model: Path, tmp_path: Path) -> None:
     path = write_color(tmp_path / "sea.png", 2)
     shown = run_here("run", color_model, "--source", path).stdout.splitlines()
     assert len(shown) == 1
     assert shown[0].startswith("blue ") and shown[0].endswith(f"{path} #0")
 
 
-def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> None:
+def test_names_that_look_like_markup_are_shown_unchanged(tmp_path: Path) -> None:
     labels = ("[red]", ":cat:", "[/b]")
     model = write_color_model(tmp_path / "[bold]x.tflite", labels)
     for channel, label in enumerate(("[red]", ":cat:")):
@@ -59,7 +59,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path) -> No
     assert missing.stderr == f"error: no such model file: {tmp_path}/[bold]:cat:.tflite\n"
 
 
-def test_a_label_that_the_terminal_cannot_show_does_not_end_the_command(tmp_path: Path) -> None:
+def test_a_label_that_the_terminal_cannot_encode_is_escaped(tmp_path: Path) -> None:
     model = write_color_model(tmp_path / "m.tflite", ("žluť", "green", "blue"))
     path = write_color(tmp_path / "a.png", 0)
     outcome = run_apart("classify", model, path, "--top-k", 1, PYTHONIOENCODING="ascii")

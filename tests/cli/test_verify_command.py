@@ -21,12 +21,12 @@ KERNELS = {"package", "version", "delegate", "machine"}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_file_that_was_exported_here_passes(precision: Precision, exported: dict[Precision, Path]) -> None:
+def test_a_file_that_was_exported_on_this_machine_passes(precision: Precision, exported: dict[Precision, Path]) -> None:
     outcome = run_here("verify", exported[precision], "--threads", 2)
     assert outcome.status == 0, outcome.stderr
     lines = outcome.stdout.splitlines()
     assert lines[0].startswith("exported with ai-edge-litert ") and "; here ai-edge-litert " in lines[0]
-    assert lines[-1] == "passed: equal to the bit, from the picture to the probabilities"
+    assert lines[-1] == "passed: bit-identical, from the picture to the probabilities"
     assert sum("1080x1920" in line for line in lines) == 1
     assert "DIFFERS" not in outcome.stdout
 
@@ -44,7 +44,7 @@ def test_the_record_is_one_object(exported: dict[Precision, Path]) -> None:
 
 @pytest.fixture
 def other_pixels(exported: dict[Precision, Path], tmp_path: Path) -> Path:
-    """A file that expects other pixels than any machine makes."""
+    """Return a model file whose golden vectors expect pixels that no machine computes."""
 
     def change(vector: GoldenVector) -> GoldenVector:
         return vector.model_copy(update={"pixels_sha256": "0" * 64})
@@ -52,7 +52,7 @@ def other_pixels(exported: dict[Precision, Path], tmp_path: Path) -> Path:
     return with_vectors(exported["int8"], tmp_path / "m.tflite", change)
 
 
-def test_a_difference_is_an_error_below_the_table(other_pixels: Path) -> None:
+def test_a_difference_is_an_error_after_the_table(other_pixels: Path) -> None:
     outcome = run_apart("verify", other_pixels)
     assert outcome.status == 1
     assert outcome.stdout.count("DIFFERS") == 1 and "passed" not in outcome.stdout
@@ -61,7 +61,7 @@ def test_a_difference_is_an_error_below_the_table(other_pixels: Path) -> None:
     assert line.endswith("(seen first with the picture of 641x481)")
 
 
-def test_a_difference_is_an_error_after_the_whole_record(other_pixels: Path) -> None:
+def test_a_difference_is_an_error_after_the_record(other_pixels: Path) -> None:
     outcome = run_apart("verify", other_pixels, "--json")
     assert outcome.status == 1
     record = json.loads(outcome.stdout)
@@ -78,5 +78,5 @@ def test_a_file_without_golden_vectors_is_refused(color_model: Path) -> None:
     assert refusal("verify", color_model) == expected
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert refusal("verify", tmp_path / "absent.tflite") == f"no such model file: {tmp_path}/absent.tflite"

@@ -47,7 +47,7 @@ def test_the_device_gets_only_the_chosen_photos_and_decides_as_here(
 def test_the_table_is_printed_here_with_the_log_of_the_device(small_device: SmallDevice, model: Path) -> None:
     outcome = benchmark_remote(small_device, model)
     assert outcome.status == 0, outcome.stderr
-    assert "milliseconds a frame, 1 thread" in outcome.stdout and "colors: cold start " in outcome.stdout
+    assert "milliseconds per frame, 1 thread" in outcome.stdout and "colors: cold start " in outcome.stdout
     assert "measuring latency: 16 done" in outcome.log
 
 

@@ -1,4 +1,4 @@
-"""The documents say what is true: their commands, options, files and code."""
+"""Commands, options, files and code in the documents exist and work."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ COMMAND = re.compile(r"(?:^\$ |^|`)(edgecnn [^`\n#]*)", re.MULTILINE)
 
 
 def commands_in(document: Path) -> list[list[str]]:
-    """Every `edgecnn ...` line and inline span of a document, in words."""
+    """Return the arguments of every `edgecnn ...` line and inline span of a document."""
     text = document.read_text().replace("\\\n", " ")
-    found = (match[1].strip().replace("[", "").replace("]", "") for match in COMMAND.finditer(text))
-    return [shlex.split(command)[1:] for command in found]
+    matches = (match[1].strip().replace("[", "").replace("]", "") for match in COMMAND.finditer(text))
+    return [shlex.split(command)[1:] for command in matches]
 
 
 ALL_COMMANDS = [(document.name, words) for document in DOCUMENTS for words in commands_in(document) if words]
@@ -42,7 +42,7 @@ def test_every_command_in_a_document_exists_with_its_options(document: str, word
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     for word in words:
         if word.startswith("--"):
-            assert word.split("=")[0] in known | {"--help"}, f"{document}: {word} is no option"
+            assert word.split("=")[0] in known | {"--help"}, f"{document}: {word} is not an option"
 
 
 def test_the_readme_shows_every_command() -> None:
@@ -51,13 +51,13 @@ def test_the_readme_shows_every_command() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_files_that_a_document_names_exist(document: Path) -> None:
+def test_the_files_that_a_document_names_exist(document: Path) -> None:
     linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text())
     packages = "docs|benchmarks|locks|pipelines|examples|" + "|".join(PACKAGES)
     named = re.findall(rf"`((?:{packages})/[\w/.*@-]+\.\w+)`", document.read_text())
     for name in [*linked, *named]:
-        places = (document.parent, ROOT, ROOT / "edgecnn")
-        assert any(list(place.glob(name)) for place in places), f"{document.name} names {name}, which is not there"
+        folders = (document.parent, ROOT, ROOT / "edgecnn")
+        assert any(list(folder.glob(name)) for folder in folders), f"{document.name} names {name}, which does not exist"
 
 
 def test_the_python_example_of_the_readme_runs(exported: dict[str, Path], digits: Path, tmp_path: Path) -> None:
@@ -76,13 +76,13 @@ def test_the_two_commands_of_the_readme_are_targets_of_the_makefile() -> None:
         assert target in targets
 
 
-def test_continuous_integration_runs_what_the_readme_says() -> None:
+def test_continuous_integration_runs_the_command_of_the_readme() -> None:
     assert "make test" in (ROOT / "README.md").read_text()
     assert re.search(r"^make test\b", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("file", recipe_files(), ids=lambda path: path.stem)
-def test_every_recipe_reads_and_is_called_like_its_file(file: Path) -> None:
+def test_every_recipe_is_valid_and_named_after_its_file(file: Path) -> None:
     assert read_recipe(file).name == file.stem
 
 

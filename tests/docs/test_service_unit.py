@@ -1,4 +1,4 @@
-"""The systemd unit starts what the command line takes."""
+"""The systemd unit starts a command that exists, with options that it accepts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNIT = Path(__file__).parent.parent.parent / "devices" / "raspberry_pi" / "edgec
 
 
 def settings_of(unit: str) -> dict[str, str]:
-    """Settings of a unit file by name; of a name that is there twice, the last."""
+    """Return the settings of a unit file by name; the last one wins if a name is repeated."""
     lines = [line for line in unit.splitlines() if "=" in line and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
@@ -24,10 +24,10 @@ def options_of(command: str) -> set[str]:
 
 
 def test_the_unit_runs_a_command_with_options_that_exist() -> None:
-    program, command, *words = shlex.split(settings_of(UNIT.read_text())["ExecStart"])
+    program, command, *arguments = shlex.split(settings_of(UNIT.read_text())["ExecStart"])
     assert Path(program).name == "edgecnn"
     assert command == "run"
-    assert {word for word in words if word.startswith("--")} <= options_of("run")
+    assert {word for word in arguments if word.startswith("--")} <= options_of("run")
 
 
 def test_the_example_in_the_unit_uses_options_that_exist() -> None:
@@ -35,7 +35,7 @@ def test_the_example_in_the_unit_uses_options_that_exist() -> None:
     assert {word for word in shlex.split(example[1:]) if word.startswith("--")} <= options_of("run")
 
 
-def test_the_unit_takes_its_options_from_where_ps_does_not_show_them() -> None:
+def test_the_unit_reads_its_options_from_where_ps_does_not_show_them() -> None:
     settings = settings_of(UNIT.read_text())
     assert "$OPTIONS" not in settings["ExecStart"]
     assert settings["ExecStart"].endswith(" --options-from OPTIONS")

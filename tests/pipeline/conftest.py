@@ -31,17 +31,17 @@ frames = 3
 
 
 class Finished(NamedTuple):
-    """A folder in which a recipe was carried out."""
+    """Folder in which a recipe was run."""
 
     folder: Path
     recipe: Path
     record: Any
-    """What `edgecnn pipeline run --json` printed."""
+    """Output of `edgecnn pipeline run --json`."""
 
 
 @pytest.fixture(scope="session")
 def finished(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
-    """A small recipe with a stage of every kind but qat, carried out by the command; for nobody to change."""
+    """Yield a small recipe with every stage but qat after the command has run it; tests must not change its files."""
     folder = tmp_path_factory.mktemp("pipeline")
     recipe = folder / "tiny.toml"
     recipe.write_text(RECIPE)

@@ -11,7 +11,7 @@ from edgecnn.core.images import read_image
 from edgecnn.pipeline.digits import write_digits
 
 
-def test_the_digits_are_a_divided_data_set_of_ten_classes(digits: Path) -> None:
+def test_the_digits_are_a_data_set_of_ten_classes_in_three_splits(digits: Path) -> None:
     dataset = scan_dataset(digits, strict=True)
     assert dataset.labels.names == tuple("0123456789")
     assert dataset.counts == {"train": 1190, "validation": 243, "test": 364}
@@ -35,7 +35,7 @@ def test_a_digit_is_dark_ink_on_white_paper(digits: Path) -> None:
     assert image[32, 32].min() > 150
 
 
-def test_without_scikit_learn_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_learn_the_error_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(MissingDependency, match=r"pip install 'edgecnn\[train\]'"):
         write_digits(tmp_path / "digits")

@@ -1,4 +1,4 @@
-"""A recipe over photos that come as a file."""
+"""A recipe with photos that are imported from a file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write_npz(path: Path, seed: int = 0) -> Path:
 
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    """A recipe whose photos are imported, in a working folder of its own."""
+    """Return a recipe whose photos are imported, in a working directory of its own."""
     monkeypatch.chdir(tmp_path)
     data = DataSettings(path=Path("photos"), source=str(write_npz(Path("mine.npz"))))
     return Recipe(name="r", run=Path("run"), data=data)
@@ -49,10 +49,10 @@ def import_stage(recipe: Recipe) -> Stage:
     return stage
 
 
-def test_the_stage_writes_the_photos_and_hangs_on_the_content_of_the_file(recipe: Recipe) -> None:
+def test_the_stage_writes_the_photos_and_depends_on_the_content_of_the_file(recipe: Recipe) -> None:
     stage = import_stage(recipe)
     before = stage.inputs()
-    stage.do()
+    stage.run()
     assert all(output.exists() for output in stage.outputs)
     assert scan_dataset(Path("photos")).counts == {"train": 24, "test": 4}
     assert import_stage(recipe).inputs() == before
@@ -60,11 +60,11 @@ def test_the_stage_writes_the_photos_and_hangs_on_the_content_of_the_file(recipe
     assert import_stage(recipe).inputs() != before
 
 
-def test_another_content_replaces_the_photos(recipe: Recipe) -> None:
-    import_stage(recipe).do()
+def test_a_changed_file_replaces_the_photos(recipe: Recipe) -> None:
+    import_stage(recipe).run()
     before = scan_dataset(Path("photos")).fingerprint
     write_npz(Path("mine.npz"), seed=1)
-    import_stage(recipe).do()
+    import_stage(recipe).run()
     assert scan_dataset(Path("photos")).fingerprint != before
 
 
@@ -76,19 +76,19 @@ def test_photos_that_were_not_imported_are_not_replaced(recipe: Recipe) -> None:
     assert Path("photos/cat/mine.png").exists()
 
 
-def test_a_file_that_is_given_is_imported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_imported_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("tiny.toml").write_text(RECIPE)
-    assert "has no photos in photos yet: give --data" in refusal("pipeline", "run", "tiny.toml")
-    # One class: what is imported cannot be trained, which takes less long.
+    assert "has no photos in photos yet: set --data" in refusal("pipeline", "run", "tiny.toml")
+    # With one class, training fails at once, which keeps the test short.
     np.savez("mine.npz", x_train=np.zeros((4, 32, 32), np.uint8), y_train=np.zeros(4, np.uint8))
 
-    def told(*options: object) -> list[str]:
+    def import_lines(*options: object) -> list[str]:
         outcome = run_here("pipeline", "run", "tiny.toml", *options)
         assert "has one class" in outcome.errors[0]
         return [line.split(" in ")[0] for line in outcome.log if line.startswith("import: ")]
 
-    assert told("--data", "mine.npz") == ["import: done"]
-    assert told("--data", "mine.npz") == ["import: unchanged, skipped"]
-    # The photos are there now, so that nobody has to say where they came from.
-    assert told() == []
+    assert import_lines("--data", "mine.npz") == ["import: done"]
+    assert import_lines("--data", "mine.npz") == ["import: unchanged, skipped"]
+    # The photos exist now, so the recipe runs without --data.
+    assert import_lines() == []

@@ -1,4 +1,4 @@
-"""Which stages are done, with stages that only take notes."""
+"""Selection of the stages that run, tested with stages that only record their calls."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from edgecnn.pipeline.run import STATE_FILE, StageResult, run_recipe
 from edgecnn.pipeline.stages import Stage
 
 
-class Notes:
-    """Three stages, each of which writes the text it depends on, and fails when told to."""
+class Recorder:
+    """Three stages, each of which writes the text that it depends on, or fails on request."""
 
     def __init__(self, folder: Path) -> None:
-        self.recipe = Recipe(name="notes", run=folder)
+        self.recipe = Recipe(name="recorder", run=folder)
         self.folder = folder
         self.depends_on = dict.fromkeys(("first", "second", "third"), "1")
         self.fails: dict[str, BaseException] = {}
@@ -29,16 +29,19 @@ class Notes:
     def stages(self, recipe: Recipe, progress: Progress, log: Log) -> Iterator[Stage]:
         for name in self.depends_on:
             yield Stage(
-                name, lambda name=name: self.depends_on[name], (self.folder / name,), lambda name=name: self._do(name)
+                name,
+                lambda name=name: self.depends_on[name],
+                (self.folder / name,),
+                lambda name=name: self._run_stage(name),
             )
 
     def run(self, **options: bool) -> list[str]:
-        """The stages that were done."""
+        """Run the recipe and return the stages that ran."""
         self.done.clear()
         run_recipe(self.recipe, **options)
         return list(self.done)
 
-    def _do(self, name: str) -> None:
+    def _run_stage(self, name: str) -> None:
         if name in self.fails:
             raise self.fails[name]
         (self.folder / name).write_text(self.depends_on[name])
@@ -46,60 +49,60 @@ class Notes:
 
 
 @pytest.fixture
-def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Notes:
-    made = Notes(tmp_path)
+def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    made = Recorder(tmp_path)
     monkeypatch.setattr(module, "stages_of", made.stages)
     return made
 
 
-def test_stages_are_done_in_order_and_then_skipped(notes: Notes) -> None:
-    assert notes.run() == ["first", "second", "third"]
-    assert notes.run() == []
+def test_stages_run_in_order_and_are_then_skipped(recorder: Recorder) -> None:
+    assert recorder.run() == ["first", "second", "third"]
+    assert recorder.run() == []
 
 
-def test_a_stage_with_other_inputs_is_done_again(notes: Notes) -> None:
-    notes.run()
-    notes.depends_on["second"] = "2"
-    assert notes.run() == ["second"]
+def test_a_stage_with_changed_inputs_runs_again(recorder: Recorder) -> None:
+    recorder.run()
+    recorder.depends_on["second"] = "2"
+    assert recorder.run() == ["second"]
 
 
-def test_a_stage_whose_output_is_gone_is_done_again(notes: Notes) -> None:
-    notes.run()
-    (notes.folder / "first").unlink()
-    assert notes.run() == ["first"]
+def test_a_stage_with_a_missing_output_runs_again(recorder: Recorder) -> None:
+    recorder.run()
+    (recorder.folder / "first").unlink()
+    assert recorder.run() == ["first"]
 
 
-def test_force_does_every_stage(notes: Notes) -> None:
-    notes.run()
-    assert notes.run(force=True) == ["first", "second", "third"]
+def test_force_runs_every_stage(recorder: Recorder) -> None:
+    recorder.run()
+    assert recorder.run(force=True) == ["first", "second", "third"]
 
 
-@pytest.mark.parametrize("failure", [KeyboardInterrupt(), DataError("no photos"), RuntimeError("a fault of ours")])
-def test_a_recipe_goes_on_where_it_was_broken_off(failure: BaseException, notes: Notes) -> None:
-    notes.fails["second"] = failure
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), DataError("no photos"), RuntimeError("a bug")])
+def test_a_recipe_resumes_after_the_last_finished_stage(failure: BaseException, recorder: Recorder) -> None:
+    recorder.fails["second"] = failure
     with pytest.raises(type(failure)):
-        notes.run()
-    assert json.loads((notes.folder / STATE_FILE).read_text()) == {"first": "1"}
-    notes.fails.clear()
-    assert notes.run() == ["second", "third"]
+        recorder.run()
+    assert json.loads((recorder.folder / STATE_FILE).read_text()) == {"first": "1"}
+    recorder.fails.clear()
+    assert recorder.run() == ["second", "third"]
 
 
-def test_a_stage_that_was_done_and_breaks_off_the_next_time_is_not_taken_for_done(notes: Notes) -> None:
-    notes.run()
-    notes.depends_on["second"] = "2"
-    notes.fails["second"] = KeyboardInterrupt()
+def test_a_stage_that_fails_later_does_not_count_as_finished(recorder: Recorder) -> None:
+    recorder.run()
+    recorder.depends_on["second"] = "2"
+    recorder.fails["second"] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        notes.run()
-    notes.fails.clear()
-    assert notes.run() == ["second"]
+        recorder.run()
+    recorder.fails.clear()
+    assert recorder.run() == ["second"]
 
 
-def test_each_stage_is_told_of_as_it_ends(notes: Notes) -> None:
-    notes.run()
-    (notes.folder / "third").unlink()
-    told: list[StageResult] = []
-    results = run_recipe(notes.recipe, on_stage=told.append)
-    assert tuple(told) == results
+def test_each_stage_is_reported_as_it_finishes(recorder: Recorder) -> None:
+    recorder.run()
+    (recorder.folder / "third").unlink()
+    reported: list[StageResult] = []
+    results = run_recipe(recorder.recipe, on_stage=reported.append)
+    assert tuple(reported) == results
     assert [(result.name, result.skipped) for result in results] == [
         ("first", True),
         ("second", True),
@@ -109,7 +112,7 @@ def test_each_stage_is_told_of_as_it_ends(notes: Notes) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", "3", "null"])
-def test_a_state_that_is_damaged_means_that_nothing_was_done(content: str, notes: Notes) -> None:
-    notes.run()
-    (notes.folder / STATE_FILE).write_text(content)
-    assert notes.run() == ["first", "second", "third"]
+def test_a_corrupted_state_reruns_every_stage(content: str, recorder: Recorder) -> None:
+    recorder.run()
+    (recorder.folder / STATE_FILE).write_text(content)
+    assert recorder.run() == ["first", "second", "third"]

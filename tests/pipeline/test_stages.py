@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_recipe_has_the_stages_whose_tables_it_has(folder: Path) -> None:
+def test_a_recipe_has_a_stage_for_each_of_its_tables(folder: Path) -> None:
     assert [stage.name for stage in stages_of(recipe(folder), silent)] == ["train", "report"]
     every = recipe(
         folder,
@@ -48,14 +48,14 @@ def test_a_recipe_has_the_stages_whose_tables_it_has(folder: Path) -> None:
     assert [stage.name for stage in stages_of(every, silent)] == names
 
 
-def test_what_training_has_to_say_is_passed_on(tmp_path: Path) -> None:
+def test_messages_of_training_are_logged(tmp_path: Path) -> None:
     write_color_photos(tmp_path / "photos", 8)
     hasty = recipe(tmp_path, train=TrainSettings(model="mnist_cnn", epochs=1, learning_rate=0.1))
-    told: list[str] = []
-    next(stages_of(hasty, silent, told.append)).do()
-    assert any(line.startswith("a learning rate of 0.1 seldom converges") for line in told)
-    # A recipe begins anew by itself; that there was nothing to go on from is no news.
-    assert not any("nothing to go on from" in line for line in told)
+    logged: list[str] = []
+    next(stages_of(hasty, silent, logged.append)).run()
+    assert any(line.startswith("a learning rate of 0.1 seldom converges") for line in logged)
+    # A recipe starts over automatically, so a missing checkpoint is not worth a message.
+    assert not any("nothing to go on from" in line for line in logged)
 
 
 def test_training_depends_on_its_settings_and_on_the_photos(folder: Path) -> None:
@@ -67,13 +67,13 @@ def test_training_depends_on_its_settings_and_on_the_photos(folder: Path) -> Non
     assert train_stage(recipe(folder)).inputs() != before
 
 
-def test_a_photo_that_is_called_something_else_is_no_other_photo(folder: Path) -> None:
+def test_a_renamed_photo_is_the_same_photo(folder: Path) -> None:
     before = train_stage(recipe(folder)).inputs()
     (folder / "photos" / "red" / "000.png").rename(folder / "photos" / "red" / "999.png")
     assert train_stage(recipe(folder)).inputs() == before
 
 
-def test_a_run_folder_under_another_name_is_another_run(folder: Path) -> None:
+def test_a_run_folder_with_another_name_is_another_run(folder: Path) -> None:
     before = train_stage(recipe(folder)).inputs()
     assert train_stage(recipe(folder, run=folder / "elsewhere" / "run")).inputs() == before
     assert train_stage(recipe(folder, run=folder / "other")).inputs() != before
@@ -89,7 +89,7 @@ def test_the_files_of_an_export_are_its_outputs(folder: Path) -> None:
     assert outputs(ExportSettings(ptq=True)) == ["run-float32.tflite", "run-ptq-int8.tflite"]
 
 
-def test_a_hash_tells_texts_contents_and_absent_files_apart(tmp_path: Path) -> None:
+def test_hashes_of_strings_contents_and_missing_files_differ(tmp_path: Path) -> None:
     file = tmp_path / "file"
     hashes = [hash_of([file])]
     for content in ("", "a", "b"):

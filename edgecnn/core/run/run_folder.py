@@ -102,9 +102,20 @@ class RunFolder:
         self.tensorboard = path / "tensorboard"
         self.report = path / "report.html"
 
-    def model_file(self, name: str, precision: str) -> Path:
-        """Where an exported model goes: `export/<name>-<precision>.tflite`."""
-        return self.export / f"{name}-{precision}.tflite"
+    def model_file(self, name: str, precision: str, *, ptq: bool = False) -> Path:
+        """Return the path of an exported model.
+
+        Args:
+            name: Name of the run.
+            precision: Precision of the model.
+            ptq: Whether `ExportSettings.ptq` is set. The name of an int8 file then contains `-ptq`, so that it does not
+                replace the file with quantization-aware weights.
+
+        Returns:
+            `export/<name>-<precision>.tflite`, or `export/<name>-ptq-int8.tflite`.
+        """
+        suffix = "-ptq" if ptq and precision == "int8" else ""
+        return self.export / f"{name}{suffix}-{precision}.tflite"
 
 
 def read_run(path: Path) -> tuple[RunFolder, RunRecord]:
