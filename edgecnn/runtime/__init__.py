@@ -1,1 +1,1 @@
-"""The device side: interpreter, classifier, frame sources and the live loop. No TensorFlow."""
+"""The device side: interpreter, classifier, frame sources and the live loop. It imports no TensorFlow."""

@@ -1,4 +1,4 @@
-"""What has to be closed, at the end of a `with` block."""
+"""The base class of everything that owns a resource and must be closed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from types import TracebackType
 from typing import Self
 
 
+# It is a `contextlib.AbstractContextManager` by its methods, which `issubclass` confirms, but does not inherit from it:
+# the type argument of that class cannot be `Self`, so `ExitStack.enter_context` would return a mere `Closeable`.
 class Closeable(ABC):
-    """`with` for a class that has `close`."""
+    """A context manager that calls its own `close` when the `with` block ends, with or without an exception."""
 
     @abstractmethod
     def close(self) -> None:
-        """Lets go of what the object owns."""
+        """Release what the object owns."""
 
     def __enter__(self) -> Self:
         return self

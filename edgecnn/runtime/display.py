@@ -1,4 +1,4 @@
-"""A window that shows what the camera sees and what the classifier makes of it."""
+"""A window that shows the camera's picture with the classifier's answer on it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,29 @@ _PROBE = "import cv2; cv2.namedWindow('probe'); cv2.destroyAllWindows()"
 
 
 class Display(Closeable):
-    """A sink that owns an OpenCV window; q, Esc or closing it ends the run. Made by `open_display`."""
+    """A sink that owns an OpenCV window. Pressing q or Esc, or closing the window, ends the run.
+
+    Use `open_display` to create one.
+    """
 
     def __init__(self, title: str) -> None:
+        """Open the window.
+
+        Args:
+            title: Text of the title bar.
+        """
         self._title = title
         self._rate = FrameRate()
         self._canvas: Image = np.empty((0, 0, 3), np.uint8)
         cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
 
     def __call__(self, result: Result, /) -> None:
-        # Asked before imshow, which would open a closed window anew.
+        """Show a result.
+
+        Raises:
+            StopRun: The user closed the window or asked to quit.
+        """
+        # Check before calling imshow, which would open a closed window again.
         if not self._is_open():
             raise StopRun("window closed")
         pixels = result.frame.pixels
@@ -44,36 +57,52 @@ class Display(Closeable):
             raise StopRun("window closed")
 
     def close(self) -> None:
-        """Closes the window, if it still is there."""
+        """Close the window if it is still open."""
         if self._is_open():
             cv2.destroyWindow(self._title)
 
     def _is_open(self) -> bool:
         try:
             return cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) >= 1
-        except cv2.error:  # what Qt answers when the last window is gone
+        except cv2.error:  # Qt raises this when no window is left.
             return False
 
 
 def open_display(title: str = "edgecnn") -> Display:
-    """Opens a window. Raises `InputError` where there is no screen, or an OpenCV that cannot draw on it."""
+    """Open a window for results.
+
+    Args:
+        title: Text of the title bar.
+
+    Returns:
+        The sink that draws in the window.
+
+    Raises:
+        InputError: There is no screen, or this OpenCV build cannot open windows.
+    """
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise InputError(
             "--display needs a screen, DISPLAY and WAYLAND_DISPLAY are not set; run it on the desktop, or leave it out"
         )
     if not cv2.currentUIFramework():
         raise InputError(
-            "--display needs an OpenCV with windows, this one is headless; pip install opencv-python in its place"
+            "--display needs an OpenCV with window support, this one is headless; replace it: pip install opencv-python"
         )
     if not _window_opens():
         raise InputError(
-            "--display needs a screen and none answers at DISPLAY or WAYLAND_DISPLAY; check both, or leave it out"
+            "--display needs a screen, and none responds at DISPLAY or WAYLAND_DISPLAY; check both, or leave it out"
         )
     return Display(title)
 
 
 def draw_caption(canvas: Image, result: Result, per_second: float) -> None:
-    """Writes label, score and frame rate, light on dark, into the top left corner of `canvas` (uint8 HWC)."""
+    """Draw label, score and frame rate in the top left corner, light on dark.
+
+    Args:
+        canvas: uint8 HWC array that is drawn on in place.
+        result: The result to describe.
+        per_second: Frame rate to show, in frames per second.
+    """
     best = result.prediction.best
     text = f"{best.label} {best.score:.0%}  {per_second:.1f} fps"
     scale = max(0.5, canvas.shape[0] / 600)
@@ -91,7 +120,7 @@ def _text_size(text: str, scale: float) -> tuple[int, int]:
 
 
 def _window_opens() -> bool:
-    # Qt ends the whole process when it finds no screen, so another process has to try it first.
+    # Qt aborts the whole process if it finds no screen, so a separate process tries it first.
     try:
         probe = subprocess.run(
             [sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_TIMEOUT_S, check=False

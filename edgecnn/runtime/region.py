@@ -1,4 +1,4 @@
-"""`--roi`: the part of the picture that is classified, as a view of it."""
+"""`--roi`: the region of the picture that is classified, as a view without a copy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edgecnn.core.preprocess import Image
 
 _EXAMPLES = "100,50,320,240 in pixels, or 25%,25%,50%,50%, or 0.25,0.25,0.5,0.5"
 _ROUNDING = 1e-9
-"""0.1 + 0.9 and its like may miss 1 by so much."""
+"""Tolerance for sums such as 0.1 + 0.9, which may not be exactly 1 in floating point."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A rectangle in pixels, or in fractions of a picture whose size is not known yet."""
+    """A rectangle in pixels, or in fractions of a picture of unknown size."""
 
     x: float
     y: float
@@ -26,7 +26,7 @@ class Region:
 
 
 class Box(NamedTuple):
-    """A rectangle of at least one pixel inside a picture."""
+    """A rectangle in pixels, inside a picture and at least one pixel in size."""
 
     top: int
     left: int
@@ -35,18 +35,26 @@ class Box(NamedTuple):
 
 
 def parse_region(text: str) -> Region:
-    """Reads `X,Y,W,H`: left, top, width and height in whole pixels, in per cent, or in fractions of 0 to 1.
+    """Parse `X,Y,W,H`: left, top, width and height.
 
-    A sign of per cent or a decimal point anywhere decides for all four. Raises `InputError`.
+    Args:
+        text: Four numbers in whole pixels, in percent, or in fractions between 0 and 1. A percent sign or a decimal
+            point in one number sets the unit of all four.
+
+    Returns:
+        The region, in pixels or in fractions.
+
+    Raises:
+        InputError: The text is not a region, its unit is ambiguous, or it extends beyond the picture.
     """
-    words = [word.strip() for word in text.split(",")]
-    percent = any(word.endswith("%") for word in words)
+    parts = [part.strip() for part in text.split(",")]
+    percent = any(part.endswith("%") for part in parts)
     fraction = percent or "." in text
-    numbers = _numbers(text, words, percent)
+    numbers = _parse_numbers(text, parts, percent)
     if not fraction and max(numbers) <= 1:
         raise InputError(
-            f"expected a region such as {_EXAMPLES}, got {text!r}, which may be either; "
-            "for fractions write a decimal point, as in 0.0"
+            f"expected a region such as {_EXAMPLES}, got {text!r}, which could be pixels or "
+            "fractions; write fractions with a decimal point, as in 0.0"
         )
     x, y, width, height = (number / 100 if percent else number for number in numbers)
     if min(x, y) < 0 or min(width, height) <= 0:
@@ -56,26 +64,36 @@ def parse_region(text: str) -> Region:
     return Region(x, y, width, height, "fraction" if fraction else "pixel")
 
 
-def _numbers(text: str, words: list[str], percent: bool) -> list[float]:
-    bare = [word.removesuffix("%") for word in words]
-    if percent and any(not word.endswith("%") and word != "0" for word in words):
-        raise InputError(f"expected a sign of per cent on all four numbers, got {text!r}")
+def _parse_numbers(text: str, parts: list[str], percent: bool) -> list[float]:
+    digits = [part.removesuffix("%") for part in parts]
+    if percent and any(not part.endswith("%") and part != "0" for part in parts):
+        raise InputError(f"expected a percent sign on all four numbers, got {text!r}")
     try:
-        numbers = [float(word) for word in bare]
+        numbers = [float(number) for number in digits]
     except ValueError:
         numbers = []
     if len(numbers) != 4 or not all(math.isfinite(number) for number in numbers):
         raise InputError(f"expected a region X,Y,W,H such as {_EXAMPLES}, got {text!r}")
     if not percent and "." not in text and not all(number.is_integer() for number in numbers):
-        raise InputError(f"expected a region in whole pixels, got {text!r}; write such as {_EXAMPLES}")
+        raise InputError(f"expected a region in whole pixels, got {text!r}; write it as in {_EXAMPLES}")
     return numbers
 
 
 def place_region(region: Region, height: int, width: int) -> Box:
-    """Where the region lies in a picture of `height` x `width` pixels; always inside and at least one pixel.
+    """Return the pixels that a region covers in a picture; always inside it and at least one pixel.
 
-    Edges are rounded, not sizes: regions that touch as fractions touch as pixels. Raises `InputError` for a region in
-    pixels that does not fit.
+    The edges are rounded, not the sizes, so that regions that touch as fractions also touch as pixels.
+
+    Args:
+        region: The region to place.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+
+    Returns:
+        The region in pixels of this picture.
+
+    Raises:
+        InputError: The region is in pixels and does not fit into the picture.
     """
     if region.unit == "fraction":
         top, box_height = _span(region.y, region.height, height)
@@ -85,7 +103,7 @@ def place_region(region: Region, height: int, width: int) -> Box:
     if box.left + box.width > width or box.top + box.height > height:
         raise InputError(
             f"expected a region inside {width}x{height} pixels, got X+W {box.left + box.width} and Y+H "
-            f"{box.top + box.height}; make it smaller or give it in per cent"
+            f"{box.top + box.height}; make it smaller or give it in percent"
         )
     return box
 
@@ -97,11 +115,22 @@ def _span(start: float, extent: float, size: int) -> tuple[int, int]:
 
 
 def _edge(fraction: float, size: int) -> int:
-    # 0.7 + 0.2 is a little less than 0.9: both must come to the same pixel.
+    # 0.7 + 0.2 is slightly less than 0.9 in floating point; both must give the same pixel.
     return math.floor(round(fraction * size, 6) + 0.5)
 
 
 def crop(image: Image, region: Region) -> Image:
-    """The region of `image` (uint8 HWC RGB): a view, valid as long as the image's pixels are. Raises `InputError`."""
+    """Return a region of an image as a view, without a copy.
+
+    Args:
+        image: uint8 HWC RGB image.
+        region: The region to cut out.
+
+    Returns:
+        A view that is valid as long as the image's pixels are.
+
+    Raises:
+        InputError: The region is in pixels and does not fit into the image.
+    """
     box = place_region(region, image.shape[0], image.shape[1])
     return image[box.top : box.top + box.height, box.left : box.left + box.width]

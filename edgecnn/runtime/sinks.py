@@ -1,4 +1,4 @@
-"""Where results go: what a sink is given, and the two that write text."""
+"""Sinks: the interface that receives results and events, and the sink that writes JSON lines."""
 
 from __future__ import annotations
 
@@ -15,80 +15,104 @@ from edgecnn.runtime.decision import Decision, Event, event_record
 Ended = Literal[
     "end of source", "max frames", "stopped", "interrupted", "camera lost", "window closed", "output closed"
 ]
-"""Why a run came to its end; "output closed" is what `| head` does."""
+"""Reason why a run ended. "output closed" means that the reader of stdout closed the pipe, as `| head` does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A frame and what it shows."""
+    """A classified frame."""
 
     frame: Frame
     prediction: Prediction
     age_ms: float
-    """From the picture being complete to the prediction being there."""
+    """Time from the complete picture to the prediction, in milliseconds."""
     dropped: int
-    """Frames of the source lost so far, all told."""
+    """Total number of frames of this source that were lost so far."""
     decision: Decision | None = None
-    """What holds after this frame, where decisions are made."""
+    """Decision after this frame; None if the run makes no decisions."""
     camera: int = 0
-    """Which of the run's sources it came from, counted from 0; a folder's frames are named after their files."""
+    """0-based index of the source in the run. `frame.source` does not always identify it: frames of a folder are named
+    after their files."""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraEvent:
-    """A class was entered or left in front of a camera."""
+    """A class was entered or left in the view of a camera."""
 
     source: str
     at: float
     """Unix time in seconds."""
     event: Event
     camera: int = 0
-    """Which of the run's sources, counted from 0."""
+    """0-based index of the source in the run."""
 
 
 class Sink(Protocol):
-    """Takes every result of a run, in order.
+    """Receives every result of a run, in order.
 
-    The frame's pixels are the sink's only until it returns: the array is used again for a later frame. A sink that owns
-    something has `close()` too, and whoever made it calls that.
+    A sink may use the frame's pixels only until it returns, because the array is reused for a later frame. A sink that
+    owns a resource also has `close()`, which its creator calls.
     """
 
     def __call__(self, result: Result, /) -> None:
-        """Raises `StopRun` to end the run, `WriteError` when the result cannot be delivered."""
+        """Receive a result.
+
+        Raises:
+            StopRun: The run should end.
+            WriteError: The result cannot be delivered.
+        """
 
 
 class EventSink(Protocol):
-    """Takes every event of a run, each after the result that brought it about."""
+    """Receives every event of a run, each after the result that caused it."""
 
     def on_event(self, event: CameraEvent, /) -> None:
-        """Raises as a `Sink` does."""
+        """Receive an event.
+
+        Raises:
+            StopRun: The run should end.
+            WriteError: The event cannot be delivered.
+        """
 
 
 class StopRun(Exception):
-    """A sink's wish that the run should end, which is no error."""
+    """Request by a sink to end the run. It is not an error."""
 
     def __init__(self, ended: Ended) -> None:
+        """Keep the reason why the run should end, for the summary."""
         super().__init__(ended)
         self.ended = ended
 
 
 class FrameRate:
-    """Results per second over the last few of them."""
+    """Number of results per second, averaged over the most recent ones."""
 
     def __init__(self, window: int = 30) -> None:
+        """Start without results.
+
+        Args:
+            window: Number of results that the average covers.
+        """
         self._times_s: deque[float] = deque(maxlen=window)
 
     def tick(self) -> float:
-        """Counts a result, now; 0 until there are two."""
+        """Count a result now and return the rate in results per second; it is 0 until there are two results."""
         self._times_s.append(time.perf_counter())
         elapsed_s = self._times_s[-1] - self._times_s[0]
         return (len(self._times_s) - 1) / elapsed_s if elapsed_s > 0 else 0.0
 
 
 def result_record(result: Result) -> dict[str, Any]:
-    """The JSON object that `run --json` and `classify --json` print for a result."""
+    """Return the JSON object that `run --json` and `classify --json` print for a result.
+
+    Args:
+        result: A classified frame.
+
+    Returns:
+        Values that `json.dumps` accepts. `decision` is present only if the run makes decisions.
+    """
     frame, prediction = result.frame, result.prediction
-    top = [{"label": best.label, "index": best.index, "score": round(best.score, 6)} for best in prediction.top]
+    top = [{"label": score.label, "index": score.index, "score": round(score.score, 6)} for score in prediction.top]
     return {
         "source": frame.source,
         "frame": frame.number,
@@ -113,20 +137,31 @@ def _decision_record(decision: Decision) -> dict[str, Any] | None:
 
 
 class JsonLines:
-    """Writes a JSON object a line to `stream`, each one out at once. The stream stays its owner's to close."""
+    """Writes one JSON object per line and flushes each line. The caller closes the stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def __call__(self, result: Result, /) -> None:
+        """Write a result; see `write_text` for the exceptions."""
         write_text(self._stream, json.dumps(result_record(result)) + "\n")
 
     def on_event(self, event: CameraEvent, /) -> None:
+        """Write an event; see `write_text` for the exceptions."""
         write_text(self._stream, json.dumps(event_record(event.event, event.source, event.at)) + "\n")
 
 
 def write_text(stream: TextIO, text: str) -> None:
-    """Write a text to a stream at once. Raises `StopRun` for a closed pipe, `WriteError` for a failed write."""
+    """Write a text to a stream and flush it.
+
+    Args:
+        stream: Stream open for writing.
+        text: Text to write, with its line break.
+
+    Raises:
+        StopRun: The reader closed the pipe.
+        WriteError: The write failed, for example because the disk is full.
+    """
     try:
         stream.write(text)
         stream.flush()

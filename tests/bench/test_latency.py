@@ -236,7 +236,7 @@ def test_the_memory_of_a_model_is_that_of_a_process_of_its_own(small: ModelFile)
 
 def test_what_the_user_says_of_a_model_reaches_the_process_of_its_own(mobilenet_v1: ModelFile) -> None:
     measure_alone(mobilenet_v1, threads=1, height=48, width=64)
-    with pytest.raises(EdgecnnError, match=r"alone failed: /.* does not say how to prepare images"):
+    with pytest.raises(EdgecnnError, match=r"alone failed: /.* does not specify its preprocessing"):
         measure_alone(read_model_file(mobilenet_v1.path), threads=1, height=48, width=64)
 
 

@@ -130,7 +130,7 @@ def test_a_card_with_the_wrong_number_of_labels_is_reported(exported: dict[Preci
     path = tmp_path / "labels.tflite"
     path.write_bytes(append_associated_files(flatbuffer_of(source), card.model_copy(update={"labels": ("a", "b")})))
     line = refusal("classify", path, write_color(tmp_path / "a.png", 0))
-    assert line == f"{path} has 10 outputs and 2 labels; they must be as many"
+    assert line == f"{path} has 10 outputs and 2 labels; use one label per output"
 
 
 @pytest.mark.parametrize(

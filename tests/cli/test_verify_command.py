@@ -58,7 +58,7 @@ def test_a_difference_is_an_error_after_the_table(other_pixels: Path) -> None:
     assert outcome.stdout.count("DIFFERS") == 1 and "passed" not in outcome.stdout
     (line,) = outcome.errors
     assert line.startswith(f"error: {other_pixels}: preprocessing differs: OpenCV ")
-    assert line.endswith("(seen first with the picture of 641x481)")
+    assert line.endswith("(first seen with the 641x481 picture)")
 
 
 def test_a_difference_is_an_error_after_the_record(other_pixels: Path) -> None:

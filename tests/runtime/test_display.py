@@ -16,13 +16,13 @@ from edgecnn.core.frame import Frame, Prediction, Score, StageLatency
 from edgecnn.runtime.display import draw_caption, open_display
 from edgecnn.runtime.sinks import Result
 
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="DISPLAY is a matter of Linux")
-needs_screen = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="no screen to be had: apt install xvfb")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="DISPLAY exists on Linux only")
+needs_screen = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed: apt install xvfb")
 
 
 @pytest.fixture
 def screen() -> Iterator[str]:
-    """A display that nobody sees, by its name in `DISPLAY`."""
+    """Name of a virtual display, for `DISPLAY`."""
     with subprocess.Popen(
         ["Xvfb", "-displayfd", "1", "-screen", "0", "800x600x24", "-nolisten", "tcp"],
         stdout=subprocess.PIPE,
@@ -40,7 +40,7 @@ def a_result(label: str = "cat") -> Result:
 
 
 @on_linux
-def test_without_a_screen_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_screen_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     with pytest.raises(InputError, match="needs a screen"):
@@ -48,21 +48,21 @@ def test_without_a_screen_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatc
 
 
 @on_linux
-def test_a_screen_that_does_not_answer_ends_in_an_error_and_not_in_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_screen_that_does_not_respond_is_an_error_and_not_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":97")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(InputError, match="none answers"):
+    with pytest.raises(InputError, match="none responds"):
         open_display()
 
 
-def test_an_opencv_without_windows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opencv_without_window_support_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":97")
     monkeypatch.setattr(cv2, "currentUIFramework", lambda: "")
     with pytest.raises(InputError, match="headless"):
         open_display()
 
 
-def test_the_caption_is_drawn_into_the_canvas_given() -> None:
+def test_the_caption_is_drawn_on_the_given_canvas() -> None:
     canvas = np.full((240, 320, 3), 128, np.uint8)
     draw_caption(canvas, a_result(), 29.9)
     assert canvas[:40].min() == 0 and canvas[:40].max() > 200
@@ -86,14 +86,14 @@ with open_display("edgecnn test") as display:
     cv2.destroyWindow("edgecnn test")
     try:
         display(a_result())
-    except StopRun as wish:
-        print(wish.ended)
+    except StopRun as request:
+        print(request.ended)
 """
 
 
 @needs_screen
 def test_a_window_shows_results_until_it_is_closed(screen: str) -> None:
-    # In a process of its own: Qt takes the process with it when its screen goes.
+    # Runs in a separate process, because Qt aborts the process when its screen disappears.
     done = subprocess.run(
         [sys.executable, "-c", WINDOW_UNTIL_CLOSED],
         env=os.environ | {"DISPLAY": screen, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},

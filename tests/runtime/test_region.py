@@ -22,7 +22,7 @@ sides = st.integers(1, 5000)
         ("0.9,0.7,0.1,0.3", Region(0.9, 0.7, 0.1, 0.3, "fraction")),
     ],
 )
-def test_a_region_in_pixels_per_cent_or_fractions(text: str, region: Region) -> None:
+def test_a_region_is_in_pixels_percent_or_fractions(text: str, region: Region) -> None:
     assert parse_region(text) == region
 
 
@@ -35,15 +35,15 @@ def test_a_region_in_pixels_per_cent_or_fractions(text: str, region: Region) -> 
         ("a,b,c,d", "expected a region X,Y,W,H such as"),
         ("nan,0,1,1.0", "expected a region X,Y,W,H such as"),
         ("1e-1,20,30,40", "expected a region in whole pixels"),
-        ("0,0,1,1", "which may be either; for fractions write a decimal point"),
-        ("10%,20,30%,40%", "expected a sign of per cent on all four numbers"),
+        ("0,0,1,1", "which could be pixels or fractions; write fractions with a decimal point"),
+        ("10%,20,30%,40%", "expected a percent sign on all four numbers"),
         ("-1,0,20,20", "X and Y of 0 or more and W and H above 0"),
         ("0,0,20,0", "X and Y of 0 or more and W and H above 0"),
         ("60%,0,50%,50%", "X . W and Y . H within the picture"),
         ("0.5,0.5,0.6,0.1", "X . W and Y . H within the picture"),
     ],
 )
-def test_what_is_no_region_is_refused_in_one_line(text: str, complaint: str) -> None:
+def test_an_invalid_region_is_rejected_in_one_line(text: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint) as caught:
         parse_region(text)
     assert "\n" not in str(caught.value)
@@ -55,7 +55,7 @@ def test_what_is_no_region_is_refused_in_one_line(text: str, complaint: str) -> 
     height=sides,
     width=sides,
 )
-def test_fractions_are_always_inside(
+def test_a_region_in_fractions_is_always_inside_the_picture(
     start: tuple[float, float], share: tuple[float, float], height: int, width: int
 ) -> None:
     x, y = start
@@ -68,7 +68,9 @@ def test_fractions_are_always_inside(
 @given(
     x=st.integers(0, 99), y=st.integers(0, 99), w=st.integers(1, 100), h=st.integers(2, 100), height=sides, width=sides
 )
-def test_pixels_are_inside_or_refused(x: int, y: int, w: int, h: int, height: int, width: int) -> None:
+def test_a_region_in_pixels_is_inside_the_picture_or_rejected(
+    *, x: int, y: int, w: int, h: int, height: int, width: int
+) -> None:
     region = parse_region(f"{x},{y},{w},{h}")
     if x + w <= width and y + h <= height:
         assert place_region(region, height, width) == Box(y, x, h, w)
@@ -78,19 +80,19 @@ def test_pixels_are_inside_or_refused(x: int, y: int, w: int, h: int, height: in
 
 
 @given(cut=st.integers(1, 9), size=st.integers(20, 4000))
-def test_neighbors_meet(cut: int, size: int) -> None:
+def test_adjacent_regions_touch(cut: int, size: int) -> None:
     left = place_region(parse_region(f"0.0,0,0.{cut},1"), size, size)
     right = place_region(parse_region(f"0.{cut},0,0.{10 - cut if cut > 1 else 9},1"), size, size)
     assert left.left + left.width == right.left and right.left + right.width == size
 
 
-def test_neighbors_meet_where_sums_are_inexact() -> None:
+def test_adjacent_regions_touch_even_if_sums_are_inexact() -> None:
     # 0.7 + 0.2 is 0.8999999999999999, and the edge is at half a pixel.
     left, right = (place_region(parse_region(text), 15, 15) for text in ("0.7,0,0.2,1", "0.9,0,0.1,1"))
     assert left.left + left.width == right.left
 
 
-def test_a_region_is_a_view() -> None:
+def test_a_cropped_region_is_a_view() -> None:
     image = np.arange(8 * 10 * 3, dtype=np.uint8).reshape(8, 10, 3)
     view = crop(image, parse_region("50%,25%,50%,50%"))
     assert np.shares_memory(view, image)

@@ -21,7 +21,7 @@ def a_result(*, label: str = "cat", source: str = "camera 0", number: int = 7) -
     return Result(frame, Prediction(top, StageLatency(0.5, 4.0, 0.125)), 40.0, 2)
 
 
-def test_a_record_has_exactly_the_promised_keys() -> None:
+def test_a_record_has_exactly_the_documented_keys() -> None:
     assert result_record(a_result()) == {
         "source": "camera 0",
         "frame": 7,
@@ -39,7 +39,7 @@ def test_a_record_has_exactly_the_promised_keys() -> None:
     )
 
 
-def test_every_json_line_is_out_at_once(tmp_path: Path) -> None:
+def test_every_json_line_is_flushed_immediately(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     with path.open("w") as stream:
         sink = JsonLines(stream)
@@ -51,7 +51,7 @@ def test_every_json_line_is_out_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sink_type", [JsonLines, LiveLine])
-def test_a_closed_pipe_asks_for_a_quiet_end(sink_type: type[JsonLines | LiveLine]) -> None:
+def test_a_closed_pipe_ends_the_run_without_an_error(sink_type: type[JsonLines | LiveLine]) -> None:
     reading, writing = os.pipe()
     stream = os.fdopen(writing, "w")
     os.close(reading)
@@ -63,15 +63,15 @@ def test_a_closed_pipe_asks_for_a_quiet_end(sink_type: type[JsonLines | LiveLine
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_an_error_in_one_line() -> None:
-    # Closing the stream tries to write once more, and fails too.
+def test_a_full_disk_is_a_one_line_error() -> None:
+    # Closing the stream tries to write again, and fails too.
     with pytest.raises(OSError, match="No space left"), Path("/dev/full").open("w") as stream:
         with pytest.raises(WriteError, match="No space left") as caught:
             JsonLines(stream)(a_result())
         assert "\n" not in str(caught.value)
 
 
-def test_away_from_a_terminal_every_result_has_a_plain_line() -> None:
+def test_without_a_terminal_every_result_is_a_plain_line() -> None:
     stream = io.StringIO()
     with LiveLine(stream) as sink:
         sink(a_result(number=0))
@@ -82,7 +82,7 @@ def test_away_from_a_terminal_every_result_has_a_plain_line() -> None:
     assert "\r" not in stream.getvalue() and "\x1b" not in stream.getvalue()
 
 
-def test_on_a_terminal_one_line_is_rewritten_and_the_last_result_stays() -> None:
+def test_on_a_terminal_one_line_is_rewritten_and_the_last_result_remains() -> None:
     master, slave = os.openpty()
     with os.fdopen(slave, "w") as terminal:
         with LiveLine(terminal) as sink:
@@ -93,13 +93,13 @@ def test_on_a_terminal_one_line_is_rewritten_and_the_last_result_stays() -> None
         while "\n" not in shown:
             shown += os.read(master, 100_000).decode()
     os.close(master)
-    draw_uniform = shown.split("\r")
+    drawn_lines = shown.split("\r")
     assert shown.endswith("\n")
     assert "camera 0 #50" in shown
-    assert all(len(text.removesuffix("\x1b[K")) < 80 for text in draw_uniform[:-1] if "x" in text)
+    assert all(len(text.removesuffix("\x1b[K")) < 80 for text in drawn_lines[:-1] if "x" in text)
 
 
-def test_labels_that_a_stream_cannot_take_do_not_break_it() -> None:
+def test_labels_that_a_stream_cannot_encode_are_escaped() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")
     LiveLine(stream)(a_result(label="café\x1b[2J", source="bad\udcff.jpg"))

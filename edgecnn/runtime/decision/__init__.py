@@ -1,4 +1,4 @@
-"""From probabilities of frame after frame to decisions that do not flicker, and events when they change."""
+"""Decisions over time: stable classes instead of flickering ones, and events when they change."""
 
 from edgecnn.runtime.decision.hysteresis import Event, event_record
 from edgecnn.runtime.decision.observation import UNKNOWN, UNKNOWN_LABEL

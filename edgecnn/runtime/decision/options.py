@@ -1,4 +1,4 @@
-"""What `--smooth` and `--unknown` take, and how options, the model card and the defaults add up."""
+"""The options `--smooth` and `--unknown`, and how they combine with the model card and the defaults."""
 
 from __future__ import annotations
 
@@ -19,9 +19,18 @@ _UNKNOWN_FIELDS = {"score": "enter_score", "margin": "min_margin", "entropy": "m
 
 
 def decision_settings(recorded: DecisionSettings | None, given: Mapping[str, object]) -> DecisionSettings:
-    """The fields in `given`, over those that the model card has `recorded`, over the defaults. Raises `InputError`.
+    """Merge the user's settings over those of the model card, and these over the defaults.
 
-    Where `given` sets a score for all classes and no `classes`, those of the card no longer count.
+    Args:
+        recorded: Settings in the model card; None if it has none.
+        given: Fields of `DecisionSettings` that the user set. An `enter_score` for all classes also discards the
+            card's `classes` and `leave_score`.
+
+    Returns:
+        The merged settings.
+
+    Raises:
+        InputError: A field is unknown or out of range, or two fields contradict each other.
     """
     base = {} if recorded is None else recorded.model_dump(exclude_unset=True)
     if "enter_score" in given:
@@ -30,13 +39,20 @@ def decision_settings(recorded: DecisionSettings | None, given: Mapping[str, obj
     try:
         return DecisionSettings.model_validate({**base, **given})
     except ValidationError as error:
-        raise InputError(f"the decision settings do not hold: {first_problem(error)}") from None
+        raise InputError(f"the decision settings are invalid: {first_problem(error)}") from None
 
 
 def parse_smoothing(text: str) -> dict[str, Any]:
-    """Reads `none`, `exponential[:HALF_LIFE_S]` or `majority[:WINDOW_S]` into fields of `DecisionSettings`.
+    """Parse the value of `--smooth`.
 
-    Raises `InputError`.
+    Args:
+        text: `none`, `exponential[:HALF_LIFE_S]` or `majority[:WINDOW_S]`.
+
+    Returns:
+        Fields of `DecisionSettings`.
+
+    Raises:
+        InputError: The name is unknown, or the time is not a number.
     """
     name, colon, seconds = (part.strip() for part in text.partition(":"))
     if name not in get_args(Smoothing):
@@ -44,36 +60,53 @@ def parse_smoothing(text: str) -> dict[str, Any]:
     if not colon:
         return {"smoothing": name}
     if name not in _DURATIONS:
-        raise InputError(f"expected smoothing none without a time, got {text!r}; leave {seconds!r} out")
-    return {"smoothing": name, _DURATIONS[name]: _number(name, seconds, "in seconds, such as 0.5")}
+        raise InputError(f"expected smoothing none without a time, got {text!r}; remove {seconds!r}")
+    return {"smoothing": name, _DURATIONS[name]: _parse_number(name, seconds, "in seconds, such as 0.5")}
 
 
 def parse_unknown(text: str) -> dict[str, Any]:
-    """Reads `score=MIN`, `margin=MIN` and `entropy=MAX`, one or more with "," between, into fields of
-    `DecisionSettings`.
+    """Parse the value of `--unknown`.
 
-    Raises `InputError`; for `energy` with the reason why probabilities have none (see `judging`).
+    Args:
+        text: One or more of `score=MIN`, `margin=MIN` and `entropy=MAX`, separated by commas.
+
+    Returns:
+        Fields of `DecisionSettings`.
+
+    Raises:
+        InputError: A measure is unknown, or its value is not a number. The message for `energy` and `logit` says that
+            probabilities do not provide them (the docstring of `observation` explains why).
     """
     fields: dict[str, Any] = {}
-    for word in text.split(","):
-        name, _, value = (part.strip() for part in word.partition("="))
+    for item in text.split(","):
+        name, _, value = (part.strip() for part in item.partition("="))
         if name in ("energy", "logit"):
             raise InputError(
-                f"expected unknown by {', '.join(_UNKNOWN_FIELDS)}, got {name!r}, which needs logits and "
-                "the model gives probabilities; use entropy, such as entropy=0.5"
+                f"expected unknown by {', '.join(_UNKNOWN_FIELDS)}, got {name!r}, which needs logits, but "
+                "the model outputs probabilities; use entropy, such as entropy=0.5"
             )
         if name not in _UNKNOWN_FIELDS:
             raise UnknownName("measure of unknown", name, _UNKNOWN_FIELDS)
-        fields[_UNKNOWN_FIELDS[name]] = _number(name, value, "of 0 to 1, such as 0.5")
+        fields[_UNKNOWN_FIELDS[name]] = _parse_number(name, value, "of 0 to 1, such as 0.5")
     return fields
 
 
 def rule_from_options(
     card: ModelCard | None, labels: LabelMap, smooth: str | None, unknown: str | None
 ) -> DecisionRule | None:
-    """The rule that options and model card ask for; None where neither speaks of decisions over time.
+    """Return the decision rule that the options and the model card define.
 
-    Raises `InputError`.
+    Args:
+        card: Model card; None for a file without one.
+        labels: Labels of the model.
+        smooth: Value of `--smooth`; None if it was not given.
+        unknown: Value of `--unknown`; None if it was not given.
+
+    Returns:
+        The rule, or None if neither the options nor the card ask for decisions over time.
+
+    Raises:
+        InputError: An option cannot be parsed, or the settings are invalid.
     """
     recorded = card.decision if card else None
     given = {**(parse_smoothing(smooth) if smooth else {}), **(parse_unknown(unknown) if unknown else {})}
@@ -82,8 +115,8 @@ def rule_from_options(
     return decision_rule(decision_settings(recorded, given), labels, threshold_of(card))
 
 
-def _number(name: str, value: str, what: str) -> float:
+def _parse_number(name: str, value: str, meaning: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise InputError(f"expected {name} as a number {what}, got {value!r}") from None
+        raise InputError(f"expected {name} as a number {meaning}, got {value!r}") from None

@@ -1,4 +1,4 @@
-"""`DecisionSettings` worked out for the classes of one model."""
+"""`DecisionSettings` resolved for the classes of one model."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from edgecnn.runtime.inference.threshold import Threshold
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecisionRule:
-    """What every step needs to know; cameras that share a model share its rule."""
+    """Thresholds and times that every decision step uses. Cameras that share a model share its rule."""
 
     labels: LabelMap
     enter: NDArray[np.float32]
-    """`[classes]` scores from which on a class is clear."""
+    """`[classes]` minimum score at which a class is clear."""
     leave: NDArray[np.float32]
-    """`[classes]` scores down to which a class that was decided on still counts as seen."""
+    """`[classes]` minimum score at which the current class still counts as observed."""
     min_margin: float
     max_entropy: float
     smoothing: Smoothing
@@ -31,22 +31,31 @@ class DecisionRule:
     leave_after_ns: int
     hold_ns: int
     threshold: Threshold | None
-    """Of the class that must not be missed."""
+    """Threshold of the class that must not be missed; None if there is none."""
 
 
 def decision_rule(settings: DecisionSettings, labels: LabelMap, threshold: Threshold | None = None) -> DecisionRule:
-    """Settings for the model with these labels. Raises `UnknownName` for thresholds of a class that it does not have.
+    """Resolve settings for one model.
 
-    A label that several classes share sets the thresholds of them all. `threshold` is the model's own.
+    Args:
+        settings: Settings by label. A label that several classes share sets the thresholds of all of them.
+        labels: Labels of the model.
+        threshold: Threshold of the model's class that must not be missed; None if there is none.
+
+    Returns:
+        The rule, with thresholds by class index and times in nanoseconds.
+
+    Raises:
+        UnknownName: The settings name a class that the model does not have.
     """
     for label in settings.classes:
         if label not in labels.names:
             raise UnknownName("class with thresholds", label, labels)
-    scores = [_thresholds(settings, index, label, threshold) for index, label in enumerate(labels)]
+    thresholds = [_class_thresholds(settings, index, label, threshold) for index, label in enumerate(labels)]
     return DecisionRule(
         labels=labels,
-        enter=np.array([each.enter_score for each in scores], np.float32),
-        leave=np.array([each.leave for each in scores], np.float32),
+        enter=np.array([scores.enter_score for scores in thresholds], np.float32),
+        leave=np.array([scores.leave for scores in thresholds], np.float32),
         min_margin=settings.min_margin,
         max_entropy=settings.max_entropy,
         smoothing=settings.smoothing,
@@ -59,12 +68,17 @@ def decision_rule(settings: DecisionSettings, labels: LabelMap, threshold: Thres
     )
 
 
-def _thresholds(settings: DecisionSettings, index: int, label: str, threshold: Threshold | None) -> ScoreThresholds:
-    """What a class must score. Where nobody has set it, it moves with the model's threshold, which moves the score at
-    which one class gives way to another: what is decided on can then be entered."""
+def _class_thresholds(
+    settings: DecisionSettings, index: int, label: str, threshold: Threshold | None
+) -> ScoreThresholds:
+    """Return the scores that a class needs.
+
+    Scores that the user did not set follow the model's threshold. That threshold moves the score at which one class
+    takes over from another, so a class that it decides on could otherwise be impossible to enter.
+    """
     if threshold is None or label in settings.classes or "enter_score" in settings.model_fields_set:
         return settings.thresholds(label)
-    # The others are decided on when they have more than 1 - least together.
+    # The other classes are decided on when they score more than 1 - minimum together.
     enter = threshold.minimum if index == threshold.class_index else min(settings.enter_score, 1 - threshold.minimum)
     leave = None if settings.leave_score is None else min(settings.leave_score, enter)
     return ScoreThresholds(enter_score=enter, leave_score=leave)

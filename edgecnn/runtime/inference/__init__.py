@@ -1,1 +1,1 @@
-"""A model file at work: interpreter, tensors, classifier and verification."""
+"""Inference with a model file: interpreter, tensors, classifier and verification."""

@@ -1,6 +1,6 @@
-"""External delegates: libraries that run a model, or parts of it, on an accelerator in place of the processor.
+"""External delegates: libraries that run a model, or parts of it, on an accelerator instead of the processor.
 
-The runtime's own XNNPACK is none of them: it is there without asking, and serves whatever a delegate leaves.
+The runtime's own XNNPACK is not an external delegate. It is always active and runs whatever a delegate does not take.
 """
 
 from __future__ import annotations
@@ -16,43 +16,51 @@ from edgecnn.runtime.inference.interpreter import Delegate, Interpreter, find_ru
 from edgecnn.runtime.inference.native_output import native_output_hidden
 
 EDGE_TPU_LIBRARY = "libedgetpu.so.1"
-"""Of Coral's Edge TPU on USB or PCIe, the accelerator that is added to a Raspberry Pi."""
+"""Library of Coral's Edge TPU on USB or PCIe, the usual accelerator for a Raspberry Pi."""
 KNOWN_LIBRARIES = (
     EDGE_TPU_LIBRARY,
     # VeriSilicon's NPU with the vendor's driver: NXP i.MX 8M Plus, Amlogic A311D.
     "libvx_delegate.so",
-    # NPUs with Mesa's driver (VeriSilicon, Rockchip); where Debian's mesa-teflon-delegate puts it.
+    # NPUs with Mesa's driver (VeriSilicon, Rockchip). This is the path of Debian's package mesa-teflon-delegate.
     "/usr/lib/teflon/libteflon.so",
-    # Not Arm NN: without options it computes on its reference backend, far slower than XNNPACK.
+    # Arm NN is not listed: without options, it uses its reference backend, which is far slower than XNNPACK.
 )
-"""What `auto` tries, in this order: delegates of single-board computers that are of use without options."""
+"""Libraries that `auto` tries, in this order: delegates for single-board computers that need no options."""
 
 _SYMBOLS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
 
 
 @dataclass(frozen=True, slots=True)
 class DelegateRequest:
-    """What `--delegate` asks for."""
+    """The value of `--delegate`."""
 
     library: str | None
-    """A path, or a name that the system's loader finds; None for the first of `KNOWN_LIBRARIES` that is of use."""
+    """Path, or name that the system's loader finds; None for the first of `KNOWN_LIBRARIES` that can run the model."""
     options: tuple[tuple[str, str], ...] = ()
-    """Keys and values as the library's documentation has them."""
+    """Keys and values from the library's documentation."""
 
 
 class OpenedModel(NamedTuple):
-    """An interpreter, and what runs the model beside the runtime's own kernels."""
+    """An interpreter, and the delegate that it uses."""
 
     interpreter: Interpreter
     delegate: str | None
-    """The library's file name, fit to be printed; None where there is none."""
+    """File name of the library, safe to print; None without a delegate."""
 
 
 def parse_delegate(text: str) -> DelegateRequest:
-    """Reads `auto` or `LIBRARY[:KEY=VALUE[,KEY=VALUE ...]]`, such as `libedgetpu.so.1:device=usb:0`.
+    """Parse the value of `--delegate`.
 
-    The first colon ends the library. A piece without "=" goes on with the value before it, as in
-    `libarmnnDelegate.so:backends=GpuAcc,CpuAcc`. Raises `InputError`.
+    Args:
+        text: `auto` or `LIBRARY[:KEY=VALUE[,KEY=VALUE ...]]`, such as `libedgetpu.so.1:device=usb:0`. The first colon
+            ends the library. A piece without "=" continues the value before it, as in
+            `libarmnnDelegate.so:backends=GpuAcc,CpuAcc`.
+
+    Returns:
+        The request.
+
+    Raises:
+        InputError: The library or an option cannot be parsed.
     """
     library, colon, rest = text.partition(":")
     library = library.strip()
@@ -61,14 +69,27 @@ def parse_delegate(text: str) -> DelegateRequest:
     if library != "auto":
         return DelegateRequest(library, _parse_options(rest) if colon else ())
     if colon:
-        raise InputError(f"--delegate auto takes no options, got {rest!r}: name the library that they are for")
+        raise InputError(f"--delegate auto takes no options, got {rest!r}; name the library that needs them")
     return DelegateRequest(None)
 
 
 def load_delegate(library: str, options: tuple[tuple[str, str], ...] = ()) -> Delegate:
-    """Loads a library and has it make a delegate, which it refuses where its device is missing. Raises `InputError`.
+    """Load a library and create its delegate.
 
-    A library built for another release of the runtime can do worse than refuse: the two share C structs.
+    A library that was built for another release of the runtime may crash the process instead of raising an error,
+    because the two share C structs.
+
+    Args:
+        library: Path, or name that the system's loader finds.
+        options: Keys and values for the library.
+
+    Returns:
+        The delegate, ready for `open_interpreter`.
+
+    Raises:
+        InputError: The library cannot be loaded, is not a delegate, or refuses, for example because its device is
+            missing.
+        MissingDependency: No TFLite interpreter is installed.
     """
     runtime = find_runtime()
     with native_output_hidden():
@@ -76,20 +97,30 @@ def load_delegate(library: str, options: tuple[tuple[str, str], ...] = ()) -> De
         try:
             native = runtime.module.load_delegate(library, dict(options))
         except ValueError as error:
-            # The runtime's own words come before the library's, which may be none.
+            # The runtime puts its own text before the library's reason, which may be empty.
             reason = one_line(str(error).removeprefix(f"Failed to load delegate from {library}\n"))
             raise InputError(
-                f"the delegate {library} does not start: {reason or 'it gives no reason'}; check its device and its "
+                f"the delegate {library} does not start: {reason or 'no reason given'}; check its device and its "
                 "options, or leave --delegate out"
             ) from None
     return Delegate(Path(library).name, native)
 
 
 def open_delegated(path: Path, *, threads: int, request: DelegateRequest | None) -> OpenedModel:
-    """Opens a model file as `wish` says, or without a delegate for None.
+    """Open a model file, with a delegate if one is requested.
 
-    Raises `InputError` for a delegate that cannot be loaded and `ModelFileError` for one that takes no part of the
-    model, except where the wish leaves the choice open: then the processor runs it.
+    Args:
+        path: Model file.
+        threads: Number of threads for the parts that the processor runs.
+        request: The requested delegate; None for none. If the request leaves the choice open (`auto`), the processor
+            runs the model when no delegate can.
+
+    Returns:
+        The interpreter and the name of the delegate.
+
+    Raises:
+        InputError: The requested delegate cannot be loaded.
+        ModelFileError: The model cannot be run, or the requested delegate runs no part of it.
     """
     if request is None:
         return OpenedModel(open_interpreter(path, threads=threads), None)
@@ -101,14 +132,17 @@ def open_delegated(path: Path, *, threads: int, request: DelegateRequest | None)
 
 def _open_with_any(path: Path, threads: int) -> OpenedModel:
     for library in KNOWN_LIBRARIES:
-        # That one is missing or refuses is no news here, so neither is what it says of it.
+        # It is normal that a library is missing or refuses, so its native output is hidden as well.
         with native_output_hidden(), suppress(InputError):
             return open_delegated(path, threads=threads, request=DelegateRequest(library))
     return open_delegated(path, threads=threads, request=None)
 
 
 def _check_library(library: str) -> None:
-    """The runtime finds out too, but leaves a half-made object behind that complains on stderr when it is deleted."""
+    """Raise an `InputError` if a library is missing or is not a delegate.
+
+    The runtime detects this too, but leaves a half-constructed object that writes to stderr when it is deleted.
+    """
     try:
         loaded = ctypes.PyDLL(library)
     except OSError as error:
@@ -119,7 +153,7 @@ def _check_library(library: str) -> None:
     for symbol in _SYMBOLS:
         if not hasattr(loaded, symbol):
             raise InputError(
-                f"{library} is no TFLite delegate, it has no {symbol}: give another library or leave --delegate out"
+                f"{library} is not a TFLite delegate, it has no {symbol}; use another library or leave --delegate out"
             )
 
 

@@ -1,4 +1,4 @@
-"""What a model file is: its card, its tensors and where its bytes go."""
+"""Description of a model file: its card, tensors and operators."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ from edgecnn.runtime.inference.tensors import TensorSpec, tensor_spec
 
 
 def describe_model(model: ModelFile) -> dict[str, Any]:
-    """A JSON object: `path`, `size_bytes`, `sha256`, `runtime`, `card`, `labels`, `preprocess`, `inputs`,
-    `outputs`, `tensors`, `operators`.
+    """Describe a model file as a JSON object.
 
-    `tensors` and `operators` are counts by dtype and by name. Raises `ModelFileError`.
+    Args:
+        model: Model file, with or without a card.
+
+    Returns:
+        `path`, `size_bytes`, `sha256`, `runtime`, `card`, `labels`, `preprocess`, `inputs`, `outputs`, `tensors`
+        (number by dtype) and `operators` (number by name). Values that the file does not contain are None.
+
+    Raises:
+        ModelFileError: The interpreter cannot run the file.
     """
     interpreter = open_interpreter(model.path, threads=1)
     runtime = find_runtime()
@@ -29,9 +36,9 @@ def describe_model(model: ModelFile) -> dict[str, Any]:
         "card": model.card.model_dump(mode="json") if model.card else None,
         "labels": list(model.labels) if model.labels else None,
         "preprocess": model.preprocess.model_dump(mode="json") if model.preprocess else None,
-        "inputs": [_describe(tensor_spec(each)) for each in interpreter.get_input_details()],
-        "outputs": [_describe(tensor_spec(each)) for each in interpreter.get_output_details()],
-        "tensors": dict(Counter(str(np.dtype(each["dtype"])) for each in details).most_common()),
+        "inputs": [_describe(tensor_spec(entry)) for entry in interpreter.get_input_details()],
+        "outputs": [_describe(tensor_spec(entry)) for entry in interpreter.get_output_details()],
+        "tensors": dict(Counter(str(np.dtype(entry["dtype"])) for entry in details).most_common()),
         "operators": _operators(interpreter),
     }
 
@@ -47,6 +54,6 @@ def _describe(tensor: TensorSpec) -> dict[str, Any]:
 
 
 def _operators(interpreter: Interpreter) -> dict[str, int] | None:
-    """Operators by name and number; None where the interpreter package does not tell."""
+    """Return the number of operators by name; None if the interpreter package does not report them."""
     names = operator_names(interpreter)
     return None if names is None else dict(Counter(name for name in names if name != DELEGATED).most_common())

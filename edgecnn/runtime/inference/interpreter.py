@@ -1,4 +1,4 @@
-"""Which TFLite interpreter there is, and opening one."""
+"""The TFLite interpreter: finding the installed package and opening model files with it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 from edgecnn.core.errors import MissingDependency, ModelFileError
 from edgecnn.runtime.inference.native_output import native_output_hidden
 
-# The maintained runtime first; tflite-runtime serves 32-bit systems and Termux, where the other has no wheels.
+# The maintained runtime comes first. tflite-runtime is for 32-bit systems and Termux, where the other has no wheels.
 _RUNTIMES = (("ai_edge_litert.interpreter", "ai-edge-litert"), ("tflite_runtime.interpreter", "tflite-runtime"))
 
 Interpreter = Any
-"""`ai_edge_litert.interpreter.Interpreter` or its like; neither package is typed."""
+"""`Interpreter` of `ai_edge_litert.interpreter` or `tflite_runtime.interpreter`; neither package is typed."""
 
 
 class Runtime(NamedTuple):
@@ -26,27 +26,34 @@ class Runtime(NamedTuple):
 
     @property
     def version(self) -> str:
-        """The package's, where it is known."""
-        # To look it up takes 4 MB and 30 ms, and a run that goes well does not ask.
+        """Version of the package, or "unknown"."""
+        # Imported here because it costs 4 MB and 30 ms, and a run without errors does not need it.
         from edgecnn.core.versions import versions_of  # noqa: PLC0415
 
         return versions_of([self.package]).get(self.package, "unknown")
 
 
 DELEGATED = "DELEGATE"
-"""The name of an operator that stands for those that a delegate has taken over, whichever delegate it is."""
+"""Name of the operator that replaces the operators that a delegate runs; the same for every delegate."""
 
 
 class Delegate(NamedTuple):
-    """A loaded external delegate, see `edgecnn.runtime.inference.delegate`."""
+    """A loaded external delegate; see `edgecnn.runtime.inference.delegate`."""
 
     name: str
     native: Any
-    """The runtime's own object, which every interpreter that uses it keeps alive."""
+    """Object of the runtime. Every interpreter that uses it keeps it alive."""
 
 
 def find_runtime() -> Runtime:
-    """The first interpreter package that is installed. Raises `MissingDependency`."""
+    """Import the first interpreter package that is installed.
+
+    Returns:
+        The package, in the order ai-edge-litert, tflite-runtime.
+
+    Raises:
+        MissingDependency: None is installed.
+    """
     for module, package in _RUNTIMES:
         try:
             return Runtime(importlib.import_module(module), package)
@@ -59,57 +66,91 @@ def find_runtime() -> Runtime:
 
 
 def open_interpreter(path: Path, *, threads: int, delegate: Delegate | None = None) -> Interpreter:
-    """An interpreter over `path` with its tensors allocated; what the delegate leaves runs on the processor.
+    """Open a model file and allocate its tensors.
 
-    Raises `ModelFileError` for a file that it cannot run, and for one that the delegate takes no part of.
+    Args:
+        path: Model file.
+        threads: Number of threads for the operators that the processor runs.
+        delegate: Delegate that runs the operators it supports; the processor runs the others.
+
+    Returns:
+        An interpreter that is ready to run.
+
+    Raises:
+        ModelFileError: The interpreter cannot run the file, or the delegate runs no part of it.
+        MissingDependency: No TFLite interpreter is installed.
     """
     with _failures_of(path, delegate):
         interpreter = _new_interpreter(path, threads, delegate)
-        # Before allocating: that is when XNNPACK takes its part, which looks no different.
+        # Check before allocating: XNNPACK takes its operators during the allocation, and that looks the same.
         if delegate is None or _has_delegated(interpreter):
             interpreter.allocate_tensors()
             return interpreter
     raise ModelFileError(
-        f"{delegate.name} takes no part of {path}: give a model made for it (a Coral Edge TPU wants one that "
-        "edgetpu_compiler wrote) or leave --delegate out"
+        f"{delegate.name} can run no part of {path}; use a model compiled for it (a Coral Edge TPU needs one from "
+        "edgetpu_compiler) or leave --delegate out"
     )
 
 
 def peek_interpreter(path: Path) -> Interpreter:
-    """An interpreter that tells of the inputs and outputs of `path` and cannot run.
+    """Open a model file only to read its inputs and outputs.
 
-    Also of a file that needs a delegate. Raises `ModelFileError` for one that it cannot read.
+    This also works for a file that needs a delegate.
+
+    Args:
+        path: Model file.
+
+    Returns:
+        An interpreter without allocated tensors, which cannot run.
+
+    Raises:
+        ModelFileError: The interpreter cannot read the file.
+        MissingDependency: No TFLite interpreter is installed.
     """
     with _failures_of(path, None):
         return _new_interpreter(path, 1, None)
 
 
 def operator_names(interpreter: Interpreter) -> list[str] | None:
-    """Every operator of the model by name, and `DELEGATED` once for every part that a delegate has taken over.
+    """List the operators of an open model.
 
-    None where the interpreter package does not tell.
+    Args:
+        interpreter: An open interpreter.
+
+    Returns:
+        Names of the operators in order, with one `DELEGATED` for each part that a delegate runs. None if the
+        interpreter package does not report them.
     """
-    # Neither package has a public call for it; both have had this one since 2.5.
+    # Neither package has a public method for this; both have had this one since 2.5.
     list_operators = getattr(interpreter, "_get_ops_details", None)
-    return None if list_operators is None else [each["op_name"] for each in list_operators()]
+    return None if list_operators is None else [operator["op_name"] for operator in list_operators()]
 
 
-def one_line(said: object) -> str:
-    """What native code said of a failure, on one line of bearable length."""
-    return " ".join(str(said).split())[:200]
+def one_line(message: object) -> str:
+    """Shorten a message from native code to one line.
+
+    Args:
+        message: Any object; its text is used.
+
+    Returns:
+        The text without line breaks, at most 200 characters long.
+    """
+    return " ".join(str(message).split())[:200]
 
 
 @contextmanager
 def _failures_of(path: Path, delegate: Delegate | None) -> Iterator[None]:
-    """Says in one line what native code has against a file; every interpreter also announces its own delegate on
-    stderr, which belongs to the program."""
+    """Turn errors of native code into a `ModelFileError` of one line.
+
+    Native output is hidden in the block, because every interpreter also announces its own delegate on stderr.
+    """
     try:
         with native_output_hidden():
             yield
     except (ValueError, RuntimeError) as error:
         runtime = find_runtime()
         runner = f"{runtime.package} {runtime.version}" + (f" with {delegate.name}" if delegate else "")
-        advice = "; give another model or leave --delegate out" if delegate else ""
+        advice = "; use another model or leave --delegate out" if delegate else ""
         raise ModelFileError(f"{runner} cannot run {path}: {one_line(error)}{advice}") from None
 
 

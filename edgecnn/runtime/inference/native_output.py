@@ -1,4 +1,4 @@
-"""Keeping native libraries' chatter off the user's terminal, where it cannot be turned off at its source."""
+"""Suppression of native libraries' output that cannot be disabled in the library."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def native_output_hidden() -> Iterator[None]:
-    """Hides what C++ code writes to stdout and stderr in the block, and shows it after all if the block fails.
+    """Hide what native code writes to stdout and stderr in the block, and show it on stderr if the block fails.
 
-    The descriptors are the process's: what other threads write meanwhile is hidden too.
+    The file descriptors belong to the process, so output of other threads is hidden too.
+
+    Yields:
+        Nothing.
     """
     sys.stdout.flush()
     sys.stderr.flush()

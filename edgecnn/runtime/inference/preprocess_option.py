@@ -1,4 +1,4 @@
-"""What `--preprocess` takes: preprocessing for a model file that does not carry its own."""
+"""The option `--preprocess`: preprocessing for a model file that does not specify its own."""
 
 from __future__ import annotations
 
@@ -17,18 +17,29 @@ _KEYS = ("interpolation", "mean", "std")
 
 
 def parse_preprocess(text: str, image: TensorSpec, model: ModelFile) -> PreprocessSpec:
-    """Reads `RESIZE[:CROP_FRACTION][,interpolation=I][,mean=M][,std=S]`, M and S one number or three with "/" between,
-    or a JSON object with the fields of `PreprocessSpec`.
+    """Parse the value of `--preprocess`.
 
-    Size and channels are the input tensor's. Where mean and std are not given they come from the file's standard
-    metadata or from the scale and zero point of a uint8 input; otherwise they must be given. Raises `InputError`.
+    Size and number of channels come from the input tensor. If `text` sets no mean and std, they come from the scale and
+    zero point of a uint8 input, or else from the file's standard metadata.
+
+    Args:
+        text: `RESIZE[:CROP_FRACTION][,interpolation=I][,mean=M][,std=S]`, where M and S are one number, or three
+            separated by "/"; or a JSON object with the fields of `PreprocessSpec`.
+        image: Input tensor of the model.
+        model: The model file.
+
+    Returns:
+        The complete preprocessing.
+
+    Raises:
+        InputError: The text cannot be parsed, a value is out of range, or mean and std are unknown.
     """
     channels = image.shape[3]
-    fields = _from_json(text) if text.lstrip().startswith("{") else _from_words(text, channels)
+    fields = _from_json(text) if text.lstrip().startswith("{") else _from_settings(text, channels)
     fields = {"height": image.shape[1], "width": image.shape[2], **_known_normalization(image, model), **fields}
     if "mean" not in fields or "std" not in fields:
         raise InputError(
-            f"{model.path} does not say its normalization; add mean and std, for example mean=127.5,std=127.5"
+            f"{model.path} does not specify its normalization; add mean and std, for example mean=127.5,std=127.5"
         )
     try:
         return PreprocessSpec.model_validate(fields)
@@ -38,7 +49,7 @@ def parse_preprocess(text: str, image: TensorSpec, model: ModelFile) -> Preproce
 
 def _known_normalization(image: TensorSpec, model: ModelFile) -> dict[str, Any]:
     channels = image.shape[3]
-    # A byte-valued input tells its own normalization, and exactly; metadata is what the author wrote by hand.
+    # The quantization of a uint8 input defines its normalization exactly, while metadata was written by hand.
     if (exact := normalization_of(image)) is not None:
         mean, std = exact
         return {"mean": (mean,) * channels, "std": (std,) * channels}
@@ -58,8 +69,8 @@ def _from_json(text: str) -> dict[str, Any]:
     return dict(fields)
 
 
-def _from_words(text: str, channels: int) -> dict[str, Any]:
-    resize, *settings = [word.strip() for word in text.split(",")]
+def _from_settings(text: str, channels: int) -> dict[str, Any]:
+    resize, *settings = [part.strip() for part in text.split(",")]
     name, _, fraction = resize.partition(":")
     if name not in _RESIZES:
         raise UnknownName("resize", name, _RESIZES)
@@ -82,5 +93,5 @@ def _numbers(key: str, value: str) -> tuple[float, ...]:
 
 
 def _by_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """One value stands for all channels."""
+    """Repeat a single value for every channel."""
     return values * channels if len(values) == 1 else values

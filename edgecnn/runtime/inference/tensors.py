@@ -1,4 +1,4 @@
-"""Between bytes and a model's tensors: tables for the way in, scale and zero point for the way out."""
+"""Conversion between bytes and a model's tensors: lookup tables for inputs, scale and zero point for outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from edgecnn.core.preprocess import CHANNELS, Image, PreprocessSpec
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """An input or output tensor: real value = (stored - zero_point) * scale; scale 0 where it is not quantized."""
+    """An input or output tensor, with real value = (stored - zero_point) * scale.
+
+    The scale of a tensor that is not quantized is 0.
+    """
 
     index: int
     name: str
@@ -26,11 +29,19 @@ class TensorSpec:
 
     @property
     def quantized(self) -> bool:
+        """True if the tensor stores quantized integers."""
         return self.scale > 0
 
 
 def tensor_spec(details: dict[str, Any]) -> TensorSpec:
-    """Reads an entry of `get_input_details()` or `get_output_details()`."""
+    """Convert a tensor description of the interpreter.
+
+    Args:
+        details: Entry of `get_input_details()` or `get_output_details()`.
+
+    Returns:
+        The fields that edgecnn needs, as plain Python values.
+    """
     scale, zero_point = details["quantization"]
     shape = tuple(int(side) for side in details["shape"])
     return TensorSpec(
@@ -39,10 +50,16 @@ def tensor_spec(details: dict[str, Any]) -> TensorSpec:
 
 
 def normalization_of(tensor: TensorSpec) -> tuple[float, float] | None:
-    """`(mean, std)` under which an unsigned byte is itself the stored value, for a uint8 tensor.
+    """Return the normalization under which a uint8 tensor stores bytes unchanged.
 
-    From real = (byte - zero_point) * scale follows mean = zero_point and std = 1 / scale. Without quantization the
-    network takes bytes as they are and normalizes by itself.
+    From real = (byte - zero_point) * scale it follows that mean = zero_point and std = 1 / scale. Without quantization,
+    the network takes bytes as they are and normalizes them itself.
+
+    Args:
+        tensor: Input tensor.
+
+    Returns:
+        `(mean, std)`, or None for a tensor that is not uint8.
     """
     if tensor.dtype != np.uint8:
         return None
@@ -50,9 +67,15 @@ def normalization_of(tensor: TensorSpec) -> tuple[float, float] | None:
 
 
 def byte_table(spec: PreprocessSpec, tensor: TensorSpec) -> NDArray[Any] | None:
-    """What the input tensor stores for each of the 256 byte values: `[256, channels]` of its dtype.
+    """Return the lookup table from bytes to stored values, which does normalization and quantization in one step.
 
-    Normalization and quantization in one look-up. None where every byte stands for itself, as in edgecnn's int8 files.
+    Args:
+        spec: Preprocessing with mean and std per channel.
+        tensor: Input tensor.
+
+    Returns:
+        `[256, channels]` array of the tensor's dtype: the stored value of each byte. None if the tensor stores every
+        byte unchanged, as in edgecnn's int8 files.
     """
     levels = np.arange(256, dtype=np.float64)[:, None]
     stored = _quantize((levels - np.array(spec.mean)) / np.array(spec.std), tensor)
@@ -62,7 +85,7 @@ def byte_table(spec: PreprocessSpec, tensor: TensorSpec) -> NDArray[Any] | None:
 
 
 def _quantize(real: NDArray[np.float64], tensor: TensorSpec) -> NDArray[Any]:
-    """Inverse of `dequantize`, held within the tensor's range."""
+    """Apply the inverse of `dequantize`, clipped to the range of the tensor's dtype."""
     if not np.issubdtype(tensor.dtype, np.integer):
         return real.astype(tensor.dtype)
     limits = np.iinfo(tensor.dtype)
@@ -73,12 +96,29 @@ def _quantize(real: NDArray[np.float64], tensor: TensorSpec) -> NDArray[Any]:
 
 
 def fill_input(pixels: Image, table: NDArray[Any], out: NDArray[Any]) -> None:
-    """Looks every byte of `[height, width, channels]` up in its channel's column of `table`, into `out`."""
+    """Look up every byte in the column of its channel.
+
+    Args:
+        pixels: uint8 `[height, width, channels]`.
+        table: `[256, channels]` table from `byte_table`.
+        out: `[height, width, channels]` array of the table's dtype that is written to.
+    """
     cv2.LUT(pixels, table[None], dst=out)
 
 
 def check_image_input(tensor: TensorSpec, path: object) -> tuple[int, int]:
-    """Height and width of a `[1, height, width, 3 or 1]` input. Raises `ModelFileError` for any other."""
+    """Check that a tensor takes one image.
+
+    Args:
+        tensor: Input tensor.
+        path: Model file, for the error message.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        ModelFileError: The shape is neither `[1, height, width, 3]` nor `[1, height, width, 1]`.
+    """
     if len(tensor.shape) != 4 or tensor.shape[0] != 1 or tensor.shape[3] not in CHANNELS:
         raise ModelFileError(
             f"{path}: expected an input of shape [1, height, width, 3] or, for gray, [1, height, width, 1], "
@@ -88,18 +128,33 @@ def check_image_input(tensor: TensorSpec, path: object) -> tuple[int, int]:
 
 
 def dequantize(stored: NDArray[Any], tensor: TensorSpec) -> NDArray[np.float32]:
-    """Real values of a tensor's stored ones, as float32."""
+    """Convert stored values to real values.
+
+    Args:
+        stored: Stored values of any shape.
+        tensor: The tensor that they belong to.
+
+    Returns:
+        A new float32 array of the same shape.
+    """
     if not tensor.quantized:
         return stored.astype(np.float32)
     return (stored.astype(np.float32) - np.float32(tensor.zero_point)) * np.float32(tensor.scale)
 
 
 def best_indices(stored: NDArray[Any], count: int) -> NDArray[np.intp]:
-    """Where the `count` largest of a vector's values are, largest first; ties go to the lower index.
+    """Return the indices of the largest values.
 
-    NaN, which a broken network gives, comes after every number.
+    Ties go to the lower index. NaN, which a broken network may output, is sorted after all numbers.
+
+    Args:
+        stored: Vector of numbers.
+        count: Number of indices to return.
+
+    Returns:
+        `[count]` indices, largest value first; fewer if the vector is shorter.
     """
-    # ~x = -x - 1 turns the order of integers round without overflow, and numpy sorts small integers by radix. After an
-    # invoke the caches are cold: fewer steps cost less than cleverer ones.
+    # ~x = -x - 1 reverses the order of integers without overflow, and numpy sorts small integers by radix. A full sort
+    # is used because the caches are cold after an invoke: fewer steps are faster than a cleverer algorithm.
     descending = ~stored if np.issubdtype(stored.dtype, np.integer) else -stored
     return np.argsort(descending, kind="stable")[:count]

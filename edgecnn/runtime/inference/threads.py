@@ -1,4 +1,4 @@
-"""How many threads suit a model on this machine: measured, in about a second on a PC."""
+"""Choice of the number of threads for a model on this machine, by measuring it for about a second on a PC."""
 
 from __future__ import annotations
 
@@ -18,27 +18,40 @@ from edgecnn.runtime.inference.classifier import Classifier
 from edgecnn.runtime.inference.delegate import DelegateRequest
 
 TOLERANCE = 0.05
-"""By how much of the fastest time a choice of fewer threads may be slower."""
+"""Fraction by which a choice of fewer threads may be slower than the fastest one."""
 
-_ENOUGH_S = 1.0
-_ENOUGH_ROUNDS = 3
-"""For a median that no single outlier decides; a slow model takes longer than `_ENOUGH_S` for them."""
+_MIN_S = 1.0
+"""Minimum duration of the measurement."""
+_MIN_ROUNDS = 3
+"""Minimum number of turns for each number of threads, so that no single outlier decides the median. A slow model needs
+longer than `_MIN_S` for them."""
 _LIMIT_S = 4.0
-"""From when on no further turn is begun; the time counts from before the first interpreter is opened."""
+"""Time after which no further turn starts, counted from before the first interpreter is opened."""
 _TURN_S = 0.03
+"""Duration of a turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadChoice:
-    """What was measured, and what follows from it."""
+    """The chosen number of threads and the measurements behind it."""
 
     threads: int
     invoke_ms: dict[int, float]
-    """Median time of an invoke by number of threads; empty where there was nothing to choose."""
+    """Median time of an invoke by number of threads, in milliseconds; empty if there was nothing to choose."""
 
 
 def parse_threads(text: str) -> int | None:
-    """Reads a number of threads, or `auto`, for which it returns None. Raises `InputError`."""
+    """Parse the value of `--threads`.
+
+    Args:
+        text: A number of 1 or more, or `auto`.
+
+    Returns:
+        The number; None for `auto`.
+
+    Raises:
+        InputError: The text is neither.
+    """
     if text.strip() == "auto":
         return None
     try:
@@ -50,56 +63,84 @@ def parse_threads(text: str) -> int | None:
     return threads
 
 
-def pick_threads(model: ModelFile, *, delegate: DelegateRequest | None = None, most: int | None = None) -> ThreadChoice:
-    """Measures `model` with 1, 2, 4 ... and `most` threads, by default all processors that this process may keep busy.
+def pick_threads(
+    model: ModelFile, *, delegate: DelegateRequest | None = None, max_threads: int | None = None
+) -> ThreadChoice:
+    """Measure a model with 1, 2, 4 ... threads and choose the best number.
 
-    Each number has an interpreter of its own, and they take turns, so that a processor that slows down does so to all.
-    Of a model too slow to be measured with all of them in a few seconds, those that were are chosen from, the large
-    numbers first. Raises what `Classifier` does, and `InputError` for a `most` below 1.
+    Each number of threads has its own interpreter, and they take turns, so that a processor that slows down affects all
+    of them. The largest numbers are measured first. If the model is too slow to measure all numbers in a few seconds,
+    the choice is among those that were measured.
+
+    Args:
+        model: Model file with labels and preprocessing.
+        delegate: Delegate to use; None for the processor.
+        max_threads: Largest number to try; by default, the number of processors that this process may keep busy.
+
+    Returns:
+        The choice and the measured times.
+
+    Raises:
+        InputError: `max_threads` is less than 1, or `Classifier` cannot open the model.
+        MissingDependency: No TFLite interpreter is installed.
     """
-    most = usable_processors() if most is None else most
-    if most < 1:
-        raise InputError(f"expected 1 thread or more at most, got {most}")
-    if most == 1:
+    max_threads = usable_processors() if max_threads is None else max_threads
+    if max_threads < 1:
+        raise InputError(f"expected max_threads of 1 or more, got {max_threads}")
+    if max_threads == 1:
         return ThreadChoice(1, {})
-    invoke_ms = _measure(model, thread_counts(most), delegate)
+    invoke_ms = _measure(model, thread_counts(max_threads), delegate)
     return ThreadChoice(choose_threads(invoke_ms), invoke_ms)
 
 
-def thread_counts(most: int) -> tuple[int, ...]:
-    """The powers of two below `most`, and `most`."""
-    return (*(1 << power for power in range((most - 1).bit_length())), most)
+def thread_counts(max_threads: int) -> tuple[int, ...]:
+    """Return the numbers of threads to measure.
+
+    Args:
+        max_threads: Largest number, at least 1.
+
+    Returns:
+        The powers of two below `max_threads`, and `max_threads`, in ascending order.
+    """
+    return (*(1 << power for power in range((max_threads - 1).bit_length())), max_threads)
 
 
 def choose_threads(invoke_ms: Mapping[int, float]) -> int:
-    """The fewest threads that are within `TOLERANCE` of the fastest: what is hardly faster is not worth a core."""
+    """Return the smallest number of threads within `TOLERANCE` of the fastest: a small gain is not worth a core.
+
+    Args:
+        invoke_ms: Time of an invoke in milliseconds by number of threads; not empty.
+
+    Returns:
+        One of the numbers of threads.
+    """
     fast_enough_ms = min(invoke_ms.values()) * (1 + TOLERANCE)
     return min(threads for threads, spent_ms in invoke_ms.items() if spent_ms <= fast_enough_ms)
 
 
 def _measure(model: ModelFile, counts: tuple[int, ...], delegate: DelegateRequest | None) -> dict[int, float]:
-    began_s = time.perf_counter()
+    started_s = time.perf_counter()
     classifiers: dict[int, Classifier] = {}
-    # A slow model is measured first where it is fastest.
+    # Start with the most threads: a slow model may have no time for the others, and is probably fastest there.
     for threads in reversed(counts):
-        if not classifiers or time.perf_counter() - began_s < _LIMIT_S:
+        if not classifiers or time.perf_counter() - started_s < _LIMIT_S:
             classifiers[threads] = Classifier(model, threads=threads, top_k=1, delegate=delegate)
     spec = next(iter(classifiers.values())).preprocess
     picture = np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)
     samples_ms: dict[int, list[float]] = {threads: [] for threads in classifiers}
     for turn, (threads, classifier) in enumerate(cycle(classifiers.items())):
-        spent_s = time.perf_counter() - began_s
-        enough = spent_s >= _ENOUGH_S and turn >= _ENOUGH_ROUNDS * len(classifiers)
+        spent_s = time.perf_counter() - started_s
+        enough = spent_s >= _MIN_S and turn >= _MIN_ROUNDS * len(classifiers)
         if enough or (turn and spent_s >= _LIMIT_S):
             break
-        samples_ms[threads] += _turn(classifier, picture)
+        samples_ms[threads] += _measure_turn(classifier, picture)
     return {threads: median(samples_ms[threads]) for threads in counts if samples_ms.get(threads)}
 
 
-def _turn(classifier: Classifier, picture: Image) -> list[float]:
-    """The times of a turn's invokes, in milliseconds.
+def _measure_turn(classifier: Classifier, picture: Image) -> list[float]:
+    """Return the times of the invokes of one turn, in milliseconds.
 
-    The first counts only where the turn has no other: it pays for filling the caches that the others used.
+    The first invoke also fills the caches that other interpreters used before. It counts only if it is the only one.
     """
     until_s = time.perf_counter() + _TURN_S
     times_ms = [classifier.classify(picture).latency_ms.invoke]

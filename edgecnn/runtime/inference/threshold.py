@@ -1,7 +1,8 @@
-"""Which class scores decide on, where one class must not be missed.
+"""The decision from scores to a class, for models with a class that must not be missed.
 
-The class is decided on as soon as it scores its threshold, however the others score; otherwise the best of the others
-is. Whoever turns scores into a decision does it here: the classifier, the decisions over time, and what measures them.
+This class is decided on as soon as it reaches its threshold, whatever the others score. Otherwise, the best of the
+others is decided on. Everything that turns scores into a decision uses this module: the classifier, decisions over
+time, and the code that measures them.
 """
 
 from __future__ import annotations
@@ -16,23 +17,38 @@ from edgecnn.runtime.inference.tensors import best_indices
 
 
 class Threshold(NamedTuple):
-    """The class of this index is decided on from a probability of `least` on."""
+    """The class that must not be missed, and the minimum probability at which it is decided on."""
 
     class_index: int
     minimum: float
 
 
 def threshold_of(card: ModelCard | None) -> Threshold | None:
-    """The threshold that a model file carries, whatever the user calls its classes."""
+    """Return the threshold of a model file.
+
+    It is identified by index, so it also applies if the user overrides the labels.
+
+    Args:
+        card: Model card; None for a file without one.
+
+    Returns:
+        The threshold; None if the card has none.
+    """
     if card is None or card.threshold is None:
         return None
     return Threshold(card.labels.index(card.threshold.label), card.threshold.threshold)
 
 
 def decided(scores: NDArray[Any], threshold: Threshold | None) -> int:
-    """The class that `[classes]` scores decide on; ties go to the lower index.
+    """Return the class that scores decide on. Ties go to the lower index.
 
-    With a threshold there are two classes at least and the scores are probabilities; without, any scores will do.
+    Args:
+        scores: `[classes]` vector. With a threshold, these are probabilities of at least two classes; without one, any
+            values in the order of the probabilities are valid.
+        threshold: Threshold of the class that must not be missed; None if there is none.
+
+    Returns:
+        Index of the class.
     """
     if threshold is None:
         return int(scores.argmax())
@@ -44,7 +60,16 @@ def decided(scores: NDArray[Any], threshold: Threshold | None) -> int:
 
 
 def ranked(scores: NDArray[Any], count: int, threshold: Threshold | None) -> NDArray[np.intp]:
-    """The `count` best of `[classes]` scores: the one that is decided on, then the others, largest first."""
+    """Rank the classes: the one that is decided on, then the others by score.
+
+    Args:
+        scores: `[classes]` vector, as for `decided`.
+        count: Number of classes to return.
+        threshold: Threshold of the class that must not be missed; None if there is none.
+
+    Returns:
+        `[count]` class indices; fewer if there are fewer classes.
+    """
     if threshold is None:
         return best_indices(scores, count)
     first = decided(scores, threshold)

@@ -1,4 +1,4 @@
-"""What a verification comes to: the first stage that differs, what that means, and what to do about it."""
+"""Verdict on a verification: the first stage that differs, the probable cause, and a remedy."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ from edgecnn.runtime.inference.verify import VECTOR_STAGES, Stage, VectorResult,
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first stage that is not as it was."""
+    """The first stage with a different result."""
 
     stage: Stage
     vector: GoldenVector | None
-    """The first to show it; None for the network itself."""
+    """First golden vector with the difference; None for the network itself."""
     reason: str
-    """What it means and what to do about it."""
+    """Cause and remedy in one line."""
 
 
 def first_difference(verification: Verification) -> Difference | None:
-    """The earliest stage that differs, and the first picture that shows it; None where nothing does."""
+    """Return the earliest stage that differs, with the first picture that shows it.
+
+    Args:
+        verification: Results of all golden vectors.
+
+    Returns:
+        The difference; None if all stages agree.
+    """
     if not verification.network_intact:
         return Difference("network", None, "its network is not the exported one; copy or export the file again")
     for stage in VECTOR_STAGES:
@@ -39,15 +46,29 @@ def first_difference(verification: Verification) -> Difference | None:
 
 
 def enforce(verification: Verification) -> None:
-    """Raises `VerifyFailed` unless every stage came out as expected."""
+    """Raise an error if a stage differs.
+
+    Args:
+        verification: Results of all golden vectors.
+
+    Raises:
+        VerifyFailed: A stage differs. The message names the first one, its cause and a remedy.
+    """
     if difference := first_difference(verification):
-        seen = difference.vector
-        where = f" (seen first with the picture of {seen.height}x{seen.width})" if seen else ""
+        vector = difference.vector
+        where = f" (first seen with the {vector.height}x{vector.width} picture)" if vector else ""
         raise VerifyFailed(f"{verification.model.path}: {difference.reason}{where}")
 
 
 def verification_record(verification: Verification) -> dict[str, Any]:
-    """The JSON object of `verification`."""
+    """Return the JSON object of a verification.
+
+    Args:
+        verification: Results of all golden vectors.
+
+    Returns:
+        Values that `json.dumps` accepts.
+    """
     difference = first_difference(verification)
     return {
         "model": str(verification.model.path),
@@ -71,7 +92,7 @@ def _vector_record(result: VectorResult) -> dict[str, Any]:
         **_picture(result.expected),
         "stages": result.equal,
         "max_steps": result.max_steps,
-        # JSON has no NaN, which a broken network gives.
+        # JSON has no NaN, which a broken network may output.
         "max_difference": result.max_difference if math.isfinite(result.max_difference) else None,
     }
 
@@ -86,42 +107,43 @@ def _picture(vector: GoldenVector) -> dict[str, int]:
 
 
 def _reason(stage: Stage, result: VectorResult, verification: Verification) -> str:
-    """What it means that a picture differs from `stage` on, and what to do."""
+    """Return cause and remedy for a picture whose first difference is at `stage`."""
     card, model = verification.card, verification.model
     if stage == "frame":
-        return f"the synthetic picture comes out differently: numpy {np.__version__} is broken here; install it again"
+        return f"the synthetic picture differs: numpy {np.__version__} is broken on this machine; reinstall it"
     if stage in ("pixels", "input") and model.preprocess != card.preprocess:
-        return "preprocessing differs: it is not that of the model card; leave the file's own as it is"
+        return "preprocessing differs: it was overridden and is not that of the model card; remove the override"
     if stage == "pixels":
         return (
-            f"preprocessing differs: OpenCV {cv2.__version__} resizes otherwise here than "
-            f"{_then(card, 'opencv-python')} did at export, so the network sees other pixels than in training; install "
-            f"that one"
+            f"preprocessing differs: OpenCV {cv2.__version__} on this machine resizes differently than "
+            f"{_at_export(card, 'opencv-python')} at export, so the network sees other pixels than in training; "
+            f"install that version"
         )
     if stage == "input":
         return (
-            f"the input tensor differs: numpy {np.__version__} or OpenCV {cv2.__version__} normalizes otherwise here "
-            f"than {_then(card, 'numpy')} or {_then(card, 'opencv-python')} did at export; install those"
+            f"the input tensor differs: numpy {np.__version__} or OpenCV {cv2.__version__} on this machine normalizes "
+            f"differently than {_at_export(card, 'numpy')} or {_at_export(card, 'opencv-python')} at export; install "
+            f"those versions"
         )
     if stage == "output":
         return _output_reason(result, verification)
-    return "its outputs are ranked or named otherwise; use the labels of the file itself, or install edgecnn again"
+    return "its outputs are ranked or labeled differently; use the labels in the model file, or reinstall edgecnn"
 
 
 def _output_reason(result: VectorResult, verification: Verification) -> str:
     steps = "" if result.max_steps is None else f", {result.max_steps} steps of its output"
     expected, here = verification.expected, verification.here
     advice = (
-        f"{here.package} {here.version} is wrong on this {here.machine}; try another version of it"
+        f"{here.package} {here.version} is wrong on this {here.machine}; try another version"
         if verification.same_family
-        else f"install {expected.package} {expected.version}, which it was exported with, to compare like with like"
+        else f"install {expected.package} {expected.version}, which it was exported with, for a strict comparison"
     )
     return (
-        f"the network computes otherwise: {result.max_difference:.3g} off in probability{steps}, allowed are "
-        f"{verification.tolerance:g}; {advice}"
+        f"the network computes different outputs: probabilities differ by {result.max_difference:.3g}{steps}, allowed "
+        f"is {verification.tolerance:g}; {advice}"
     )
 
 
-def _then(card: ModelCard, package: str) -> str:
-    """A package and its version at export."""
+def _at_export(card: ModelCard, package: str) -> str:
+    """Return the name of a package with its version at export."""
     return f"{package} {card.versions.get(package, 'of another version')}"

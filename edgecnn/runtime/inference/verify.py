@@ -1,4 +1,4 @@
-"""Does this machine compute what the exporting one did? A model file's golden vectors, run again stage by stage."""
+"""Verification that this machine computes the same as the exporting one, with a model file's golden vectors."""
 
 from __future__ import annotations
 
@@ -33,31 +33,33 @@ from edgecnn.runtime.inference.tensors import byte_table, dequantize, fill_input
 from edgecnn.runtime.inference.threshold import Threshold
 
 _ROUNDING = 1e-6
-"""By so much a sum of probabilities and differences may be off."""
+"""Tolerance for the rounding error of sums of probabilities and differences."""
 
 Stage = Literal["network", "frame", "pixels", "input", "output", "ranking"]
-"""In the order of the data, each made from the one before; `network` is the file's own bytes."""
+"""Stages in the order of the data; each is computed from the one before. `network` stands for the bytes of the file."""
 
 VECTOR_STAGES: tuple[Stage, ...] = get_args(Stage)[1:]
 
 
 class Tolerance(NamedTuple):
-    """The largest difference in probability that passes, by whether the kernels are of one family."""
+    """Largest difference in probability that passes, for kernels of the same family and of another one."""
 
     same_family: float
     other_family: float
 
 
-# Everything up to the input tensor is integers, or float64 that is rounded once: equal to the bit on every machine.
+# Everything up to the input tensor is integer arithmetic, or float64 that is rounded once, so it is equal to the bit on
+# every machine and has no tolerance.
 TOLERANCES: dict[Precision, Tolerance] = {
-    # Processors add in different orders: seen are differences below 3e-6, in all families.
+    # Processors add in different orders. The observed differences are below 3e-6 in all families.
     "float32": Tolerance(1e-5, 1e-5),
     "float16": Tolerance(1e-5, 1e-5),
-    # Activations are quantized as they come, from floats whose last bit may tip a rounding: seen are differences up to
-    # 0.03 between processors and 0.23 between families.
+    # Activations are quantized at run time, from floats whose last bit may tip a rounding. The observed differences are
+    # up to 0.03 between processors and 0.23 between families.
     "dynamic": Tolerance(0.1, 0.3),
-    # Integers leave a processor no choice, but each family rounds in its own way after every layer. A picture of
-    # nothing leaves a network undecided, where that tells most: seen are 53 steps of 1/256, allowed are 64.
+    # Integer arithmetic gives the same result on every processor, but each family rounds in its own way after every
+    # layer. The synthetic pictures show nothing, so the network is undecided and rounding has its largest effect. The
+    # observed difference is 53 steps of 1/256; 64 are allowed.
     "int8": Tolerance(0.0, 0.25),
     "int16x8": Tolerance(1e-5, 1e-3),
 }
@@ -65,20 +67,20 @@ TOLERANCES: dict[Precision, Tolerance] = {
 
 @dataclass(frozen=True, slots=True)
 class VectorResult:
-    """How a golden vector came out."""
+    """Result of one golden vector."""
 
     expected: GoldenVector
     equal: dict[Stage, bool]
-    """By `VECTOR_STAGES`; `output` within the tolerance, the others to the bit."""
+    """Stages of `VECTOR_STAGES` that agree: `output` within the tolerance, the others to the bit."""
     max_difference: float
-    """The largest among the outputs, in probability."""
+    """Largest difference among the outputs, in probability."""
     max_steps: int | None
-    """The same in steps of a quantized output."""
+    """`max_difference` in steps of a quantized output; None for a float output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a machine made of a model's golden vectors; nothing was run of a network that is not the exported one."""
+    """Results of a model's golden vectors on this machine. A network that is not the exported one was not run."""
 
     model: ModelFile
     card: ModelCard
@@ -86,20 +88,31 @@ class Verification:
     here: Kernels
     same_family: bool
     tolerance: float
-    """For the outputs, in probability."""
+    """Tolerance for the outputs, in probability."""
     network_intact: bool
     vectors: tuple[VectorResult, ...]
 
 
 def verify(model: ModelFile, *, threads: int = 1, delegate: DelegateRequest | None = None) -> Verification:
-    """Runs a model's golden vectors through this machine's classifier.
+    """Run a model's golden vectors on this machine and compare every stage.
 
-    Raises `ModelFileError` for a file without any, and what `Classifier` does.
+    Args:
+        model: Model file with golden vectors.
+        threads: Number of threads of the interpreter.
+        delegate: Delegate to verify; None for the processor.
+
+    Returns:
+        The comparison. `enforce` raises an error if a stage differs.
+
+    Raises:
+        ModelFileError: The file has no golden vectors, or they do not match its network.
+        InputError: `Classifier` cannot open the model.
+        MissingDependency: No TFLite interpreter is installed.
     """
     if model.golden is None or model.card is None:
         raise ModelFileError(f"{model.path} has no golden vectors to verify with; export it again with this edgecnn")
     golden = golden_from_json(model.golden, str(model.path))
-    # A network that is not the exported one is not even opened.
+    # Do not open a network that is not the exported one.
     intact = network_sha256(model.path) == golden.network_sha256
     classifier = _classifier_for(model, golden, threads, delegate) if intact else None
     here = kernels_here(None if classifier is None else classifier.delegate)
@@ -111,13 +124,35 @@ def verify(model: ModelFile, *, threads: int = 1, delegate: DelegateRequest | No
 
 
 def kernels_here(delegate: str | None) -> Kernels:
-    """What computes networks on this machine, with that `delegate` in use. Raises `MissingDependency`."""
+    """Describe the software and hardware that compute networks on this machine.
+
+    Args:
+        delegate: Name of the delegate in use; None without one.
+
+    Returns:
+        Package, version, delegate and machine.
+
+    Raises:
+        MissingDependency: No TFLite interpreter is installed.
+    """
     runtime = find_runtime()
     return Kernels(package=runtime.package, version=runtime.version, delegate=delegate, machine=platform.machine())
 
 
 def observe(classifier: Classifier, seed: int, height: int, width: int) -> GoldenVector:
-    """What `classifier` makes of a synthetic picture: a golden vector where it is exported, a result elsewhere."""
+    """Classify a synthetic picture and record every stage.
+
+    Export stores the result as a golden vector; a verification compares it with the stored one.
+
+    Args:
+        classifier: The model to run.
+        seed: Seed of the picture.
+        height: Height of the picture in pixels.
+        width: Width of the picture in pixels.
+
+    Returns:
+        Hashes of the stages, the output and the ranking.
+    """
     frame = synthetic_frame(seed, height, width)
     pixels = Preprocessor(classifier.preprocess)(frame)
     prediction = classifier.classify(frame)
@@ -129,7 +164,7 @@ def observe(classifier: Classifier, seed: int, height: int, width: int) -> Golde
         pixels_sha256=values_sha256(pixels),
         input_sha256=values_sha256(_input_of(pixels, classifier)),
         output=encode_output(_output_of(classifier)),
-        top=tuple(Ranked(best.index, best.label) for best in prediction.top),
+        top=tuple(Ranked(score.index, score.label) for score in prediction.top),
     )
 
 
@@ -140,81 +175,89 @@ def _classifier_for(model: ModelFile, golden: Golden, threads: int, delegate: De
 
 def _run(classifier: Classifier, golden: Golden, tolerance: float) -> tuple[VectorResult, ...]:
     _check_outputs(golden, classifier)
-    here = [observe(classifier, vector.seed, vector.height, vector.width) for vector in golden.vectors]
+    observed = [observe(classifier, vector.seed, vector.height, vector.width) for vector in golden.vectors]
     return tuple(
-        _compared(expected, found, classifier, tolerance) for expected, found in zip(golden.vectors, here, strict=True)
+        _compare(expected, actual, classifier, tolerance)
+        for expected, actual in zip(golden.vectors, observed, strict=True)
     )
 
 
 def _check_outputs(golden: Golden, classifier: Classifier) -> None:
-    """Raises `ModelFileError` unless the golden vectors have as many outputs of the same type as the network."""
+    """Raise a `ModelFileError` if the golden vectors differ from the network in number or type of outputs."""
     dtype, classes = str(classifier.output.dtype), len(classifier.labels)
     for vector in golden.vectors:
         size = decode_output(vector.output, golden.output_dtype).size
         if (golden.output_dtype, size) != (dtype, classes):
             raise ModelFileError(
                 f"{classifier.model.path}: its golden vectors have {size} outputs of {golden.output_dtype}, its "
-                f"network {classes} of {dtype}; export it again"
+                f"network has {classes} of {dtype}; export it again"
             )
 
 
-def _compared(expected: GoldenVector, here: GoldenVector, classifier: Classifier, tolerance: float) -> VectorResult:
+def _compare(expected: GoldenVector, actual: GoldenVector, classifier: Classifier, tolerance: float) -> VectorResult:
     tensor = classifier.output
-    before, now = (dequantize(decode_output(vector.output, str(tensor.dtype)), tensor) for vector in (expected, here))
-    difference = float(np.abs(now - before).max())
+    expected_output, actual_output = (
+        dequantize(decode_output(vector.output, str(tensor.dtype)), tensor) for vector in (expected, actual)
+    )
+    difference = float(np.abs(actual_output - expected_output).max())
     equal: dict[Stage, bool] = {
-        "frame": here.frame_sha256 == expected.frame_sha256,
-        "pixels": here.pixels_sha256 == expected.pixels_sha256,
-        "input": here.input_sha256 == expected.input_sha256,
+        "frame": actual.frame_sha256 == expected.frame_sha256,
+        "pixels": actual.pixels_sha256 == expected.pixels_sha256,
+        "input": actual.input_sha256 == expected.input_sha256,
         "output": difference <= tolerance,
-        "ranking": _ranked_alike(expected, here, before, difference, classifier.threshold),
+        "ranking": _is_same_ranking(expected, actual, expected_output, difference, classifier.threshold),
     }
     steps = round(difference / tensor.scale) if tensor.quantized else None
     return VectorResult(expected, equal, difference, steps)
 
 
-def _ranked_alike(
+def _is_same_ranking(
     expected: GoldenVector,
-    here: GoldenVector,
-    before: NDArray[np.float32],
+    actual: GoldenVector,
+    expected_output: NDArray[np.float32],
     difference: float,
     threshold: Threshold | None,
 ) -> bool:
-    """Whether this machine puts the classes into the order that follows from its outputs, under the same names."""
-    if here.output == expected.output:
-        return here.top[: len(expected.top)] == expected.top
-    names = dict(expected.top)
-    first, *others = [ranked.class_index for ranked in here.top]
+    """Return True if labels and order are those expected, allowing for the difference between the outputs."""
+    if actual.output == expected.output:
+        return actual.top[: len(expected.top)] == expected.top
+    labels = dict(expected.top)
+    first, *others = [ranked.class_index for ranked in actual.top]
     return (
-        all(names.get(index, label) == label for index, label in here.top)
-        and _may_be_decided(first, before, difference, threshold)
-        and _may_be_ordered(others, first, before, difference)
+        all(labels.get(index, label) == label for index, label in actual.top)
+        and _may_be_decided(first, expected_output, difference, threshold)
+        and _may_be_ordered(others, first, expected_output, difference)
     )
 
 
-def _may_be_decided(decided: int, before: NDArray[np.float32], difference: float, threshold: Threshold | None) -> bool:
-    """Whether outputs off by at most `difference` from those `before` may decide on this class."""
+def _may_be_decided(
+    index: int, expected_output: NDArray[np.float32], difference: float, threshold: Threshold | None
+) -> bool:
+    """Return True if outputs within `difference` of the expected ones may decide on the class `index`."""
     if threshold is None:
-        return _may_be_ordered([decided], None, before, difference)
-    own = float(before[threshold.class_index])
-    if decided == threshold.class_index:
-        return own + difference >= threshold.minimum - _ROUNDING
-    reached_anyway = own - difference >= threshold.minimum + _ROUNDING
-    return not reached_anyway and _may_be_ordered([decided], threshold.class_index, before, difference)
+        return _may_be_ordered([index], None, expected_output, difference)
+    watched_output = float(expected_output[threshold.class_index])
+    if index == threshold.class_index:
+        return watched_output + difference >= threshold.minimum - _ROUNDING
+    always_reached = watched_output - difference >= threshold.minimum + _ROUNDING
+    return not always_reached and _may_be_ordered([index], threshold.class_index, expected_output, difference)
 
 
 def _may_be_ordered(
-    classes: Sequence[int], without: int | None, before: NDArray[np.float32], difference: float
+    classes: Sequence[int], excluded: int | None, expected_output: NDArray[np.float32], difference: float
 ) -> bool:
-    """Whether outputs off by at most `difference` may rank these first, in this order, the class `without` aside."""
-    rest = before if without is None else np.delete(before, without)
-    # They may swap classes that were less than twice that apart, and no others.
+    """Return True if outputs within `difference` of the expected ones may rank `classes` first and in this order.
+
+    The class `excluded` is left out of the ranking.
+    """
+    rest = expected_output if excluded is None else np.delete(expected_output, excluded)
+    # Two classes can swap only if their expected outputs are less than twice the difference apart.
     lowest = np.sort(rest)[::-1] - 2 * difference - _ROUNDING
-    return all(bool(before[index] >= lowest[rank]) for rank, index in enumerate(classes))
+    return all(bool(expected_output[index] >= lowest[rank]) for rank, index in enumerate(classes))
 
 
 def _input_of(pixels: Image, classifier: Classifier) -> NDArray[Any]:
-    """What the input tensor stores for prepared pixels."""
+    """Return the values that the input tensor stores for prepared pixels."""
     table = byte_table(classifier.preprocess, classifier.input)
     if table is None:
         return pixels
@@ -224,7 +267,10 @@ def _input_of(pixels: Image, classifier: Classifier) -> NDArray[Any]:
 
 
 def _output_of(classifier: Classifier) -> NDArray[Any]:
-    """What the output tensor stores: `dequantize` undone, exactly, as a step is far above float32's rounding."""
+    """Return the values that the output tensor stores.
+
+    This inverts `dequantize` exactly, because a quantization step is far larger than the rounding error of float32.
+    """
     real, tensor = classifier.last_probabilities(), classifier.output
     if not tensor.quantized:
         return real.astype(tensor.dtype)

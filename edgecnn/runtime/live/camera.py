@@ -1,11 +1,11 @@
-"""One source of a live run: its feed, and what its past amounts to."""
+"""One camera of a live run: its feed, its decisions and its summary."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -26,95 +26,120 @@ from edgecnn.runtime.sources import FrameSource, SurvivingSource
 
 
 class ImageClassifier(Protocol):
-    """What a live run needs of a `Classifier`."""
+    """The part of `Classifier` that a live run needs."""
 
     @property
     def preprocess(self) -> PreprocessSpec:
-        """What `classify_prepared` expects to be done already."""
+        """Preprocessing that `classify_prepared` expects."""
 
     def classify(self, image: Image) -> Prediction:
-        """The best classes of `image` (uint8 HWC RGB)."""
+        """Classify an image (uint8 HWC RGB, any size)."""
 
     def classify_prepared(self, prepared: PreparedFrame) -> Prediction:
-        """The best classes of an image that was preprocessed already."""
+        """Classify an image that is already preprocessed."""
 
     def last_probabilities(self) -> NDArray[np.float32]:
-        """`[classes]` behind the last prediction, in an array of its own."""
+        """Return the `[classes]` float32 probabilities of the last prediction, in a new array."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopSettings:
-    """What of the frames is classified, and what is made of the answers; the same for every source."""
+    """Selection of the frames to classify, and the decision rule. They are the same for every source."""
 
     max_frames: int | None = None
-    """Results of all sources together."""
+    """Number of results, of all sources together, after which the run ends; None for no limit."""
     every_s: float = 0.0
-    """At most one result of a source in so many seconds; 0 for all."""
+    """Minimum time between two results of a source, in seconds; 0 for no limit."""
     region: Region | None = None
-    """The part of the picture that is classified."""
+    """Part of the picture that is classified; None for all of it."""
     motion_threshold: float | None = None
-    """Gray levels by which a picture must differ from the last one classified; None classifies all."""
+    """Mean difference from the last classified picture, in gray levels, below which a picture is skipped; None
+    classifies all pictures."""
     rule: DecisionRule | None = None
-    """Turns answers into decisions and events; None leaves them as they are."""
+    """Rule for decisions and events; None for predictions only."""
     stall_timeout_s: float = STALL_TIMEOUT_S
-    """How long a live source that does not survive by itself may give no frame."""
+    """Time without a frame, in seconds, after which a live source is lost. It does not apply to a `SurvivingSource`,
+    which handles stalls itself."""
 
     def __post_init__(self) -> None:
         if self.max_frames is not None and self.max_frames < 1:
-            raise InputError(f"expected 1 frame or more at most, got {self.max_frames}")
+            raise InputError(f"expected max_frames of 1 or more, got {self.max_frames}")
         if not 0 <= self.every_s < float("inf"):
-            raise InputError(f"expected every as seconds of 0 or more, got {self.every_s:g}")
+            raise InputError(f"expected every of 0 or more seconds, got {self.every_s:g}")
 
     @property
     def longest_pause_s(self) -> float:
-        """How long a camera that is well may be without a result by design."""
+        """Longest time in seconds without a result that is normal with these settings."""
         return self.every_s + (0.0 if self.motion_threshold is None else DEFAULT_MAX_QUIET_S)
 
     @property
     def takes_all(self) -> bool:
-        """Whether every frame that is read is classified."""
+        """True if every frame that is read is classified."""
         return self.every_s == 0 and self.motion_threshold is None
 
 
-class Camera:
-    """Owns the feed of one source, and is told the sinks and the classifier at every turn."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopContext:
+    """Everything that the cameras of a run share."""
 
-    def __init__(
-        self,
-        place: int,
-        source: FrameSource,
-        settings: LoopSettings,
-        classifier: ImageClassifier,
-        changed: threading.Condition,
-    ) -> None:
-        """`place` is the source's among those of the run."""
+    classifier: ImageClassifier
+    settings: LoopSettings
+    sinks: Sequence[Sink]
+    event_sinks: Sequence[EventSink] = ()
+    on_result: Callable[[], None] | None = None
+    """Called after each result was delivered to all sinks."""
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    """Notified when a feed has a new frame or ends."""
+
+
+class Camera:
+    """Owns the feed of one source and everything that is known about the source during a run."""
+
+    def __init__(self, index: int, source: FrameSource, context: LoopContext) -> None:
+        """Start to read a source.
+
+        Args:
+            index: 0-based index of the source in the run.
+            source: An open source. The feed closes it.
+            context: What the cameras of the run share.
+        """
+        settings = context.settings
         self.tally = Tally(source.name)
         self.ended: Ended | None = None
         self.feed = Feed(
             source,
             stall_timeout_s=None if isinstance(source, SurvivingSource) else settings.stall_timeout_s,
-            # A frame that may well be skipped is better left alone until it is known.
-            prepare=_preparing(classifier.preprocess, settings.region) if settings.takes_all else None,
-            changed=changed,
+            # If frames may be skipped, preprocess them only after it is known that they are needed.
+            prepare=_prepare_ahead(context.classifier.preprocess, settings.region) if settings.takes_all else None,
+            changed=context.changed,
         )
-        self._place = place
+        self._index = index
         self._reason = ""
         self._source = source
-        self._region = settings.region
+        self._context = context
         self._pace = pace(settings.every_s)
         self._gate = None if settings.motion_threshold is None else MotionGate(settings.motion_threshold)
-        self._rule = settings.rule
         self._state = DecisionState()
         self._last_ns = 0
         self._spare: FedFrame | None = None
 
     @property
     def ready(self) -> bool:
-        """Whether a turn would find something to do."""
+        """True if `take_turn` has something to process."""
         return self.ended is None and self.feed.ready
 
-    def take_turn(self, classifier: ImageClassifier, sinks: Sequence[Sink], event_sinks: Sequence[EventSink]) -> bool:
-        """Classifies the next frame, if there is one by now; says whether there was."""
+    def take_turn(self) -> bool:
+        """Process the next frame, or the end of the source, without waiting for it.
+
+        Returns:
+            True if there was something to process.
+
+        Raises:
+            SourceError: The source failed before its first result.
+            InputError: The first frame cannot be used.
+            StopRun: A sink wants to end the run.
+            WriteError: A sink cannot deliver a result.
+        """
         spare, self._spare = self._spare, None
         try:
             fed = self.feed.read(spare, timeout_s=0)
@@ -128,18 +153,20 @@ class Camera:
         if fed is None:
             self.ended = "end of source"
             return True
-        self._use(fed, classifier, sinks, event_sinks)
+        self._process(fed)
         self._spare = fed
         return True
 
-    def finish(self, ended: Ended, event_sinks: Sequence[EventSink]) -> None:
-        """Ends what has not ended by itself, and leaves the class that is held."""
+    def finish(self, ended: Ended) -> None:
+        """Set the reason of the end if the source has not ended already, and leave its current class."""
         self.ended = self.ended or ended
-        if self._rule is not None:
-            self._state, events = finish(self._rule, self._state, max(self._last_ns, self._state.at_ns or 0))
-            self._send_events(events, time.time(), event_sinks)
+        rule = self._context.settings.rule
+        if rule is not None:
+            self._state, events = finish(rule, self._state, max(self._last_ns, self._state.at_ns or 0))
+            self._send_events(events, time.time())
 
     def summary(self) -> RunSummary:
+        """Return the summary of the source; call `finish` before."""
         assert self.ended is not None  # noqa: S101 - `finish` has set it
         status = self._source.status if isinstance(self._source, SurvivingSource) else None
         return self.tally.summary(
@@ -150,34 +177,37 @@ class Camera:
             reason=self._reason,
         )
 
-    def _use(
-        self, fed: FedFrame, classifier: ImageClassifier, sinks: Sequence[Sink], event_sinks: Sequence[EventSink]
-    ) -> None:
-        frame = fed.frame
-        prediction = self._predict(fed, classifier)
+    def _process(self, fed: FedFrame) -> None:
+        context, frame = self._context, fed.frame
+        prediction = self._predict(fed)
         if prediction is None:
             self.tally.skipped += 1
             return
-        result = finished_result(frame, prediction, dropped=self.feed.dropped, camera=self._place)
+        result = finished_result(frame, prediction, dropped=self.feed.dropped, camera=self._index)
         self._last_ns = frame.captured_ns
         self.tally.add(result)
-        if self._rule is not None:
-            probabilities = classifier.last_probabilities()
-            self._state, decision = decide(self._rule, self._state, probabilities, frame.captured_ns)
+        rule = context.settings.rule
+        if rule is not None:
+            probabilities = context.classifier.last_probabilities()
+            self._state, decision = decide(rule, self._state, probabilities, frame.captured_ns)
             result = replace(result, decision=decision)
-        for sink in sinks:
+        for sink in context.sinks:
             sink(result)
+        if context.on_result is not None:
+            context.on_result()
         if result.decision is not None:
-            self._send_events(result.decision.events, frame.captured_at, event_sinks)
+            self._send_events(result.decision.events, frame.captured_at)
 
-    def _predict(self, fed: FedFrame, classifier: ImageClassifier) -> Prediction | None:
-        """None for a frame that is not to be classified."""
+    def _predict(self, fed: FedFrame) -> Prediction | None:
+        """Classify a frame; return None if it must be skipped."""
+        classifier, region = self._context.classifier, self._context.settings.region
         if fed.prepared is not None:
             return classifier.classify_prepared(fed.prepared)
         try:
-            view = fed.frame.pixels if self._region is None else crop(fed.frame.pixels, self._region)
+            view = fed.frame.pixels if region is None else crop(fed.frame.pixels, region)
         except InputError:
-            # A camera that changes its size may change it back; one that never had the region was told a wrong one.
+            # A camera that changed its frame size may change it back. If no frame ever contained the region, the region
+            # itself is wrong.
             if self.tally.frames:
                 return None
             raise
@@ -187,35 +217,45 @@ class Camera:
         next_pace, due = step_pace(self._pace, frame.captured_ns)
         if not due:
             return False
-        # The gate comes after the pace, or it would note a motion that nobody looks at. While a decision is pending no
-        # frame is skipped for showing nothing new: what changed would otherwise wait for the next change.
+        # Ask the gate after the pace: otherwise, it would record motion in a frame that is not classified. While a
+        # decision is pending, no frame is skipped for lack of motion: the change would wait for the next motion.
         if self._gate is not None and not self._gate(view, frame.captured_ns) and self._is_settled():
             return False
         self._pace = next_pace
         return True
 
     def _is_settled(self) -> bool:
-        return self._rule is None or self._state.settled
+        return self._context.settings.rule is None or self._state.settled
 
-    def _send_events(self, events: Sequence[Event], at: float, event_sinks: Sequence[EventSink]) -> None:
+    def _send_events(self, events: Sequence[Event], at: float) -> None:
         for event in events:
-            for sink in event_sinks:
-                sink.on_event(CameraEvent(self._source.name, at, event, self._place))
+            for sink in self._context.event_sinks:
+                sink.on_event(CameraEvent(self._source.name, at, event, self._index))
 
 
 def finished_result(frame: Frame, prediction: Prediction, *, dropped: int = 0, camera: int = 0) -> Result:
-    """The result of a frame that has just been classified."""
+    """Return the result of a frame that was classified just now.
+
+    Args:
+        frame: The frame.
+        prediction: Its prediction.
+        dropped: Number of frames of this source that were lost so far.
+        camera: 0-based index of the source in the run.
+
+    Returns:
+        A result with the frame's current age.
+    """
     return Result(frame, prediction, (time.monotonic_ns() - frame.captured_ns) / 1e6, dropped, camera=camera)
 
 
-def _preparing(spec: PreprocessSpec, region: Region | None) -> Prepare:
+def _prepare_ahead(spec: PreprocessSpec, region: Region | None) -> Prepare:
     preprocessor = Preprocessor(spec)
 
     def prepare(pixels: Image, out: Image | None) -> Image | None:
         try:
             view = pixels if region is None else crop(pixels, region)
         except InputError:
-            # The camera's turn will meet the same, and knows what to make of it.
+            # `Camera._predict` meets the same error and decides if the frame is skipped.
             return None
         return preprocessor(view, out)
 

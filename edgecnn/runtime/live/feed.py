@@ -1,4 +1,4 @@
-"""A thread that reads a source ahead of the classifier: the newest frame of a camera, each one of a file."""
+"""A thread that reads a source ahead of the classifier: the newest frame of a camera, every frame of a file."""
 
 from __future__ import annotations
 
@@ -14,34 +14,38 @@ from edgecnn.runtime.closeable import Closeable
 from edgecnn.runtime.sources import FrameSource
 
 CLOSE_TIMEOUT_S = 0.4
-"""How long closing waits for a camera that is just being opened or cannot be interrupted."""
+"""Longest time that closing waits for a camera that is being opened or cannot be interrupted."""
 
 Prepare = Callable[[Image, Image | None], Image | None]
-"""Makes the classifier's pixels of a frame's (uint8 HWC RGB), in the array given second where there is one.
+"""Function that preprocesses a frame's pixels (uint8 HWC RGB) for the classifier.
 
-None where there is nothing to be made of this frame.
+It writes into the array in its second argument, if that is not None. It returns None for a frame that it cannot
+preprocess.
 """
 
 
 class NoFrameYet(Exception):
-    """`read` has waited for as long as it was told to; the source is not lost, as far as is known."""
+    """`read` reached its timeout; as far as is known, the source is not lost."""
 
 
 class FedFrame(NamedTuple):
-    """A frame, and what the classifier needs of it where that is made ahead."""
+    """A frame from a feed, with its preprocessed pixels if the feed prepares them."""
 
     frame: Frame
     prepared: PreparedFrame | None
 
 
 class Feed(Closeable):
-    """Owns a thread that reads `source`, and what it read last.
+    """Owns a thread that reads a source, and the frame that waits for its reader.
 
-    Of a live source the newest frame takes the place of one that nobody has read; of any other the thread waits until
-    it is read. Capture, decoding and `prepare` thus go on while the caller's thread runs the network. When `read` is
-    given back the previous frame, three sets of arrays go round: one being written, one waiting, one in the reader's
-    hands; each has one owner at any time. A reader of several feeds gives them all the same `changed`, waits on that,
-    and reads those that are `ready`.
+    With a live source, a new frame replaces one that nobody has read yet. With any other source, the thread waits until
+    its frame is read. Capture, decoding and `prepare` therefore run while the caller's thread runs the network.
+
+    If the caller hands each frame back to `read`, three sets of arrays are reused in turn: one is being written, one
+    waits, and one belongs to the reader. Each has exactly one owner at any time.
+
+    To read several feeds in one thread, create them with the same `changed`, wait on that, and read those that are
+    `ready`.
     """
 
     def __init__(
@@ -52,34 +56,51 @@ class Feed(Closeable):
         prepare: Prepare | None = None,
         changed: threading.Condition | None = None,
     ) -> None:
-        """`stall_timeout_s` is None for a source that survives its stalls by itself, and counts for live ones only."""
+        """Start to read.
+
+        Args:
+            source: An open source. `close` closes it.
+            stall_timeout_s: Time without a frame, in seconds, after which a live source is lost; None for a source
+                that handles stalls itself.
+            prepare: Preprocesses each frame in the feed's thread; None to leave that to the reader.
+            changed: Condition that is notified when a frame arrives or the source ends; by default a new one.
+        """
         self.dropped = 0
         self._source = source
         self._prepare = prepare
         self._stall_timeout_s = stall_timeout_s if source.live else None
         self._closing = threading.Event()
         self._changed = changed or threading.Condition()
-        # Those below are touched under the condition's lock only.
+        # The attributes below are accessed only under the condition's lock.
         self._waiting: FedFrame | None = None
-        self._came_s = time.monotonic()
+        self._arrived_s = time.monotonic()
         self._next_number = 0
         self._missed = 0
         self._free: list[FedFrame] = []
         self._ended = False
         self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._read_on, name=f"feed of {source.name}", daemon=True)
+        self._thread = threading.Thread(target=self._read_frames, name=f"feed of {source.name}", daemon=True)
         self._thread.start()
 
     @property
     def ready(self) -> bool:
-        """Whether `read` would return or raise without waiting for a frame."""
+        """True if `read` would return or raise without waiting for a frame."""
         return self._waiting is not None or self._ended
 
     def read(self, reuse: FedFrame | None = None, *, timeout_s: float | None = None) -> FedFrame | None:
-        """The next frame not given out yet, waiting for one if need be; `dropped` then counts those missed before it.
+        """Return the next frame, waiting for it if necessary, and add the frames missed before it to `dropped`.
 
-        None after the last. `reuse` is an earlier one that the caller has no more use for. Raises `NoFrameYet` after
-        `timeout_s`, `SourceLost` when for `stall_timeout_s` no frame has come, and whatever ended the source.
+        Args:
+            reuse: An earlier frame that the caller no longer needs; its arrays are written again.
+            timeout_s: Longest time to wait in seconds; None for no limit.
+
+        Returns:
+            The frame; None after the last one.
+
+        Raises:
+            NoFrameYet: No frame arrived within `timeout_s`.
+            SourceLost: No frame arrived within the stall timeout, or the source was lost.
+            Exception: Any other error that ended the source.
         """
         with self._changed:
             if reuse is not None:
@@ -94,13 +115,13 @@ class Feed(Closeable):
             return fed
 
     def close(self) -> None:
-        """Closes the source and ends the thread; a frame that waits is forgotten. See `close_feeds`."""
+        """Close the source, end the thread and discard the waiting frame; see `close_feeds`."""
         close_feeds([self])
 
     def _wait(self, timeout_s: float | None) -> None:
         stalled_in_s = None
         if self._stall_timeout_s is not None:
-            stalled_in_s = max(0.0, self._came_s + self._stall_timeout_s - time.monotonic())
+            stalled_in_s = max(0.0, self._arrived_s + self._stall_timeout_s - time.monotonic())
         limits_s = [limit for limit in (timeout_s, stalled_in_s) if limit is not None]
         if self._changed.wait_for(lambda: self.ready, min(limits_s, default=None)):
             return
@@ -109,7 +130,7 @@ class Feed(Closeable):
             raise SourceLost(f"{waited}; check the camera and its connection, then start again")
         raise NoFrameYet
 
-    def _read_on(self) -> None:
+    def _read_frames(self) -> None:
         failure: Exception | None = None
         try:
             spare: FedFrame | None = None
@@ -117,14 +138,14 @@ class Feed(Closeable):
                 frame = self._source.read(spare.frame.pixels if spare else None)
                 if frame is None:
                     break
-                spare = self._publish(FedFrame(frame, self._prepared(frame, spare)))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the reader is told
+                spare = self._publish(FedFrame(frame, self._prepare_frame(frame, spare)))
+        except Exception as error:  # noqa: BLE001 - `read` raises it in the reader's thread
             failure = error
         with self._changed:
             self._ended, self._failure = True, failure
             self._changed.notify_all()
 
-    def _prepared(self, frame: Frame, spare: FedFrame | None) -> PreparedFrame | None:
+    def _prepare_frame(self, frame: Frame, spare: FedFrame | None) -> PreparedFrame | None:
         if self._prepare is None:
             return None
         started_ns = time.perf_counter_ns()
@@ -132,22 +153,22 @@ class Feed(Closeable):
         return None if pixels is None else PreparedFrame(pixels, (time.perf_counter_ns() - started_ns) / 1e6)
 
     def _publish(self, fed: FedFrame) -> FedFrame | None:
-        """Puts `fed` where the reader finds it; returns one that nobody uses now, if there is any."""
+        """Offer a frame to the reader; return one whose arrays are free for reuse, if there is one."""
         with self._changed:
             if self._source.live:
-                self._make_room(fed.frame.number)
+                self._replace_waiting(fed.frame.number)
             else:
                 self._changed.wait_for(lambda: self._waiting is None or self._closing.is_set())
-            self._waiting, self._next_number, self._came_s = fed, fed.frame.number + 1, time.monotonic()
+            self._waiting, self._next_number, self._arrived_s = fed, fed.frame.number + 1, time.monotonic()
             self._changed.notify_all()
             return self._free.pop() if self._free else None
 
-    def _make_room(self, number: int) -> None:
-        """Counts what the frame of that `number` makes its reader miss."""
+    def _replace_waiting(self, number: int) -> None:
+        """Discard the waiting frame, and count the frames that the reader misses before the frame `number`."""
         if self._waiting is not None:
             self._free.append(self._waiting)
             self._missed += 1
-        # A source that skips frames itself leaves their numbers out.
+        # Numbers are not consecutive if the source itself skips frames.
         self._missed += number - self._next_number
 
     def _begin_close(self) -> None:
@@ -158,10 +179,13 @@ class Feed(Closeable):
 
 
 def close_feeds(feeds: Sequence[Feed]) -> None:
-    """Closes all of them at once, in the time of one.
+    """Close all feeds at the same time, which takes no longer than closing one.
 
-    A source that takes more than `CLOSE_TIMEOUT_S` to return, as when a camera is just being opened, is left behind:
-    its thread ends when it does.
+    If a source does not return within `CLOSE_TIMEOUT_S`, for example because its camera is being opened, it is left
+    behind. Its thread ends when the source returns.
+
+    Args:
+        feeds: Feeds to close; those that are closed already are accepted.
     """
     for feed in feeds:
         feed._begin_close()

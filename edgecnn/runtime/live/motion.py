@@ -1,4 +1,4 @@
-"""Motion gating: a picture that shows what the last one showed need not be classified again."""
+"""Motion gate: pictures without motion since the last classified one are skipped."""
 
 from __future__ import annotations
 
@@ -9,25 +9,32 @@ from edgecnn.core.errors import InputError
 from edgecnn.core.preprocess import Image
 
 DEFAULT_THRESHOLD = 1.5
-"""Gray levels of 255, as a mean over the picture: above a sensor's noise, below a person at the far end of a room."""
+"""Mean difference over the picture in gray levels (0 to 255): above the noise of a sensor, below a person at the far
+end of a room."""
 
 DEFAULT_MAX_QUIET_S = 10.0
+"""Time in seconds after which a picture passes even without motion."""
 
 _HEIGHT, _WIDTH = 24, 32
 _LINES = 4
-"""So many lines of the picture are averaged into one of the small picture; the rest is not read."""
+"""Number of lines of the picture that are averaged into one line of the small picture; the others are not read."""
 
 
 class MotionGate:
-    """Compares every picture with the last one that passed, so that slow changes add up; one for each camera.
+    """Compares each picture with the last one that passed, so that slow changes add up. Each camera has its own gate.
 
-    Owns its small pictures: after the first call nothing is allocated.
+    It owns its small pictures and allocates nothing after the first call.
     """
 
     def __init__(self, threshold: float = DEFAULT_THRESHOLD, max_quiet_s: float = DEFAULT_MAX_QUIET_S) -> None:
-        """`threshold` is a mean absolute difference in gray levels, from which on a picture passes.
+        """Create a gate that lets the first picture pass.
 
-        `max_quiet_s` is the time after which one passes anyway. Raises `InputError`.
+        Args:
+            threshold: Minimum mean absolute difference, in gray levels from 0 to 255, at which a picture passes.
+            max_quiet_s: Time in seconds after which a picture passes even without motion.
+
+        Raises:
+            InputError: A value is out of range.
         """
         if not 0 <= threshold <= 255:
             raise InputError(f"expected a motion threshold of 0 to 255 gray levels, got {threshold:g}; try 1.5")
@@ -41,9 +48,17 @@ class MotionGate:
         self._passed_ns: int | None = None
 
     def __call__(self, image: Image, at_ns: int) -> bool:
-        """Whether `image` (uint8 HWC RGB, any size) of monotonic time `at_ns` is to be classified.
+        """Decide if a picture must be classified.
 
-        The first one is, and one that differs from the last that was, and one after `max_quiet_s`.
+        The first picture passes, and so does a picture that differs from the last one that passed, or one that is
+        `max_quiet_s` later.
+
+        Args:
+            image: uint8 HWC RGB image of any size.
+            at_ns: Monotonic time of the image in nanoseconds.
+
+        Returns:
+            True if the picture passes.
         """
         _shrink(image, self._small, self._gray)
         if self._is_quiet(at_ns):
@@ -59,9 +74,9 @@ class MotionGate:
 
 
 def _shrink(image: Image, small: Image, gray: Image) -> None:
-    """Box averages of `image` on some of its lines, into `small` and as luma into `gray`."""
+    """Write box averages of some lines of `image` to `small`, and their luma to `gray`."""
     height, width = image.shape[:2]
-    # Whole factors are OpenCV's fast way; lines are left out since reading the picture is what costs.
+    # OpenCV is fast for integer factors. Lines are skipped because reading the picture takes most of the time.
     step = height // (_HEIGHT * _LINES)
     lines = image[: step * _HEIGHT * _LINES : step] if step else image
     columns = width - width % _WIDTH if width >= _WIDTH else width

@@ -1,4 +1,4 @@
-"""What changes in cameras and outputs while a run goes on, in a line each."""
+"""Notices about cameras and outputs during a run, one line each."""
 
 from __future__ import annotations
 
@@ -10,25 +10,33 @@ from edgecnn.runtime.outputs.queued import QueuedOutput
 from edgecnn.runtime.sources import FrameSource, SourceStatus, SurvivingSource
 
 REPEAT_S = 60.0
-"""Of the same output at most one line in so many seconds."""
+"""Minimum time between two notices about the same output, in seconds."""
 
 
 class Notices:
-    """Looks at the cameras and outputs at every call, and tells what is new: a loss, a return, an output that fails."""
+    """A watcher that logs when a camera is lost or comes back, and when an output fails or recovers."""
 
     def __init__(
         self, cameras: Sequence[FrameSource], outputs: Sequence[QueuedOutput], log: Callable[[str], None]
     ) -> None:
-        self._tell = log
+        """Watch cameras and outputs from their current state on.
+
+        Args:
+            cameras: Sources of the run. Only a `SurvivingSource` can come back, so others are not watched.
+            outputs: Outputs of the run.
+            log: Receives each notice.
+        """
+        self._log = log
         self._watched: list[_CameraNotices | _OutputNotices] = [
             *(_CameraNotices(camera) for camera in cameras if isinstance(camera, SurvivingSource)),
             *(_OutputNotices(output) for output in outputs),
         ]
 
     def __call__(self) -> None:
+        """Log all changes since the last call."""
         for watched in self._watched:
-            for line in watched.news(time.monotonic()):
-                self._tell(line)
+            for line in watched.new_lines(time.monotonic()):
+                self._log(line)
 
 
 class _CameraNotices:
@@ -37,7 +45,7 @@ class _CameraNotices:
         self._last = camera.status
         self._lost_s = 0.0
 
-    def news(self, now_s: float) -> list[str]:
+    def new_lines(self, now_s: float) -> list[str]:
         last, status = self._last, self._camera.status
         self._last = status
         lines = []
@@ -49,7 +57,7 @@ class _CameraNotices:
         return lines if status.state == "reconnecting" else lines[::-1]
 
     def _after(self, last: SourceStatus, now_s: float) -> str:
-        # Lost and back between two looks: nobody knows how long that took.
+        # If the camera was lost and came back between two calls, the duration is unknown.
         return f" after {now_s - self._lost_s:.1f} s" if last.state == "reconnecting" else ""
 
 
@@ -59,16 +67,16 @@ class _OutputNotices:
         self._last = output.status
         self._reported_s = float("-inf")
 
-    def news(self, now_s: float) -> list[str]:
-        line = _change(self._last, self._output.status)
+    def new_lines(self, now_s: float) -> list[str]:
+        line = _describe_change(self._last, self._output.status)
         if not line or now_s - self._reported_s < REPEAT_S:
             return []
         self._last, self._reported_s = self._output.status, now_s
         return [line]
 
 
-def _change(reported: OutputStatus, status: OutputStatus) -> str:
-    """What is to be said of an output since it was last told of; empty if nothing."""
+def _describe_change(reported: OutputStatus, status: OutputStatus) -> str:
+    """Return a notice about the changes since the last one, or "" if there is nothing to report."""
     failed, dropped = status.failed - reported.failed, status.dropped - reported.dropped
     if status.failing and failed:
         return f"{status.name} fails, {failed} lost: {status.last_error}"

@@ -1,4 +1,4 @@
-"""A whole live run: cameras, classifier, page and outputs, from opening to closing."""
+"""A complete live run: it opens cameras, page and outputs, runs the loop, and closes everything."""
 
 from __future__ import annotations
 
@@ -26,29 +26,30 @@ if TYPE_CHECKING:
 
 
 class TextSink(Sink, EventSink, Protocol):
-    """Writes results and events where the caller wants them."""
+    """A sink for the results and events that the caller prints."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveOptions:
-    """What a live run is told."""
+    """Options of a live run."""
 
     sources: tuple[str, ...]
-    """What `open_source` takes."""
+    """Addresses for `open_source`."""
     camera: SourceOptions = field(default_factory=SourceOptions)
     retry: bool = True
-    """Whether a lost camera is opened again."""
+    """Open a lost camera again."""
     loop: LoopSettings = field(default_factory=LoopSettings)
     outputs: OutputOptions = field(default_factory=OutputOptions)
     display: bool = False
+    """Show results in a window."""
     serve: str | None = None
-    """Where the web page is to be, see `open_page`."""
+    """Address of the web page, see `open_page`; None for no page."""
     token: str | None = None
-    """What the page asks of other machines; made up where None is given."""
+    """Token that the page requires from other machines; None to generate one."""
 
 
 class LiveReport(NamedTuple):
-    """What a live run was like."""
+    """Summary of a live run, by camera and by output."""
 
     cameras: tuple[RunSummary, ...]
     outputs: tuple[OutputStatus, ...]
@@ -62,21 +63,34 @@ def run_live(
     log: Callable[[str], None],
     stop: threading.Event | None = None,
 ) -> LiveReport:
-    """Opens what `options` name, runs until the end, and closes it again.
+    """Open everything that the options name, run until the end, and close it again.
 
-    `tell` hears of what changes meanwhile: where the page is, a camera that is lost or back, an output that fails.
-    Under systemd the service is ready with the first result, and the loop serves the watchdog. Raises what
-    `open_source`, `open_outputs`, `open_page`, `open_display` and `run_loop` do.
+    Under systemd, the service is reported as ready after the first result, and the loop serves the watchdog.
+
+    Args:
+        classifier: Classifies the frames.
+        options: Sources, outputs and loop settings.
+        text: Sink for the caller's own output. The caller closes it.
+        log: Receives notices: the address of the page, a camera that is lost or back, an output that fails or recovers.
+        stop: The run ends when this event is set.
+
+    Returns:
+        Summaries of the cameras and states of the outputs.
+
+    Raises:
+        InputError: An option, source, output or frame cannot be used.
+        WriteError: A result cannot be written.
+        MissingDependency: An optional package is not installed.
     """
     with ExitStack() as owned:
         service = owned.enter_context(open_service())
-        opened = open_surviving if options.retry else open_source
-        cameras = [owned.enter_context(opened(source, options.camera)) for source in options.sources]
+        open_camera = open_surviving if options.retry else open_source
+        cameras = [owned.enter_context(open_camera(source, options.camera)) for source in options.sources]
         outputs = owned.enter_context(open_outputs(options.outputs, cameras, classifier.labels, classifier.model.name))
         sinks: list[Sink] = [text, *outputs]
         event_sinks: list[EventSink] = [text, *outputs]
         if options.serve is not None:
-            page = owned.enter_context(_opened_page(options.serve, options, cameras, classifier, outputs))
+            page = owned.enter_context(_open_page(options.serve, options, cameras, classifier, outputs))
             log(f"live at {page.url}")
             sinks.append(page)
             event_sinks.append(page)
@@ -86,24 +100,25 @@ def run_live(
         summaries = run_loop(
             classifier,
             cameras,
-            [*sinks, lambda _: service.ready()],
+            sinks,
             options.loop,
             event_sinks=event_sinks,
             watchers=watchers,
+            on_result=service.report_ready,
             stop=stop,
         )
-        service.stopping()
+        service.report_stopping()
     return LiveReport(summaries, _statuses(outputs))
 
 
-def _opened_page(
+def _open_page(
     address: str,
     options: LiveOptions,
     cameras: Sequence[FrameSource],
     classifier: Classifier,
     outputs: Sequence[QueuedOutput],
 ) -> LivePage:
-    # Imported when it is wanted: a run without a page starts sooner.
+    # Imported here so that a run without a page starts faster.
     from edgecnn.runtime.web import QUIET_AFTER_S, open_page  # noqa: PLC0415
 
     return open_page(
@@ -122,13 +137,13 @@ def _statuses(outputs: Sequence[QueuedOutput]) -> tuple[OutputStatus, ...]:
 
 
 class _Heartbeat:
-    """Tells the service manager at every turn of the loop that it turns, and how the cameras are."""
+    """A watcher that sends the service manager a heartbeat and the state of the cameras in every round of the loop."""
 
     def __init__(self, service: Service, cameras: Sequence[FrameSource]) -> None:
         self._service = service
         self._cameras = [camera for camera in cameras if isinstance(camera, SurvivingSource)]
 
     def __call__(self) -> None:
-        self._service.beat()
-        away = [camera.name for camera in self._cameras if camera.status.state == "reconnecting"]
-        self._service.status(f"waiting for {', '.join(away)}" if away else "classifying")
+        self._service.send_heartbeat()
+        lost = [camera.name for camera in self._cameras if camera.status.state == "reconnecting"]
+        self._service.report_status(f"waiting for {', '.join(lost)}" if lost else "classifying")

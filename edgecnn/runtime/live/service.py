@@ -1,7 +1,8 @@
-"""Telling a service manager how the program is doing, by the protocols of sd_notify(3) and sd_watchdog_enabled(3).
+"""Status reports to a service manager, by the protocols of sd_notify(3) and sd_watchdog_enabled(3).
 
-systemd names a socket in `NOTIFY_SOCKET` for a unit of `Type=notify`, and the time after which it takes the program for
-stuck in `WATCHDOG_USEC` for one with `WatchdogSec=`. Without them everything here does nothing.
+For a unit of `Type=notify`, systemd passes the address of a socket in `NOTIFY_SOCKET`. For a unit with `WatchdogSec=`,
+it passes in `WATCHDOG_USEC` the time without a heartbeat after which it considers the program stuck. Without these
+variables, everything here does nothing.
 """
 
 from __future__ import annotations
@@ -9,70 +10,82 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import suppress
 
 from edgecnn.core.errors import InputError
 from edgecnn.runtime.closeable import Closeable
 
 _STATUS_EVERY_S = 1.0
-_PATIENCE_S = 1.0
-"""How long to wait for a manager that is busy, with what is said only once."""
+_STOPPING_TIMEOUT_S = 1.0
+"""Longest time to wait for a busy manager with the last message, which cannot be sent again later."""
 
 
 class Service(Closeable):
-    """Owns a socket to the manager, and knows what was said when. For one thread.
+    """Owns a socket to the service manager, and remembers what was reported. Use it in one thread.
 
-    Its methods neither raise nor keep a live loop waiting: what the manager could not take is said at the next call.
+    Its methods raise nothing and do not block a live loop. A message that the manager could not receive is sent again
+    at the next call.
     """
 
     def __init__(self, address: str | None, watchdog_s: float | None) -> None:
-        """`address` as `NOTIFY_SOCKET` has it; `watchdog_s` is how long the program may give no sign of life."""
-        self._speaker = _Speaker(address) if address else None
-        self._beat_every_s = None if watchdog_s is None or not address else watchdog_s / 2
-        self._beaten_s = float("-inf")
+        """Connect to a service manager.
+
+        Args:
+            address: Address in the format of `NOTIFY_SOCKET`; None without a manager.
+            watchdog_s: Time without a heartbeat, in seconds, after which the manager considers the program stuck; None
+                without a watchdog.
+        """
+        self._socket = _NotifySocket(address) if address else None
+        self._heartbeat_every_s = None if watchdog_s is None or not address else watchdog_s / 2
+        self._last_heartbeat_s = float("-inf")
         self._status = ""
         self._status_s = float("-inf")
         self._is_ready = False
 
-    def ready(self) -> None:
-        """Says, once, that the program has started."""
-        if not self._is_ready and self._speaker is not None:
-            self._is_ready = self._speaker.say("READY=1")
+    def report_ready(self) -> None:
+        """Report, once, that the program has started. Call it after every result: a busy manager may miss the first."""
+        if not self._is_ready and self._socket is not None:
+            self._is_ready = self._socket.send("READY=1")
 
-    def status(self, text: str) -> None:
-        """Says what `systemctl status` shows, when it has changed and once a second at most: call it all the time."""
+    def report_status(self, text: str) -> None:
+        """Report the text that `systemctl status` shows, if it has changed and at most once per second."""
         now_s = time.monotonic()
-        if self._speaker is None or now_s - self._status_s < _STATUS_EVERY_S:
+        if self._socket is None or now_s - self._status_s < _STATUS_EVERY_S:
             return
-        # A line is a message of its own, which a status must not smuggle in.
+        # Each line is a separate message, so a line break in the text could inject another message.
         text = " ".join(text.split())
-        if text != self._status and self._speaker.say(f"STATUS={text}"):
+        if text != self._status and self._socket.send(f"STATUS={text}"):
             self._status, self._status_s = text, now_s
 
-    def beat(self) -> None:
-        """Gives a sign of life when half of the watchdog's time has passed since the last: for every turn of a loop."""
-        if self._beat_every_s is None or self._speaker is None:
+    def send_heartbeat(self) -> None:
+        """Send a heartbeat if half of the watchdog's time has passed since the last one. Call it in every round."""
+        if self._heartbeat_every_s is None or self._socket is None:
             return
         now_s = time.monotonic()
-        if now_s - self._beaten_s >= self._beat_every_s and self._speaker.say("WATCHDOG=1"):
-            self._beaten_s = now_s
+        if now_s - self._last_heartbeat_s >= self._heartbeat_every_s and self._socket.send("WATCHDOG=1"):
+            self._last_heartbeat_s = now_s
 
-    def stopping(self) -> None:
-        """Says that the program is about to end; this alone may take a second, with a manager that is busy."""
-        if self._speaker is not None:
-            self._speaker.say("STOPPING=1", _PATIENCE_S)
+    def report_stopping(self) -> None:
+        """Report that the program is about to end. With a busy manager, this call alone may take a second."""
+        if self._socket is not None:
+            self._socket.send("STOPPING=1", _STOPPING_TIMEOUT_S)
 
     def close(self) -> None:
-        """Nothing is said from then on."""
-        if self._speaker is not None:
-            self._speaker.close()
-        self._speaker = None
+        """Close the socket; later reports do nothing."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
 
 
 def open_service() -> Service:
-    """What the environment says of a service manager; its variables are removed, lest child processes speak for us.
+    """Connect to the service manager in the environment, if there is one.
 
-    Raises `InputError` for a `WATCHDOG_USEC` that is no time.
+    The variables are removed from the environment, so that child processes cannot report on behalf of this program.
+
+    Returns:
+        The connection; without a manager, one that does nothing.
+
+    Raises:
+        InputError: `WATCHDOG_USEC` is not a time.
     """
     address = os.environ.pop("NOTIFY_SOCKET", None)
     watchdog_us = os.environ.pop("WATCHDOG_USEC", None)
@@ -80,29 +93,22 @@ def open_service() -> Service:
     if watchdog_us is None or watched not in (None, str(os.getpid())):
         return Service(address, None)
     if not (watchdog_us.isascii() and watchdog_us.isdigit() and int(watchdog_us)):
-        raise InputError(f"expected WATCHDOG_USEC as microseconds, got {watchdog_us!r}: leave it to WatchdogSec=")
+        raise InputError(f"expected WATCHDOG_USEC as microseconds, got {watchdog_us!r}; let WatchdogSec= set it")
     return Service(address, int(watchdog_us) / 1e6)
 
 
-def notify(message: str) -> None:
-    """Sends `message`, such as `READY=1`, to the socket that `NOTIFY_SOCKET` names now, if any. Never raises."""
-    if address := os.environ.get("NOTIFY_SOCKET"):
-        with suppress(OSError), _Speaker(address) as speaker:
-            speaker.say(message, _PATIENCE_S)
-
-
-class _Speaker(Closeable):
+class _NotifySocket(Closeable):
     """Owns a socket for datagrams to one address."""
 
     def __init__(self, address: str) -> None:
-        # A leading "@" stands for the NUL of a name that is not in the file system.
+        # A leading "@" stands for the NUL byte of a name in the abstract namespace, outside the file system.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 
-    def say(self, message: str, patience_s: float = 0) -> bool:
-        """Whether `message` got there: the manager may be gone, or have too much to read."""
+    def send(self, message: str, timeout_s: float = 0) -> bool:
+        """Return True if the message was delivered. The manager may be gone, or its queue may be full."""
         try:
-            self._socket.settimeout(patience_s)
+            self._socket.settimeout(timeout_s)
             self._socket.sendto(message.encode(errors="replace"), self._address)
         except OSError:
             return False

@@ -1,4 +1,4 @@
-"""What a run was like, in memory that does not grow with it."""
+"""Statistics of a run, in memory of constant size."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edgecnn.core.metrics.latency import LatencyStats, latency_stats
 from edgecnn.runtime.sinks import Ended, Result
 
 KEPT_RESULTS = 20_000
-"""The summary's percentiles are those of the newest so many results, however long the run."""
+"""Number of newest results that the percentiles of a summary cover, however long the run."""
 
 
 class _Spent(NamedTuple):
-    """Milliseconds of one result, by the summary's names."""
+    """Times of one result in milliseconds, under the names of the summary."""
 
     capture: float
     preprocess: float
@@ -28,49 +28,53 @@ class _Spent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a run was like for one source.
+    """Summary of a run for one source.
 
-    `stages` and `age` tell of the newest `KEPT_RESULTS` results; without a result there are none.
+    `stages` and `age` cover the newest `KEPT_RESULTS` results. Without a result, they are empty and None.
     """
 
     source: str
     frames: int
-    """Results delivered."""
+    """Number of results."""
     dropped: int
-    """Frames of a live source that a newer one replaced."""
+    """Number of frames of a live source that were replaced by a newer one."""
     skipped: int
-    """Frames that were not classified: too soon after the last, without motion, or too small for the region."""
+    """Number of frames that were not classified: too soon after the last, without motion, too small for the region."""
     unreadable: tuple[str, ...]
-    """Images that were passed over since they cannot be decoded."""
+    """Image files that were skipped because they cannot be decoded."""
     bad_pictures: int
-    """Pictures of a camera that came cut or garbled."""
+    """Number of a camera's pictures that were truncated or corrupted."""
     reconnects: int
-    """How often a lost camera came back."""
+    """Number of times that a lost camera came back."""
     seconds: float
+    """Duration of the run."""
     fps: float
+    """Results per second."""
     stages: dict[str, LatencyStats]
-    """`capture`, `preprocess`, `invoke`, `postprocess`; `total` is without `capture`, which goes on meanwhile."""
+    """`capture`, `preprocess`, `invoke`, `postprocess`, and `total`, which excludes `capture` because that runs in
+    parallel."""
     age: LatencyStats | None
-    """From a picture being complete to its prediction being there."""
+    """Time from the complete picture to its prediction."""
     ended: Ended
     reason: str
-    """What is known beyond `ended`, such as how the camera was lost; else empty."""
+    """Details about `ended`, such as the error that lost the camera; "" if there are none."""
 
 
 class Tally:
-    """Counts the results of a source and keeps the times of the newest `KEPT_RESULTS`."""
+    """Counts the results of a source, and keeps the times of the newest `KEPT_RESULTS`."""
 
     def __init__(self, source: str) -> None:
+        """Start the clock of a source with this name."""
         self.frames = 0
         self.skipped = 0
         self._source = source
         self._dropped = 0
         self._started_s = time.perf_counter()
-        # Written to now, so that a process that runs for long does not grow while this fills.
+        # Filled now, so that the memory of a long-running process does not grow as results arrive.
         self._spent_ms = np.full((KEPT_RESULTS, len(_Spent._fields)), np.nan, np.float32)
 
     def add(self, result: Result) -> None:
-        """Counts a result."""
+        """Count a result."""
         stages = result.prediction.latency_ms
         spent = _Spent(result.frame.capture_ms, *stages, total=sum(stages), age=result.age_ms)
         self._spent_ms[self.frames % KEPT_RESULTS] = spent
@@ -80,7 +84,18 @@ class Tally:
     def summary(
         self, *, unreadable: tuple[str, ...], bad_pictures: int, reconnects: int, ended: Ended, reason: str
     ) -> RunSummary:
-        """What has been counted until now."""
+        """Return the summary up to now.
+
+        Args:
+            unreadable: Image files that were skipped.
+            bad_pictures: Number of truncated or corrupted pictures.
+            reconnects: Number of times that the camera came back.
+            ended: Why the source ended.
+            reason: Details about `ended`, or "".
+
+        Returns:
+            The summary.
+        """
         seconds = time.perf_counter() - self._started_s
         columns = self._spent_ms[: min(self.frames, KEPT_RESULTS)].astype(np.float64).T
         stages = {

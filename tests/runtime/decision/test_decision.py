@@ -60,7 +60,7 @@ def rule(**settings: Any) -> DecisionRule:
 
 
 def frames(probabilities: Iterable[Vector], every_ns: int = FRAME_NS) -> Signal:
-    return ((one, number * every_ns) for number, one in enumerate(probabilities))
+    return ((frame, number * every_ns) for number, frame in enumerate(probabilities))
 
 
 def run(rule: DecisionRule, signal: Signal) -> tuple[DecisionState, list[Decision]]:
@@ -75,7 +75,7 @@ def events(decisions: Iterable[Decision]) -> list[Event]:
     return [event for decision in decisions for event in decision.events]
 
 
-def told(decisions: Iterable[Decision]) -> list[tuple[str, str, int]]:
+def summarize_events(decisions: Iterable[Decision]) -> list[tuple[str, str, int]]:
     return [(event.kind, event.score.label, event.at_ns // MS) for event in events(decisions)]
 
 
@@ -111,12 +111,12 @@ def any_settings(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-# What lasts
+# Minimum times
 
 
 @pytest.mark.parametrize("smoothing", ["none", "exponential", "majority"])
 @given(probabilities=distributions(), every_ms=st.integers(5, 300))
-def test_a_constant_input_settles_on_its_class(smoothing: str, probabilities: Vector, every_ms: int) -> None:
+def test_a_constant_input_settles_on_its_best_class(smoothing: str, probabilities: Vector, every_ms: int) -> None:
     count = math.ceil(1000 / every_ms) + 1
     settle = rule(smoothing=smoothing, **{**EVERYTHING, "enter_after_s": 0.5})
     _, decisions = run(settle, frames([probabilities] * count, every_ms * MS))
@@ -133,8 +133,8 @@ def test_a_constant_input_settles_on_its_class(smoothing: str, probabilities: Ve
     runs=st.lists(st.integers(1, 9), min_size=1, max_size=30),
     first=st.sampled_from([None, CAT, DOG]),
 )
-def test_flicker_faster_than_the_minimum_time_is_no_event(runs: list[int], first: Vector | None) -> None:
-    flicker = [one for number, length in enumerate(runs) for one in [(CAT, DOG)[number % 2]] * length]
+def test_flicker_faster_than_the_minimum_time_causes_no_event(runs: list[int], first: Vector | None) -> None:
+    flicker = [frame for number, length in enumerate(runs) for frame in [(CAT, DOG)[number % 2]] * length]
     start = [] if first is None else [first] * 40
     patient = rule(smoothing="none", enter_after_s=0.35, leave_after_s=0.35)
     _, decisions = run(patient, frames([*start, *flicker]))
@@ -143,40 +143,44 @@ def test_flicker_faster_than_the_minimum_time_is_no_event(runs: list[int], first
 
 @pytest.mark.parametrize("smoothing", ["none", "exponential", "majority"])
 @pytest.mark.parametrize("length", [1, 2, 4])
-def test_a_steady_flicker_leaves_what_was_entered(smoothing: str, length: int) -> None:
+def test_a_steady_flicker_does_not_change_the_current_class(smoothing: str, length: int) -> None:
     flicker = ([DOG] * length + [CAT] * length) * 40
     _, decisions = run(rule(smoothing=smoothing), frames([CAT] * 60 + flicker))
     assert [event.score.label for event in events(decisions)] == ["cat"]
 
 
-def test_a_class_must_last_before_it_takes_the_place_of_another() -> None:
+def test_a_class_must_last_before_it_replaces_another() -> None:
     quick = rule(smoothing="none", enter_after_s=0.3, leave_after_s=5)
     _, decisions = run(quick, frames([CAT] * 10 + [DOG] * 10, 100 * MS))
-    assert told(decisions) == [("entered", "cat", 300), ("left", "cat", 1300), ("entered", "dog", 1300)]
+    assert summarize_events(decisions) == [("entered", "cat", 300), ("left", "cat", 1300), ("entered", "dog", 1300)]
     assert events(decisions)[1].duration_ns == 1000 * MS
 
 
-def test_a_class_that_is_out_of_sight_for_a_moment_is_not_left() -> None:
+def test_a_class_that_is_briefly_unseen_is_not_left() -> None:
     patient = rule(smoothing="none", enter_after_s=0.1, leave_after_s=1)
     hidden = [CAT] * 10 + [NEITHER] * 9 + [CAT] * 5
     _, decisions = run(patient, frames(hidden, 100 * MS))
-    assert told(decisions) == [("entered", "cat", 100)]
+    assert summarize_events(decisions) == [("entered", "cat", 100)]
     _, decisions = run(patient, frames([CAT] * 10 + [NEITHER] * 15, 100 * MS))
-    assert told(decisions) == [("entered", "cat", 100), ("left", "cat", 2000), ("entered", UNKNOWN_LABEL, 2000)]
+    assert summarize_events(decisions) == [
+        ("entered", "cat", 100),
+        ("left", "cat", 2000),
+        ("entered", UNKNOWN_LABEL, 2000),
+    ]
 
 
-def test_what_is_gone_is_left_even_if_nothing_else_lasts() -> None:
+def test_an_unseen_class_is_left_even_if_no_other_class_lasts() -> None:
     settings = rule(smoothing="none", enter_after_s=0.3, leave_after_s=0.5)
     state, decisions = run(settings, frames([CAT] * 10 + [DOG, FOX] * 10, 100 * MS))
-    assert told(decisions) == [("entered", "cat", 300), ("left", "cat", 1500)]
+    assert summarize_events(decisions) == [("entered", "cat", 300), ("left", "cat", 1500)]
     assert decisions[-1].current is None and decisions[-1].since_ns is None
     assert finish(settings, state, 5000 * MS)[1] == ()
 
 
-def test_what_was_entered_is_held_for_its_time() -> None:
-    held = rule(smoothing="none", enter_after_s=0, leave_after_s=0, hold_s=1)
-    _, decisions = run(held, frames([CAT] + [DOG] * 20, 100 * MS))
-    assert told(decisions) == [("entered", "cat", 0), ("left", "cat", 1000), ("entered", "dog", 1000)]
+def test_an_entered_class_stays_current_for_the_hold_time() -> None:
+    holding = rule(smoothing="none", enter_after_s=0, leave_after_s=0, hold_s=1)
+    _, decisions = run(holding, frames([CAT] + [DOG] * 20, 100 * MS))
+    assert summarize_events(decisions) == [("entered", "cat", 0), ("left", "cat", 1000), ("entered", "dog", 1000)]
 
 
 @given(signal=signals(), settings=any_settings(), rest_ms=st.integers(0, 2000))
@@ -187,22 +191,22 @@ def test_events_alternate_and_durations_add_up(
     state, decisions = run(made, signal)
     end_ns = signal[-1][1] + rest_ms * MS
     fresh, last = finish(made, state, end_ns)
-    told = [*events(decisions), *last]
-    assert [event.kind for event in told] == ["entered", "left"] * (len(told) // 2)
-    assert [event.at_ns for event in told] == sorted(event.at_ns for event in told)
-    for entered, left in zip(told[::2], told[1::2], strict=True):
+    all_events = [*events(decisions), *last]
+    assert [event.kind for event in all_events] == ["entered", "left"] * (len(all_events) // 2)
+    assert [event.at_ns for event in all_events] == sorted(event.at_ns for event in all_events)
+    for entered, left in zip(all_events[::2], all_events[1::2], strict=True):
         assert (entered.score.label, entered.score.index) == (left.score.label, left.score.index)
         assert entered.duration_ns is None
         assert left.duration_ns == left.at_ns - entered.at_ns
     times = [at_ns for _, at_ns in signal] + [end_ns]
     spans = [later - earlier for earlier, later in pairwise(times)]
-    held_ns = sum(span for span, decision in zip(spans, decisions, strict=True) if decision.current is not None)
-    assert sum(event.duration_ns for event in told if event.duration_ns is not None) == held_ns
+    current_ns = sum(span for span, decision in zip(spans, decisions, strict=True) if decision.current is not None)
+    assert sum(event.duration_ns for event in all_events if event.duration_ns is not None) == current_ns
     assert fresh.at_ns is None and finish(made, fresh, end_ns)[1] == ()
 
 
 @given(signal=signals(), settings=any_settings())
-def test_minimum_times_are_kept(signal: list[tuple[Vector, int]], settings: dict[str, Any]) -> None:
+def test_minimum_times_are_respected(signal: list[tuple[Vector, int]], settings: dict[str, Any]) -> None:
     _, decisions = run(rule(**settings), signal)
     seen: list[tuple[int, int]] = []
     for decision, (_, at_ns) in zip(decisions, signal, strict=True):
@@ -216,8 +220,8 @@ def test_minimum_times_are_kept(signal: list[tuple[Vector, int]], settings: dict
 
 
 def _last_other(seen: Sequence[tuple[int, int]], index: int) -> int:
-    """Where the run of `index` at the end of `seen` begins."""
-    return next((place for place in range(len(seen), 0, -1) if seen[place - 1][0] != index), 0)
+    """Return the position at which the run of `index` at the end of `seen` begins."""
+    return next((start for start in range(len(seen), 0, -1) if seen[start - 1][0] != index), 0)
 
 
 # Smoothing
@@ -242,7 +246,7 @@ def test_exponential_smoothing_does_not_depend_on_the_frame_rate(
 
 
 @pytest.mark.parametrize("rate_hz", [15, 30, 60])
-def test_a_moving_signal_is_smoothed_alike_at_every_usual_frame_rate(rate_hz: int) -> None:
+def test_a_changing_signal_is_smoothed_equally_at_all_usual_frame_rates(rate_hz: int) -> None:
     def at(second: float) -> Vector:
         cat = 0.5 + 0.4 * math.sin(second)
         return vector(cat, 1 - cat, 0)
@@ -254,7 +258,7 @@ def test_a_moving_signal_is_smoothed_alike_at_every_usual_frame_rate(rate_hz: in
     np.testing.assert_allclose(slow[-1].probabilities, reference[-1].probabilities, atol=0.02)
 
 
-def test_a_frame_weighs_half_after_the_half_life() -> None:
+def test_the_average_is_halved_after_the_half_life() -> None:
     half = exponential(vector(1, 0), vector(0, 1), 250 * MS, 250 * MS)
     np.testing.assert_allclose(half, [0.5, 0.5])
     assert half.dtype == np.float32
@@ -273,7 +277,7 @@ def test_smoothed_probabilities_are_a_convex_combination(
         assert 0 <= decision.seen.score <= 1 + 1e-6
 
 
-def test_a_majority_outvotes_single_frames_and_forgets_what_is_older_than_its_window() -> None:
+def test_a_majority_outvotes_single_frames_and_forgets_votes_older_than_its_window() -> None:
     settings = rule(smoothing="majority", window_s=0.5)
     state, decisions = run(settings, frames([CAT, DOG, CAT, FOX, CAT, DOG, DOG, DOG, DOG], 100 * MS))
     assert [decision.seen.label for decision in decisions] == ["cat"] * 7 + ["dog"] * 2
@@ -281,17 +285,19 @@ def test_a_majority_outvotes_single_frames_and_forgets_what_is_older_than_its_wi
     assert decisions[-1].seen.score == pytest.approx(0.9)
 
 
-def test_a_tied_vote_keeps_what_is_held() -> None:
+def test_a_tied_vote_keeps_the_current_class() -> None:
     settings = rule(smoothing="majority", window_s=0.4, enter_after_s=0, leave_after_s=0)
     _, decisions = run(settings, frames([DOG, DOG, CAT, CAT], 100 * MS))
-    assert told(decisions) == [("entered", "dog", 0)]
+    assert summarize_events(decisions) == [("entered", "dog", 0)]
 
 
 # Unknown
 
 
 @given(signal=signals(), settings=any_settings())
-def test_without_thresholds_unknown_never_enters(signal: list[tuple[Vector, int]], settings: dict[str, Any]) -> None:
+def test_unknown_is_never_entered_without_thresholds(
+    signal: list[tuple[Vector, int]], settings: dict[str, Any]
+) -> None:
     _, decisions = run(rule(**{**settings, **EVERYTHING}), signal)
     assert all(event.score.index != UNKNOWN for event in events(decisions))
     assert all(decision.seen.index != UNKNOWN for decision in decisions)
@@ -310,7 +316,7 @@ def test_without_thresholds_unknown_never_enters(signal: list[tuple[Vector, int]
         ({"classes": {"dog": {"enter_score": 0.95}}}, (0.94, 0.06, 0), "cat"),
     ],
 )
-def test_unknown_is_what_scores_too_little_or_is_too_even(
+def test_low_scores_and_even_probabilities_are_unknown(
     thresholds: dict[str, Any], probabilities: tuple[float, ...], label: str
 ) -> None:
     _, decisions = run(rule(smoothing="none", **thresholds), [(vector(*probabilities), 0)])
@@ -324,7 +330,7 @@ def test_a_class_is_entered_at_one_score_and_left_at_a_lower_one() -> None:
     _, decisions = run(
         settings, frames((vector(score, (1 - score) / 2, (1 - score) / 2) for score in scores), 100 * MS)
     )
-    assert told(decisions) == [
+    assert summarize_events(decisions) == [
         ("entered", "unknown", 0),
         ("left", "unknown", 100),
         ("entered", "cat", 100),
@@ -335,12 +341,12 @@ def test_a_class_is_entered_at_one_score_and_left_at_a_lower_one() -> None:
 
 
 @given(distributions())
-def test_entropy_and_margin_are_of_0_to_1(probabilities: Vector) -> None:
+def test_entropy_and_margin_are_between_0_and_1(probabilities: Vector) -> None:
     assert 0 <= normalized_entropy(probabilities) <= 1 + 1e-6
     assert 0 <= margin(probabilities) <= 1
 
 
-def test_entropy_counts_what_eight_bits_rounded_away() -> None:
+def test_entropy_accounts_for_probabilities_rounded_to_0() -> None:
     assert normalized_entropy(np.zeros(1000, np.float32)) == pytest.approx(1)
     assert normalized_entropy(vector(1, 0, 0)) == 0
     assert normalized_entropy(np.full(8, 1 / 8, np.float32)) == pytest.approx(1)
@@ -350,7 +356,7 @@ def test_entropy_counts_what_eight_bits_rounded_away() -> None:
 # A class that must not be missed
 
 LATE, EARLY = Threshold(1, 0.75), Threshold(1, 0.125)
-"""Of the dog."""
+"""Thresholds of the dog."""
 
 
 def watching(threshold: Threshold, **settings: Any) -> DecisionRule:
@@ -359,7 +365,9 @@ def watching(threshold: Threshold, **settings: Any) -> DecisionRule:
 
 
 @given(probabilities=distributions(), threshold=st.sampled_from([EARLY, LATE]))
-def test_a_constant_input_settles_on_what_the_threshold_decides(probabilities: Vector, threshold: Threshold) -> None:
+def test_a_constant_input_settles_on_the_class_that_the_threshold_decides(
+    probabilities: Vector, threshold: Threshold
+) -> None:
     _, decisions = run(watching(threshold, **EVERYTHING), frames([probabilities] * 3))
     assert decisions[-1].current is not None
     assert decisions[-1].current.index == decided(probabilities, threshold)
@@ -378,7 +386,7 @@ def test_a_constant_input_settles_on_what_the_threshold_decides(probabilities: V
         (LATE, (0.2, 0.6, 0.2), UNKNOWN_LABEL),
     ],
 )
-def test_what_a_threshold_decides_can_be_entered(
+def test_a_class_that_a_threshold_decides_can_be_entered(
     smoothing: str, threshold: Threshold, probabilities: tuple[float, ...], label: str
 ) -> None:
     _, decisions = run(watching(threshold, smoothing=smoothing), frames([vector(*probabilities)] * 3))
@@ -386,7 +394,7 @@ def test_what_a_threshold_decides_can_be_entered(
 
 
 @given(dog=st.floats(0, 1), minimum=st.floats(0.01, 0.99))
-def test_of_two_classes_a_threshold_always_decides_on_one(dog: float, minimum: float) -> None:
+def test_a_threshold_always_decides_on_one_of_two_classes(dog: float, minimum: float) -> None:
     both = LabelMap(("cat", "dog"))
     settled = decision_rule(DecisionSettings(smoothing="none"), both, Threshold(1, minimum))
     probabilities = vector(1 - dog, dog)
@@ -394,30 +402,30 @@ def test_of_two_classes_a_threshold_always_decides_on_one(dog: float, minimum: f
     assert classify_observation(settled, probabilities, None).index == (1 if dog > minimum else 0)
 
 
-def test_smoothing_comes_before_the_threshold() -> None:
+def test_smoothing_is_applied_before_the_threshold() -> None:
     signal = frames([vector(1, 0, 0), vector(0.8, 0.2, 0)], 300 * MS)
     _, decisions = run(watching(EARLY, smoothing="exponential", half_life_s=0.3), signal)
-    # The average of the dog's 0 and 0.2 is below the threshold, though the frame's own score is above.
+    # The average of the dog's scores 0 and 0.2 is below the threshold, although the score in the frame is above.
     assert [decision.seen.label for decision in decisions] == ["cat", "cat"]
 
 
 @pytest.mark.parametrize(
     "settings", [{"enter_score": 0.5}, {"classes": {"dog": {"enter_score": 0.5}}}], ids=["all", "its own"]
 )
-def test_a_score_for_entering_that_somebody_has_set_is_kept(settings: dict[str, Any]) -> None:
+def test_an_enter_score_set_by_the_user_is_kept(settings: dict[str, Any]) -> None:
     made = watching(EARLY, **settings)
     assert made.enter.tolist() == [0.5] * 3
     _, decisions = run(made, frames([vector(0.7, 0.2, 0.1)]))
     assert decisions[0].seen.label == UNKNOWN_LABEL
 
 
-def test_leaving_is_never_harder_than_entering_by_a_threshold() -> None:
+def test_a_leave_score_is_never_above_the_enter_score_from_a_threshold() -> None:
     made = watching(EARLY, leave_score=0.4)
     assert made.leave.tolist() == pytest.approx([0.4, 0.125, 0.4])
     assert watching(EARLY).leave.tolist() == pytest.approx([0.35, 0.7 * 0.125, 0.35])
 
 
-def test_the_rule_of_a_run_has_the_threshold_of_the_model_file() -> None:
+def test_the_rule_of_a_run_uses_the_threshold_of_the_model_file() -> None:
     card = with_threshold(pixel_card(1, 1, LABELS.names), "dog", 0.125)
     made = rule_from_options(card, LABELS, "none", None)
     assert made is not None and made.threshold == EARLY
@@ -429,7 +437,7 @@ def test_the_rule_of_a_run_has_the_threshold_of_the_model_file() -> None:
 
 @pytest.mark.parametrize("smoothing", ["none", "exponential", "majority"])
 @given(gaps_ms=st.lists(st.integers(10, 400), min_size=60, max_size=60))
-def test_frames_that_are_skipped_only_when_settled_change_no_decision(smoothing: str, gaps_ms: list[int]) -> None:
+def test_skipping_frames_only_when_settled_changes_no_decision(smoothing: str, gaps_ms: list[int]) -> None:
     settings = rule(smoothing=smoothing)
     state = DecisionState()
     labels, at_ms = [], 0
@@ -444,7 +452,7 @@ def test_frames_that_are_skipped_only_when_settled_change_no_decision(smoothing:
     assert labels[0] == "cat" and labels[-1] == "dog" and state.settled
 
 
-# What is refused
+# Invalid input
 
 
 @pytest.mark.parametrize(
@@ -455,19 +463,19 @@ def test_frames_that_are_skipped_only_when_settled_change_no_decision(smoothing:
         (vector(math.nan, 0, 1), "got nan to nan"),
     ],
 )
-def test_what_is_not_probabilities_is_refused(probabilities: Vector, complaint: str) -> None:
+def test_a_vector_that_is_not_probabilities_is_rejected(probabilities: Vector, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         decide(rule(), DecisionState(), probabilities, 0)
 
 
-def test_time_does_not_go_back() -> None:
+def test_frames_out_of_order_are_rejected() -> None:
     state, _ = decide(rule(), DecisionState(), CAT, 5)
     decide(rule(), state, CAT, 5)
-    with pytest.raises(InputError, match="expected frames in order of time, got 4 ns after 5 ns"):
+    with pytest.raises(InputError, match="expected frames in chronological order, got 4 ns after 5 ns"):
         decide(rule(), state, CAT, 4)
 
 
-def test_a_rule_knows_the_labels_of_its_thresholds() -> None:
+def test_thresholds_of_an_unknown_class_are_rejected() -> None:
     with pytest.raises(UnknownName, match="unknown class with thresholds 'cst': did you mean 'cat'"):
         rule(classes={"cst": {"enter_score": 0.5}})
     made = rule(enter_score=0.5, classes={"fox": {"enter_score": 0.8, "leave_score": 0.2}})
@@ -478,7 +486,7 @@ def test_a_rule_knows_the_labels_of_its_thresholds() -> None:
 # Settings
 
 
-def test_options_go_over_the_card_and_the_card_over_the_defaults() -> None:
+def test_options_override_the_card_and_the_card_overrides_the_defaults() -> None:
     recorded = DecisionSettings(
         enter_score=0.8,
         leave_score=0.7,
@@ -500,13 +508,13 @@ def test_options_go_over_the_card_and_the_card_over_the_defaults() -> None:
         ({"hold_s": math.inf}, "hold_s: .*finite"),
     ],
 )
-def test_settings_that_do_not_hold_are_refused_in_one_line(given: dict[str, Any], complaint: str) -> None:
+def test_invalid_settings_are_rejected_in_one_line(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint) as caught:
         decision_settings(None, given)
     assert "\n" not in str(caught.value)
 
 
-def test_a_card_carries_settings_and_one_without_them_still_reads() -> None:
+def test_a_card_stores_settings_and_a_card_without_them_is_valid() -> None:
     card = pixel_card(1, 1)
     settings = DecisionSettings(classes={"cat": {"enter_score": 0.9}})  # type: ignore[dict-item]
     with_settings = card.model_copy(update={"decision": settings})
@@ -526,12 +534,12 @@ def test_a_card_carries_settings_and_one_without_them_still_reads() -> None:
         ("exponential: 0.5", {"smoothing": "exponential", "half_life_s": 0.5}),
     ],
 )
-def test_smoothing_is_given_in_words(text: str, fields: dict[str, Any]) -> None:
+def test_smoothing_is_parsed(text: str, fields: dict[str, Any]) -> None:
     assert parse_smoothing(text) == fields
     decision_settings(None, fields)
 
 
-def test_unknown_is_given_in_words() -> None:
+def test_unknown_is_parsed() -> None:
     fields = parse_unknown("score=0.6, margin=0.1,entropy=0.8")
     assert fields == {"enter_score": 0.6, "min_margin": 0.1, "max_entropy": 0.8}
 
@@ -542,18 +550,18 @@ def test_unknown_is_given_in_words() -> None:
         (parse_smoothing, "exponental", "did you mean 'exponential'"),
         (parse_smoothing, "none:1", "expected smoothing none without a time"),
         (parse_smoothing, "majority:", "expected majority as a number in seconds, such as 0.5, got ''"),
-        (parse_unknown, "energy=-5", "which needs logits and the model gives probabilities; use entropy"),
+        (parse_unknown, "energy=-5", "which needs logits, but the model outputs probabilities; use entropy"),
         (parse_unknown, "", "unknown measure of unknown ''"),
         (parse_unknown, "score", "expected score as a number of 0 to 1"),
     ],
 )
-def test_words_that_cannot_be_understood_are_refused_in_one_line(parse: Any, text: str, complaint: str) -> None:
+def test_options_that_cannot_be_parsed_are_rejected_in_one_line(parse: Any, text: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint) as caught:
         parse(text)
     assert "\n" not in str(caught.value)
 
 
-def test_an_event_as_json() -> None:
+def test_an_event_has_a_json_record() -> None:
     settings = rule(smoothing="none", enter_after_s=0)
     state, decisions = run(settings, [(CAT, 0)])
     (left,) = finish(settings, state, 1_234_567_890)[1]

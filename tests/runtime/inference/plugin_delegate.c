@@ -1,12 +1,12 @@
-/* A TensorFlow Lite delegate as a shared library, small enough for a test: what it takes over, it does by copying the
- * first input of a node to its first output, which is all that a RESHAPE does.
+/* A minimal TensorFlow Lite delegate as a shared library, for tests. It runs a node by copying the node's first input to
+ * its first output, which is all that a RESHAPE does.
  *
- * The structs below are those of tensorflow/lite/core/c/common.h as far as they are used here; that header keeps the
- * order of their members, and adds new ones at the end only.
+ * The structs below are copied from tensorflow/lite/core/c/common.h, without the members that are not needed here. That
+ * header keeps the order of the members, and appends new ones only at the end.
  *
- * It takes over the whole model, unless an option says otherwise: `take=nothing`, `fail=create`, `fail=silently`,
- * `fail=prepare`. Further options: `record`, a file that a line is added to for whatever happens; `say`, a text for
- * stderr. Compiled with -DIDLE, it takes nothing without being told. */
+ * The delegate runs the whole model, unless an option changes that: `take=nothing`, `fail=create`, `fail=silently`,
+ * `fail=prepare`. Other options: `record`, a file to which every action appends a line; `say`, a text for stderr.
+ * Compiled with -DIDLE, it runs nothing by default. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +22,7 @@
 
 enum { OK = 0, ERROR = 1 };
 
-/* Without it the runtime prepares the model's own operators first, which fails for those that it does not know. */
+/* Without this flag, the runtime prepares the model's own operators first, which fails for unknown ones. */
 enum { ALLOW_DYNAMIC_TENSORS = 1 };
 
 typedef struct Context Context;
@@ -115,7 +115,7 @@ static void note(const Plugin *plugin, const char *key, const char *value) {
     }
 }
 
-/* `buffer` is a struct whose first member is the delegate. */
+/* `buffer` points to a struct whose first member is the delegate. */
 static void *kernel_init(Context *context, const char *buffer, size_t length) {
     (void)context, (void)length;
     return *(Delegate *const *)buffer;

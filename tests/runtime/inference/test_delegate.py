@@ -44,7 +44,7 @@ def pixels(tmp_path: Path) -> Path:
 
 
 def compiled_model(folder: Path) -> Path:
-    """What a compiler for an accelerator writes: one operator that no runtime knows by itself."""
+    """Write a model as a compiler for an accelerator would: with one operator that no runtime knows."""
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(pixel_model(2, 3)))
     code = model.operatorCodes[0]
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
@@ -58,7 +58,7 @@ def compiled_model(folder: Path) -> Path:
     return path
 
 
-def test_auto_and_a_library_with_or_without_options_are_understood() -> None:
+def test_auto_and_a_library_with_or_without_options_are_parsed() -> None:
     assert parse_delegate("auto") == DelegateRequest(None)
     assert parse_delegate("libedgetpu.so.1") == DelegateRequest("libedgetpu.so.1")
     assert parse_delegate("/opt/a b.so:device=usb:0, x = ") == DelegateRequest(
@@ -66,16 +66,16 @@ def test_auto_and_a_library_with_or_without_options_are_understood() -> None:
     )
 
 
-def test_a_value_may_have_commas_and_equals_signs_in_it() -> None:
+def test_a_value_may_contain_commas_and_equals_signs() -> None:
     request = parse_delegate("libarmnnDelegate.so:backends=GpuAcc,CpuAcc,CpuRef,define=a=b")
     assert request.options == (("backends", "GpuAcc,CpuAcc,CpuRef"), ("define", "a=b"))
 
 
-words = st.text(st.characters(codec="utf-8", exclude_characters=",=:", exclude_categories=("C", "Z")), min_size=1)
+names = st.text(st.characters(codec="utf-8", exclude_characters=",=:", exclude_categories=("C", "Z")), min_size=1)
 
 
-@given(library=words, options=st.dictionaries(words, st.lists(words, min_size=1).map(",".join), min_size=1))
-def test_what_is_written_as_a_delegate_is_read_as_the_same(library: str, options: dict[str, str]) -> None:
+@given(library=names, options=st.dictionaries(names, st.lists(names, min_size=1).map(",".join), min_size=1))
+def test_any_library_and_options_survive_a_round_trip(library: str, options: dict[str, str]) -> None:
     text = f"{library}:" + ",".join(f"{key}={value}" for key, value in options.items())
     assert parse_delegate(text) == DelegateRequest(library, tuple(options.items()))
 
@@ -94,13 +94,13 @@ def test_what_is_written_as_a_delegate_is_read_as_the_same(library: str, options
         ("a.so:a=1,", "got 'a=1,'"),
     ],
 )
-def test_what_is_no_delegate_is_refused_in_one_line(text: str, complaint: str) -> None:
+def test_an_invalid_delegate_option_is_rejected_in_one_line(text: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint) as caught:
         parse_delegate(text)
     assert "\n" not in str(caught.value)
 
 
-def test_a_delegate_runs_the_model_and_gets_its_options_and_is_destroyed_after_it(
+def test_a_delegate_receives_its_options_runs_the_model_and_is_destroyed_after_it(
     plugin: Path, pixels: Path, tmp_path: Path
 ) -> None:
     record = tmp_path / "record"
@@ -117,18 +117,18 @@ def test_a_delegate_runs_the_model_and_gets_its_options_and_is_destroyed_after_i
     assert record.read_text().splitlines() == [*given, "kernel=ran", "kernel=freed", "delegate=destroyed"]
 
 
-def test_without_a_wish_there_is_no_delegate_to_be_named(pixels: Path) -> None:
+def test_without_a_request_the_classifier_has_no_delegate(pixels: Path) -> None:
     assert Classifier(read_model_file(pixels)).delegate is None
 
 
-def test_a_model_compiled_for_a_delegate_runs_with_it_and_not_without(plugin: Path, tmp_path: Path) -> None:
+def test_a_model_compiled_for_a_delegate_runs_only_with_it(plugin: Path, tmp_path: Path) -> None:
     model = load_model(compiled_model(tmp_path))
     assert Classifier(model, delegate=DelegateRequest(str(plugin))).classify(PICTURE).best.label == "byte 17"
     with pytest.raises(ModelFileError, match="accelerator-op"):
         Classifier(model)
 
 
-def test_what_a_delegate_says_while_it_opens_stays_off_the_terminal(
+def test_output_of_a_delegate_while_it_opens_is_hidden(
     plugin: Path, pixels: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     open_delegated(pixels, threads=1, request=DelegateRequest(str(plugin), (("say", "hello"),)))
@@ -139,12 +139,12 @@ def test_what_a_delegate_says_while_it_opens_stays_off_the_terminal(
     ("options", "complaint"),
     [
         ("fail=create", "the delegate .*libplugin.so does not start: the plugin found no device; check its device"),
-        ("fail=silently", "libplugin.so does not start: it gives no reason; check its device"),
+        ("fail=silently", "libplugin.so does not start: no reason given; check its device"),
         ("fail=prepare", "with libplugin.so cannot run .*: the plugin cannot use this model.*leave --delegate out"),
-        ("take=nothing", "libplugin.so takes no part of .*: give a model made for it .*or leave --delegate out"),
+        ("take=nothing", "libplugin.so can run no part of .*; use a model compiled for it .*or leave --delegate out"),
     ],
 )
-def test_a_delegate_that_is_of_no_use_is_an_error_in_one_line(
+def test_a_delegate_that_cannot_be_used_is_a_one_line_error(
     options: str, complaint: str, plugin: Path, pixels: Path
 ) -> None:
     with pytest.raises(InputError, match=complaint) as caught:
@@ -153,7 +153,7 @@ def test_a_delegate_that_is_of_no_use_is_an_error_in_one_line(
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
-def test_a_library_that_is_missing_or_no_delegate_is_an_error_in_one_line_and_leaves_nothing_behind(
+def test_a_library_that_is_missing_or_not_a_delegate_is_a_one_line_error_and_leaves_nothing_behind(
     pixels: Path, tmp_path: Path
 ) -> None:
     text = tmp_path / "text.so"
@@ -164,7 +164,7 @@ def test_a_library_that_is_missing_or_no_delegate_is_an_error_in_one_line_and_le
     for library, complaint in {
         "libmissing.so": "cannot load the delegate libmissing.so: cannot open shared object file.*; install it, give",
         str(text): "cannot load the delegate .*text.so: .*; install it, give its path, or leave --delegate out",
-        str(foreign): "foreign.so is no TFLite delegate, it has no tflite_plugin_create_delegate: give another",
+        str(foreign): "foreign.so is not a TFLite delegate, it has no tflite_plugin_create_delegate; use another",
     }.items():
         with pytest.raises(InputError, match=complaint) as caught:
             open_delegated(pixels, threads=1, request=DelegateRequest(library))
@@ -173,7 +173,7 @@ def test_a_library_that_is_missing_or_no_delegate_is_an_error_in_one_line_and_le
 
 
 def opened_by_auto(model: Path, libraries: Path) -> subprocess.CompletedProcess[str]:
-    """What a process says that finds the known libraries in a folder, since the loader is told to look there first."""
+    """Run `--delegate auto` in a process whose loader looks for the known libraries in a folder first."""
     program = (
         "import sys; from edgecnn.runtime.inference.classifier import Classifier, load_model;"
         "from edgecnn.runtime.inference.delegate import parse_delegate;"
@@ -185,14 +185,14 @@ def opened_by_auto(model: Path, libraries: Path) -> subprocess.CompletedProcess[
     )
 
 
-def test_auto_takes_the_first_known_delegate_that_takes_the_model(pixels: Path, tmp_path: Path) -> None:
+def test_auto_uses_the_first_known_delegate_that_can_run_the_model(pixels: Path, tmp_path: Path) -> None:
     compiled(tmp_path / KNOWN_LIBRARIES[0], "-DIDLE")
     compiled(tmp_path / KNOWN_LIBRARIES[1])
     answer = opened_by_auto(pixels, tmp_path)
     assert (answer.stdout, answer.stderr) == (f"{KNOWN_LIBRARIES[1]}\n", "")
 
 
-def test_auto_falls_back_to_the_processor_without_a_word(pixels: Path, tmp_path: Path) -> None:
+def test_auto_falls_back_to_the_processor_silently(pixels: Path, tmp_path: Path) -> None:
     compiled(tmp_path / KNOWN_LIBRARIES[0], "-DIDLE")
     (tmp_path / KNOWN_LIBRARIES[1]).write_text("no library\n")
     answer = opened_by_auto(pixels, tmp_path)

@@ -14,7 +14,7 @@ from edgecnn.runtime.inference.interpreter import find_runtime
 from tests.pixel_model import SCALE, ZERO_POINT, pixel_card, pixel_model, write_pixel_model
 
 
-def test_a_model_of_ours_is_described_whole(tmp_path: Path) -> None:
+def test_a_model_with_a_card_is_described_completely(tmp_path: Path) -> None:
     path = write_pixel_model(tmp_path, 2, 3)
     description = describe_model(load_model(path))
     runtime = find_runtime()
@@ -35,7 +35,7 @@ def test_a_model_of_ours_is_described_whole(tmp_path: Path) -> None:
     }
 
 
-def test_a_model_that_says_nothing_of_itself_is_described_by_its_tensors(tmp_path: Path) -> None:
+def test_a_model_without_metadata_is_described_by_its_tensors(tmp_path: Path) -> None:
     path = tmp_path / "others.tflite"
     path.write_bytes(pixel_model(2, 2, "float32"))
     description = describe_model(load_model(path))
@@ -44,7 +44,7 @@ def test_a_model_that_says_nothing_of_itself_is_described_by_its_tensors(tmp_pat
     assert description["tensors"] == {"float32": 2}
 
 
-def test_what_the_user_says_is_described_too(tmp_path: Path) -> None:
+def test_overrides_by_the_user_are_described(tmp_path: Path) -> None:
     path, labels = tmp_path / "others.tflite", tmp_path / "labels.txt"
     path.write_bytes(pixel_model(1, 1))
     labels.write_text("red\ngreen\nblue\n")
@@ -53,7 +53,7 @@ def test_what_the_user_says_is_described_too(tmp_path: Path) -> None:
     assert description["preprocess"]["resize"] == "squash"
 
 
-def test_an_int8_file_has_no_float_tensor_and_every_file_is_valid_json(exported: dict[Precision, Path]) -> None:
+def test_an_int8_file_has_no_float_tensor_and_every_description_is_valid_json(exported: dict[Precision, Path]) -> None:
     descriptions = {precision: describe_model(load_model(path)) for precision, path in exported.items()}
     assert json.loads(json.dumps(descriptions)) == descriptions
     assert not [dtype for dtype in descriptions["int8"]["tensors"] if dtype.startswith("float")]
@@ -64,9 +64,9 @@ def test_an_int8_file_has_no_float_tensor_and_every_file_is_valid_json(exported:
     assert sizes["int8"] < sizes["float16"] < sizes["float32"]
 
 
-def test_a_file_that_the_interpreter_cannot_run_is_refused(tmp_path: Path) -> None:
-    whole = write_pixel_model(tmp_path, 1, 1)
-    model = load_model(whole)
-    whole.write_bytes(b"\x1c\0\0\0TFL3" + bytes(64))
+def test_a_file_that_the_interpreter_cannot_run_is_rejected(tmp_path: Path) -> None:
+    path = write_pixel_model(tmp_path, 1, 1)
+    model = load_model(path)
+    path.write_bytes(b"\x1c\0\0\0TFL3" + bytes(64))
     with pytest.raises(ModelFileError, match="cannot run"):
         describe_model(model)

@@ -20,27 +20,27 @@ def a_model(normalization: Normalization | None = None) -> ModelFile:
     return ModelFile(Path("m.tflite"), None, None, None, normalization)
 
 
-def test_words_name_the_resize_and_the_rest_is_known_from_the_tensor() -> None:
+def test_the_resize_is_given_and_the_rest_comes_from_the_tensor() -> None:
     assert parse_preprocess("squash", BYTES, a_model()) == PreprocessSpec(
         height=4, width=5, resize="squash", mean=(127,) * 3, std=(64,) * 3
     )
 
 
-def test_every_setting_can_be_given_in_words() -> None:
+def test_every_setting_can_be_given() -> None:
     text = "center_crop:0.875, interpolation=area, mean=1/2/3, std=4"
     assert parse_preprocess(text, FLOATS, a_model()) == PreprocessSpec(
         height=4, width=5, crop_fraction=0.875, interpolation="area", mean=(1, 2, 3), std=(4, 4, 4)
     )
 
 
-def test_json_says_the_same_as_words() -> None:
+def test_json_is_equivalent_to_settings() -> None:
     text = ' {"resize": "letterbox", "mean": [1, 2, 3], "std": [4, 4, 4]}'
     assert parse_preprocess(text, FLOATS, a_model()) == parse_preprocess(
         "letterbox,mean=1/2/3,std=4", FLOATS, a_model()
     )
 
 
-def test_the_tensor_itself_is_believed_before_the_metadata_and_the_user_before_both() -> None:
+def test_the_tensor_overrides_the_metadata_and_the_user_overrides_both() -> None:
     model = a_model(Normalization((127.5,), (127.5,)))
     assert parse_preprocess("squash", BYTES, model).mean == (127, 127, 127)
     assert parse_preprocess("squash", FLOATS, model).std == (127.5, 127.5, 127.5)
@@ -58,7 +58,7 @@ def test_a_file_for_gray_has_one_mean_and_one_std() -> None:
 
 @pytest.mark.parametrize("text", ["squash", "squash,mean=1", '{"resize": "squash"}'])
 def test_an_unknown_normalization_must_be_given(text: str) -> None:
-    with pytest.raises(InputError, match="does not say its normalization; add mean and std"):
+    with pytest.raises(InputError, match="does not specify its normalization; add mean and std"):
         parse_preprocess(text, FLOATS, a_model())
 
 
@@ -79,13 +79,13 @@ def test_an_unknown_normalization_must_be_given(text: str) -> None:
         ('{"color": "bgr"}', "color: Extra inputs are not permitted"),
     ],
 )
-def test_what_cannot_be_understood_is_refused_in_one_line(text: str, complaint: str) -> None:
+def test_an_invalid_option_is_rejected_in_one_line(text: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint) as caught:
         parse_preprocess(text, BYTES, a_model())
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_resize_offers_the_nearest() -> None:
+def test_an_unknown_resize_suggests_the_nearest() -> None:
     with pytest.raises(UnknownName) as caught:
         parse_preprocess("leterbox", BYTES, a_model())
     assert caught.value.nearest == "letterbox"

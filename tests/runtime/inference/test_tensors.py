@@ -38,7 +38,7 @@ vectors = st.one_of(
 
 
 @given(vectors, st.data())
-def test_the_best_are_those_of_a_plain_sort(stored: NDArray[np.float32], draw: st.DataObject) -> None:
+def test_the_best_indices_are_those_of_a_stable_sort(stored: NDArray[np.float32], draw: st.DataObject) -> None:
     count = draw.draw(st.integers(1, len(stored)))
     values = stored.tolist()
     expected = sorted(range(len(values)), key=lambda index: (-values[index], index))[:count]
@@ -46,7 +46,7 @@ def test_the_best_are_those_of_a_plain_sort(stored: NDArray[np.float32], draw: s
 
 
 @given(npst.arrays(np.float32, st.integers(1, 30), elements=st.floats(width=32)), st.data())
-def test_what_is_not_a_number_comes_last_and_loses_nothing(stored: NDArray[np.float32], draw: st.DataObject) -> None:
+def test_nan_is_ranked_last_and_no_index_is_lost(stored: NDArray[np.float32], draw: st.DataObject) -> None:
     count = draw.draw(st.integers(1, len(stored)))
     best = stored[best_indices(stored, count)]
     numbers = np.sort(stored[~np.isnan(stored)])[::-1][:count]
@@ -56,7 +56,7 @@ def test_what_is_not_a_number_comes_last_and_loses_nothing(stored: NDArray[np.fl
 
 
 @given(scales, st.integers(0, 255))
-def test_with_the_normalization_of_its_own_quantization_a_byte_stands_for_itself(scale: float, zero_point: int) -> None:
+def test_bytes_are_stored_unchanged_with_the_normalization_of_the_quantization(scale: float, zero_point: int) -> None:
     tensor = a_tensor("uint8", scale, zero_point)
     known = normalization_of(tensor)
     assert known is not None
@@ -76,7 +76,7 @@ def test_any_other_normalization_needs_a_table(difference: tuple[float, float, f
     )
 
 
-def test_a_float_table_holds_normalized_values_by_channel() -> None:
+def test_a_float_table_contains_normalized_values_by_channel() -> None:
     table = byte_table(a_spec((0, 127.5, 255), (1, 127.5, 51)), a_tensor("float32"))
     assert table is not None
     assert table.shape == (256, 3)
@@ -84,7 +84,7 @@ def test_a_float_table_holds_normalized_values_by_channel() -> None:
     assert table[[0, 51, 255]].tolist() == [[0, -1, -5], [51, np.float32(-0.6), -4], [255, 1, 0]]
 
 
-def test_the_table_of_gray_has_one_column() -> None:
+def test_a_table_for_gray_has_one_column() -> None:
     gray = a_tensor("uint8", 1 / 200, 20, shape=(1, 4, 5, 1))
     assert byte_table(a_spec((20,), (200,)), gray) is None
     other = byte_table(a_spec((21,), (200,)), gray)
@@ -100,7 +100,7 @@ def test_the_table_of_gray_has_one_column() -> None:
     st.floats(-300, 300),
     st.floats(0.1, 300),
 )
-def test_a_table_is_within_half_a_step_of_the_value_or_at_the_end_of_the_range(
+def test_table_entries_are_within_half_a_step_of_the_value_or_clipped_to_the_range(
     dtype: str, scale: float, zero_point: int, mean: float, std: float
 ) -> None:
     tensor = a_tensor(dtype, scale, zero_point)
@@ -114,7 +114,7 @@ def test_a_table_is_within_half_a_step_of_the_value_or_at_the_end_of_the_range(
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "float32"])
-def test_gray_is_looked_up_in_place(dtype: str) -> None:
+def test_gray_is_looked_up_in_its_only_column(dtype: str) -> None:
     table = np.arange(256)[::-1, None].astype(np.uint8).astype(dtype)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 1), np.uint8)
     out = np.full((4, 5, 1), 9, dtype)
@@ -123,7 +123,7 @@ def test_gray_is_looked_up_in_place(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "float32"])
-def test_every_channel_is_looked_up_in_its_own_column_and_in_place(dtype: str) -> None:
+def test_every_channel_is_looked_up_in_its_own_column(dtype: str) -> None:
     table = np.stack([np.arange(256), np.arange(256)[::-1], np.zeros(256)], axis=1).astype(np.uint8).astype(dtype)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
     out = np.full((4, 5, 3), 9, dtype)
@@ -132,7 +132,7 @@ def test_every_channel_is_looked_up_in_its_own_column_and_in_place(dtype: str) -
 
 
 @given(npst.arrays(np.uint8, 10), scales, st.integers(0, 255))
-def test_dequantizing_follows_scale_and_zero_point(stored: NDArray[np.uint8], scale: float, zero_point: int) -> None:
+def test_dequantizing_uses_scale_and_zero_point(stored: NDArray[np.uint8], scale: float, zero_point: int) -> None:
     real = dequantize(stored, a_tensor("uint8", scale, zero_point))
     assert real.dtype == np.float32
     assert np.allclose(real, (stored.astype(float) - zero_point) * scale, rtol=1e-6)
@@ -145,7 +145,7 @@ def test_dequantizing_floats_copies_them() -> None:
     assert not np.shares_memory(real, stored)
 
 
-def test_details_of_the_interpreter_are_read() -> None:
+def test_tensor_details_of_the_interpreter_are_converted() -> None:
     details = {
         "index": np.int64(7),
         "name": "image",
@@ -160,12 +160,12 @@ def test_details_of_the_interpreter_are_read() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8", "int16"])
-def test_only_unsigned_bytes_stand_for_themselves(dtype: str) -> None:
+def test_only_unsigned_bytes_have_a_known_normalization(dtype: str) -> None:
     assert normalization_of(a_tensor(dtype, 0.5, 3)) is None
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 4, 5), (2, 4, 5, 3), (4, 5, 3), (1, 4, 5, 2), (1, 60)])
-def test_an_input_that_takes_no_image_is_refused(shape: tuple[int, ...]) -> None:
+def test_an_input_that_does_not_take_an_image_is_rejected(shape: tuple[int, ...]) -> None:
     with pytest.raises(ModelFileError, match=r"m\.tflite: expected an input of shape .*, got"):
         check_image_input(a_tensor("uint8", shape=shape), "m.tflite")
     for channels in (1, 3):

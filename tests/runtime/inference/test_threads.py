@@ -39,14 +39,12 @@ def pixels(tmp_path: Path) -> ModelFile:
         ({4: 3000.0}, 4),
     ],
 )
-def test_the_fewest_threads_that_are_about_as_fast_as_the_fastest_are_chosen(
-    invoke_ms: dict[int, float], chosen: int
-) -> None:
+def test_the_fewest_threads_within_the_tolerance_are_chosen(invoke_ms: dict[int, float], chosen: int) -> None:
     assert choose_threads(invoke_ms) == chosen
 
 
 @given(invoke_ms=measured)
-def test_no_choice_is_slower_than_tolerated_and_none_with_fewer_threads_would_do(invoke_ms: dict[int, float]) -> None:
+def test_the_choice_is_within_the_tolerance_and_fewer_threads_are_not(invoke_ms: dict[int, float]) -> None:
     chosen = choose_threads(invoke_ms)
     limit_ms = min(invoke_ms.values()) * (1 + TOLERANCE)
     assert invoke_ms[chosen] <= limit_ms
@@ -54,38 +52,38 @@ def test_no_choice_is_slower_than_tolerated_and_none_with_fewer_threads_would_do
 
 
 @given(invoke_ms=measured, slower=st.floats(1, 10))
-def test_more_threads_that_are_no_faster_change_no_choice(invoke_ms: dict[int, float], slower: float) -> None:
+def test_more_threads_that_are_not_faster_do_not_change_the_choice(invoke_ms: dict[int, float], slower: float) -> None:
     more = {max(invoke_ms) + 1: min(invoke_ms.values()) * slower}
     assert choose_threads({**invoke_ms, **more}) == choose_threads(invoke_ms)
 
 
-@given(most=st.integers(1, 1000))
-def test_the_numbers_to_try_double_up_to_the_most(most: int) -> None:
-    counts = thread_counts(most)
-    assert counts[0] == 1 and counts[-1] == most
-    assert all(few < many <= 2 * few for few, many in pairwise(counts))
+@given(max_threads=st.integers(1, 1000))
+def test_the_numbers_to_measure_double_up_to_the_maximum(max_threads: int) -> None:
+    counts = thread_counts(max_threads)
+    assert counts[0] == 1 and counts[-1] == max_threads
+    assert all(fewer < more <= 2 * fewer for fewer, more in pairwise(counts))
 
 
-def test_every_number_of_threads_is_measured_and_the_choice_is_what_the_times_say(pixels: ModelFile) -> None:
-    choice = pick_threads(pixels, most=3)
+def test_every_number_of_threads_is_measured_and_the_choice_follows_from_the_times(pixels: ModelFile) -> None:
+    choice = pick_threads(pixels, max_threads=3)
     assert list(choice.invoke_ms) == [1, 2, 3]
     assert min(choice.invoke_ms.values()) > 0
     assert choice.threads == choose_threads(choice.invoke_ms)
 
 
-def test_a_model_that_is_too_slow_is_measured_with_the_most_threads_at_least(
+def test_a_model_that_is_too_slow_is_measured_with_the_maximum_only(
     pixels: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(threads, "_LIMIT_S", 0.0)
-    choice = pick_threads(pixels, most=4)
+    choice = pick_threads(pixels, max_threads=4)
     assert choice.threads == 4
     assert list(choice.invoke_ms) == [4]
 
 
-def test_one_processor_leaves_nothing_to_measure(pixels: ModelFile) -> None:
-    assert pick_threads(pixels, most=1) == ThreadChoice(1, {})
-    with pytest.raises(InputError, match="expected 1 thread or more at most, got 0"):
-        pick_threads(pixels, most=0)
+def test_a_single_processor_needs_no_measurement(pixels: ModelFile) -> None:
+    assert pick_threads(pixels, max_threads=1) == ThreadChoice(1, {})
+    with pytest.raises(InputError, match="expected max_threads of 1 or more, got 0"):
+        pick_threads(pixels, max_threads=0)
 
 
 def test_threads_are_a_number_or_auto() -> None:
@@ -94,7 +92,7 @@ def test_threads_are_a_number_or_auto() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "2.5", "many", "Auto?"])
-def test_anything_else_is_refused_in_one_line(text: str) -> None:
+def test_other_values_are_rejected_in_one_line(text: str) -> None:
     with pytest.raises(InputError, match="expected threads as a number of 1 or more, or auto, got") as caught:
         parse_threads(text)
     assert "\n" not in str(caught.value)

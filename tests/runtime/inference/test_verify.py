@@ -35,7 +35,7 @@ def verified(path: Path) -> Verification:
 
 
 def difference_of(path: Path | ModelFile) -> Difference:
-    """What a verification finds, after a look at how it is told."""
+    """Return the first difference of a verification, after checking the error message and the JSON record."""
     verification = verify(path if isinstance(path, ModelFile) else read_model_file(path))
     difference = first_difference(verification)
     assert difference is not None
@@ -53,7 +53,7 @@ def changes(**fields: Any) -> Callable[[GoldenVector], GoldenVector]:
 
 
 def moved(by: float, dtype: str) -> Callable[[GoldenVector], GoldenVector]:
-    """Expects the first output further off from what it is, towards the middle of its range."""
+    """Shift the expected first output by an amount, towards the middle of its range."""
 
     def change(vector: GoldenVector) -> GoldenVector:
         stored = decode_output(vector.output, dtype)
@@ -71,12 +71,12 @@ def pixels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return with_golden(path, path, golden_vectors(path))
 
 
-# ---- what is as it was
+# ---- no difference
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_what_was_exported_here_computes_the_same_here(
+def test_a_model_exported_on_this_machine_verifies_on_it(
     precision: Precision, threads: int, exported: dict[Precision, Path]
 ) -> None:
     verification = verify(read_model_file(exported[precision]), threads=threads)
@@ -88,64 +88,68 @@ def test_what_was_exported_here_computes_the_same_here(
     assert [result.max_steps for result in verification.vectors] == [steps] * 5
 
 
-def test_every_type_of_output_is_kept_as_it_is_stored(pixels: Path) -> None:
+def test_outputs_of_every_type_are_recorded_as_stored(pixels: Path) -> None:
     golden, model = golden_of(pixels), read_model_file(pixels)
     assert model.preprocess is not None
-    seen = preprocess(synthetic_frame(1, 641, 481), model.preprocess).ravel().astype(float)
-    stored = {"uint8": seen, "int8": seen - 128, "float32": (seen - ZERO_POINT) * SCALE}[golden.output_dtype]
+    pixels_seen = preprocess(synthetic_frame(1, 641, 481), model.preprocess).ravel().astype(float)
+    stored = {"uint8": pixels_seen, "int8": pixels_seen - 128, "float32": (pixels_seen - ZERO_POINT) * SCALE}[
+        golden.output_dtype
+    ]
     assert decode_output(golden.vectors[1].output, golden.output_dtype).tolist() == stored.tolist()
     assert observe(Classifier(model), 1, 641, 481) == golden.vectors[1]
     enforce(verified(pixels))
 
 
-def test_the_record_says_with_what_it_was_computed(exported: dict[Precision, Path]) -> None:
+def test_the_record_names_the_kernels(exported: dict[Precision, Path]) -> None:
     record = verification_record(verified(exported["int8"]))
     kernels = kernels_here(None).model_dump()
     assert record["family"] == {"expected": kernels, "here": kernels, "same": True}
     assert (record["passed"], record["first_difference"], record["tolerance"]) == (True, None, 0)
 
 
-# ---- what differs, and from where on
+# ---- differences by stage
 
 
 @pytest.mark.parametrize(
-    ("field", "stage", "said"),
+    ("field", "stage", "message"),
     [
-        ("frame_sha256", "frame", "numpy .* is broken here"),
-        ("pixels_sha256", "pixels", "OpenCV .* resizes otherwise here than"),
-        ("input_sha256", "input", "the input tensor differs: .* normalizes otherwise here"),
+        ("frame_sha256", "frame", "numpy .* is broken on this machine"),
+        ("pixels_sha256", "pixels", "OpenCV .* resizes differently than opencv-python .* at export"),
+        ("input_sha256", "input", "the input tensor differs: .* normalizes differently than numpy .* at export"),
     ],
 )
-def test_a_hash_that_differs_names_its_stage(
-    field: str, stage: Stage, said: str, exported: dict[Precision, Path], tmp_path: Path
+def test_a_different_hash_is_reported_at_its_stage(
+    field: str, stage: Stage, message: str, exported: dict[Precision, Path], tmp_path: Path
 ) -> None:
     path = with_vectors(exported["float32"], tmp_path / "m.tflite", changes(**{field: "0" * 64}))
     difference = difference_of(path)
     assert difference.stage == stage
     assert difference.vector is not None and (difference.vector.height, difference.vector.width) == (641, 481)
-    with pytest.raises(VerifyFailed, match=said):
+    with pytest.raises(VerifyFailed, match=message):
         enforce(verified(path))
     equal = verified(path).vectors[1].equal
-    assert {each for each, same in equal.items() if not same} == {stage}
+    assert {name for name, is_equal in equal.items() if not is_equal} == {stage}
 
 
-def test_preprocessing_by_another_spec_is_found_before_the_network_is_blamed(exported: dict[Precision, Path]) -> None:
+def test_overridden_preprocessing_is_reported_at_the_pixels(exported: dict[Precision, Path]) -> None:
     model = read_model_file(exported["int8"])
     assert model.preprocess is not None
     resized = model.with_overrides(None, model.preprocess.model_copy(update={"interpolation": "linear"}))
     difference = difference_of(resized)
     assert difference.stage == "pixels"
-    assert difference.reason.startswith("preprocessing differs: it is not that of the model card")
+    assert difference.reason.startswith("preprocessing differs: it was overridden and is not that of the model card")
 
 
-def test_normalization_by_another_spec_differs_at_the_input(exported: dict[Precision, Path]) -> None:
+def test_overridden_normalization_is_reported_at_the_input(exported: dict[Precision, Path]) -> None:
     model = read_model_file(exported["float32"])
     assert model.preprocess is not None
     shifted = model.with_overrides(None, model.preprocess.model_copy(update={"mean": (127.5,) * 3}))
     assert difference_of(shifted).stage == "input"
 
 
-def test_one_byte_of_the_network_is_found_without_running_it(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_a_changed_byte_of_the_network_is_reported_without_running_it(
+    exported: dict[Precision, Path], tmp_path: Path
+) -> None:
     flatbuffer = bytearray(flatbuffer_of(exported["int8"]))
     flatbuffer[len(flatbuffer) // 2] ^= 1
     path = with_golden(exported["int8"], tmp_path / "m.tflite", golden_of(exported["int8"]), bytes(flatbuffer))
@@ -154,7 +158,7 @@ def test_one_byte_of_the_network_is_found_without_running_it(exported: dict[Prec
 
 
 def with_inverted_weights(flatbuffer: bytes, classes: int) -> bytes:
-    """The same network, the weights of its last layer negated: what kernels that are wrong would compute."""
+    """Negate the weights of the last layer, to simulate kernels that compute wrong outputs."""
     model = schema.Model.GetRootAs(flatbuffer, 0)
     graph = model.Subgraphs(0)
     tensors = [graph.Tensors(index) for index in range(graph.TensorsLength())]
@@ -166,7 +170,7 @@ def with_inverted_weights(flatbuffer: bytes, classes: int) -> bytes:
 
 
 @pytest.mark.parametrize("kernels", [ON_ANOTHER_PROCESSOR, OLDER], ids=["same family", "other family"])
-def test_a_network_that_computes_otherwise_differs_at_its_output(
+def test_wrong_outputs_of_the_network_are_reported_at_the_output(
     kernels: dict[str, str], exported: dict[Precision, Path], tmp_path: Path
 ) -> None:
     wrong, path = tmp_path / "wrong.tflite", tmp_path / "m.tflite"
@@ -199,10 +203,11 @@ def test_a_network_that_computes_otherwise_differs_at_its_output(
         ("int16x8", 9e-4, OLDER, True),
     ],
 )
-def test_outputs_may_differ_as_far_as_is_stated(
+def test_outputs_may_differ_within_the_tolerance(
     precision: Precision,
     off: float,
     kernels: dict[str, str],
+    *,
     passes: bool,
     exported: dict[Precision, Path],
     tmp_path: Path,
@@ -218,7 +223,7 @@ def test_outputs_may_differ_as_far_as_is_stated(
     assert result.max_difference == pytest.approx(off / 256 if precision == "int8" else off, rel=0.01)
 
 
-def test_outputs_that_are_no_numbers_never_pass(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_nan_outputs_never_pass(exported: dict[Precision, Path], tmp_path: Path) -> None:
     broken = changes(output=encode_output(np.full(10, np.nan, np.float32)))
     path = with_vectors(exported["float32"], tmp_path / "m.tflite", broken)
     assert difference_of(path).stage == "output"
@@ -230,7 +235,7 @@ def test_outputs_that_are_no_numbers_never_pass(exported: dict[Precision, Path],
 
 @pytest.fixture(scope="module")
 def six_bytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model whose outputs are the bytes of two pixels, with golden vectors that take no time."""
+    """A model whose outputs are the bytes of two pixels, with golden vectors that are fast to compute."""
     path = write_pixel_model(tmp_path_factory.mktemp("models"), 1, 2)
     classifier = Classifier(read_model_file(path))
     vectors = tuple(observe(classifier, seed, 8, 9) for seed in range(3))
@@ -238,7 +243,7 @@ def six_bytes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(off=st.lists(st.integers(-16, 16), min_size=6, max_size=6))
-def test_classes_may_swap_places_as_far_as_their_outputs_may_differ(off: list[int], six_bytes: Path) -> None:
+def test_classes_may_swap_ranks_if_their_outputs_differ_within_the_tolerance(off: list[int], six_bytes: Path) -> None:
     def change(vector: GoldenVector) -> GoldenVector:
         stored = decode_output(vector.output, "uint8").astype(int) + off
         best = np.argsort(-stored.clip(0, 255), kind="stable")[:5].tolist()
@@ -251,7 +256,7 @@ def test_classes_may_swap_places_as_far_as_their_outputs_may_differ(off: list[in
 
 @pytest.fixture(scope="module")
 def watching_bytes(six_bytes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same, deciding on the byte that the second picture ranks third from just below the score that it has."""
+    """A copy of `six_bytes` with a threshold for the byte that the second picture ranks third, just below its score."""
     model = read_model_file(six_bytes)
     assert model.card is not None
     third = Classifier(model).classify(synthetic_frame(1, 8, 9)).top[2]
@@ -264,14 +269,14 @@ def watching_bytes(six_bytes: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return with_golden(path, path, golden_vectors(path).model_copy(update={"vectors": vectors}))
 
 
-def test_a_ranking_by_threshold_is_verified(watching_bytes: Path, six_bytes: Path, tmp_path: Path) -> None:
+def test_a_ranking_with_a_threshold_is_verified(watching_bytes: Path, six_bytes: Path, tmp_path: Path) -> None:
     enforce(verified(watching_bytes))
     without = with_golden(six_bytes, tmp_path / "m.tflite", golden_of(watching_bytes))
     assert difference_of(without).stage == "ranking"
 
 
 @given(off=st.lists(st.integers(-16, 16), min_size=6, max_size=6))
-def test_a_decision_may_change_as_far_as_outputs_may_differ(off: list[int], watching_bytes: Path) -> None:
+def test_a_decision_may_change_if_outputs_differ_within_the_tolerance(off: list[int], watching_bytes: Path) -> None:
     classifier = Classifier(read_model_file(watching_bytes))
 
     def change(vector: GoldenVector) -> GoldenVector:
@@ -284,37 +289,39 @@ def test_a_decision_may_change_as_far_as_outputs_may_differ(off: list[int], watc
     enforce(verified(path))
 
 
-def test_an_order_that_the_outputs_do_not_give_is_found(six_bytes: Path, tmp_path: Path) -> None:
+def test_a_ranking_that_contradicts_the_outputs_is_reported(six_bytes: Path, tmp_path: Path) -> None:
     reversed_top = golden_of(six_bytes).vectors[1].top[::-1]
     path = with_vectors(six_bytes, tmp_path / "m.tflite", changes(top=reversed_top), kernels=OLDER)
     assert difference_of(path).stage == "ranking"
 
 
-def test_other_names_for_the_same_outputs_are_found(exported: dict[Precision, Path]) -> None:
+def test_other_labels_for_the_same_outputs_are_reported(exported: dict[Precision, Path]) -> None:
     model = read_model_file(exported["int8"])
     assert model.labels is not None
     assert difference_of(model.with_overrides(LabelMap(model.labels.names[::-1]), None)).stage == "ranking"
 
 
-# ---- refusals
+# ---- invalid golden vectors
 
 
-def test_a_file_without_golden_vectors_is_to_be_exported_again(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_a_file_without_golden_vectors_is_rejected(exported: dict[Precision, Path], tmp_path: Path) -> None:
     path = with_golden(exported["int8"], tmp_path / "m.tflite", None)
     with pytest.raises(ModelFileError, match="has no golden vectors to verify with; export it again"):
         verified(path)
 
 
-def test_golden_vectors_of_another_network_are_refused(
+def test_golden_vectors_of_another_network_are_rejected(
     exported: dict[Precision, Path], pixels: Path, tmp_path: Path
 ) -> None:
     golden = golden_of(pixels).model_copy(update={"network_sha256": golden_of(exported["int8"]).network_sha256})
     path = with_golden(exported["int8"], tmp_path / "m.tflite", golden)
-    with pytest.raises(ModelFileError, match=r"golden vectors have 90 outputs of .*, its network 10 of uint8; export"):
+    with pytest.raises(
+        ModelFileError, match=r"golden vectors have 90 outputs of .*, its network has 10 of uint8; export"
+    ):
         verified(path)
 
 
-def test_golden_vectors_that_do_not_hold_stop_no_camera(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_invalid_golden_vectors_do_not_stop_a_classifier(exported: dict[Precision, Path], tmp_path: Path) -> None:
     source = exported["int8"]
     later = golden_of(source).model_copy(update={"format_version": 2})
     model = read_model_file(with_golden(source, tmp_path / "m.tflite", later))

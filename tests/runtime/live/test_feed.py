@@ -17,7 +17,7 @@ from tests.runtime.sources.loopback_camera import LoopbackCamera, number_in
 
 
 class Ticker:
-    """A live source without a camera: fills whole pictures with their number, as fast as it is read."""
+    """A live source without a camera. It fills each picture with its number, as fast as it is read."""
 
     name = "ticker"
     live = True
@@ -50,7 +50,7 @@ class Ticker:
 
 
 class Silent(Ticker):
-    """Never gives a frame until it is told to end."""
+    """A live source that gives no frame until it is closed, and then ends."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Silent(Ticker):
         self.over.set()
 
 
-def test_a_slow_reader_gets_fresh_frames_and_every_lost_one_is_counted() -> None:
+def test_a_slow_reader_gets_fresh_frames_and_lost_frames_are_counted() -> None:
     with (
         LoopbackCamera() as camera,
         open_source(camera.address) as source,
@@ -80,13 +80,13 @@ def test_a_slow_reader_gets_fresh_frames_and_every_lost_one_is_counted() -> None
             numbers.append(frame.number)
             assert frame.number + 1 == len(numbers) + feed.dropped
             time.sleep(0.1)
-    # Unread pictures would pile up to about 45 by now; the bound leaves room for a machine that is busy.
+    # Without dropping, about 45 pictures would be queued by now; the bound leaves room for a busy machine.
     assert max(lags[-5:]) < 20
     assert feed.dropped > 10
     assert numbers == sorted(set(numbers))
 
 
-def test_no_array_is_written_while_its_reader_looks_and_three_are_enough() -> None:
+def test_no_array_is_written_while_it_is_read_and_three_arrays_are_enough() -> None:
     ticker = Ticker()
     with Feed(ticker, stall_timeout_s=10) as feed:
         fed: FedFrame | None = None
@@ -99,7 +99,7 @@ def test_no_array_is_written_while_its_reader_looks_and_three_are_enough() -> No
     assert len(ticker.made) <= 3
 
 
-def test_frames_that_are_never_handed_back_stay_as_they_were() -> None:
+def test_frames_that_are_not_handed_back_are_not_overwritten() -> None:
     with Feed(Ticker(), stall_timeout_s=10) as feed:
         kept = [feed.read() for _ in range(30)]
         time.sleep(0.01)
@@ -116,7 +116,7 @@ def test_the_last_frame_is_delivered_before_the_end() -> None:
         assert feed.read() is None
 
 
-def test_a_camera_that_dies_is_lost() -> None:
+def test_a_camera_that_disconnects_is_lost() -> None:
     with (
         LoopbackCamera() as camera,
         open_source(camera.address) as source,
@@ -137,7 +137,7 @@ def test_a_camera_that_stalls_is_lost_after_the_timeout() -> None:
         feed.read()
 
 
-def test_a_reader_that_polls_sees_the_stall_too() -> None:
+def test_a_polling_reader_detects_the_stall_too() -> None:
     polls = 0
     with Feed(Silent(), stall_timeout_s=0.5) as feed, pytest.raises(SourceLost, match="no frame for"):
         while True:
@@ -147,7 +147,7 @@ def test_a_reader_that_polls_sees_the_stall_too() -> None:
     assert polls >= 2
 
 
-def test_a_reader_that_may_not_wait_is_told_that_there_is_no_frame_yet() -> None:
+def test_a_read_that_times_out_raises_no_frame_yet() -> None:
     with Feed(Silent(), stall_timeout_s=None) as feed:
         assert not feed.ready
         for timeout_s in (0, 0.05):
@@ -155,7 +155,7 @@ def test_a_reader_that_may_not_wait_is_told_that_there_is_no_frame_yet() -> None
                 feed.read(timeout_s=timeout_s)
 
 
-def test_several_feeds_are_waited_for_together() -> None:
+def test_a_reader_can_wait_for_several_feeds_at_once() -> None:
     changed = threading.Condition()
     silent, ticker = Silent(), Ticker(frames=1)
     with (
@@ -172,15 +172,15 @@ def test_several_feeds_are_waited_for_together() -> None:
         assert quiet.read(timeout_s=30) is None
 
 
-def test_frames_that_the_source_skipped_itself_count_as_dropped() -> None:
+def test_frames_skipped_by_the_source_count_as_dropped() -> None:
     with open_source("pattern:64x64@1000") as source, Feed(source, stall_timeout_s=10) as feed:
-        for given in range(1, 10):
+        for count in range(1, 10):
             fed = feed.read()
-            assert fed is not None and fed.frame.number + 1 == given + feed.dropped
+            assert fed is not None and fed.frame.number + 1 == count + feed.dropped
             time.sleep(0.005)
 
 
-def test_a_slow_reader_of_a_camera_sees_frames_that_are_a_few_intervals_old_at_most() -> None:
+def test_frames_for_a_slow_reader_are_at_most_a_few_intervals_old() -> None:
     interval_s = 1 / 30
     with LoopbackCamera() as camera, Feed(open_source(camera.address), stall_timeout_s=20) as feed:
         ages_s = []
@@ -189,17 +189,17 @@ def test_a_slow_reader_of_a_camera_sees_frames_that_are_a_few_intervals_old_at_m
             assert fed is not None
             ages_s.append((time.monotonic_ns() - fed.frame.captured_ns) / 1e9)
             time.sleep(0.1)
-    # Half of the frames rather than all of them: the machine may be busy, but a backlog would make every one old.
+    # Test the median, because single frames may be late on a busy machine. A backlog would make every frame old.
     assert sorted(ages_s)[len(ages_s) // 2] < 4 * interval_s
 
 
 class Pages(Ticker):
-    """The same, of a file: what is not read waits."""
+    """A source like a file, in which unread frames wait."""
 
     live = False
 
 
-def test_of_a_file_every_frame_is_given_out_however_slow_its_reader() -> None:
+def test_every_frame_of_a_file_is_delivered_to_a_slow_reader() -> None:
     pages = Pages(frames=40)
     with Feed(pages, stall_timeout_s=0.001) as feed:
         fed: FedFrame | None = None
@@ -213,7 +213,7 @@ def test_of_a_file_every_frame_is_given_out_however_slow_its_reader() -> None:
     assert len(pages.made) <= 3
 
 
-def test_what_is_prepared_belongs_to_its_frame_and_its_arrays_go_round() -> None:
+def test_prepared_pixels_belong_to_their_frame_and_their_arrays_are_reused() -> None:
     made: list[Image] = []
 
     def halve(pixels: Image, out: Image | None) -> Image:
@@ -241,10 +241,10 @@ def test_a_feed_that_waits_for_its_reader_can_be_closed() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "feed of ticker"]
 
 
-def test_several_feeds_that_are_stuck_close_in_the_time_of_one() -> None:
+def test_several_stuck_feeds_close_in_the_time_of_one() -> None:
     class Stuck(Silent):
         def close(self) -> None:
-            """As an OpenCV that is just opening a camera."""
+            """Do not interrupt `read`, like OpenCV while it opens a camera."""
 
     stuck = [Stuck() for _ in range(4)]
     feeds = [Feed(source, stall_timeout_s=None) for source in stuck]
@@ -255,7 +255,7 @@ def test_several_feeds_that_are_stuck_close_in_the_time_of_one() -> None:
         source.over.set()
 
 
-def test_what_breaks_in_the_thread_reaches_the_reader() -> None:
+def test_an_exception_in_the_thread_reaches_the_reader() -> None:
     class Broken(Ticker):
         def read(self, reuse: Image | None = None) -> Frame | None:
             raise ZeroDivisionError("a defect")
@@ -264,7 +264,7 @@ def test_what_breaks_in_the_thread_reaches_the_reader() -> None:
         feed.read()
 
 
-def test_no_thread_is_left_after_close() -> None:
+def test_no_thread_remains_after_close() -> None:
     before = set(threading.enumerate())
     with LoopbackCamera() as camera, open_source(camera.address) as source:
         feed = Feed(source, stall_timeout_s=10)
@@ -274,7 +274,7 @@ def test_no_thread_is_left_after_close() -> None:
     assert not [thread for thread in set(threading.enumerate()) - before if "feed" in thread.name]
 
 
-def test_a_source_may_be_closed_while_a_thread_reads_it() -> None:
+def test_a_source_may_be_closed_while_the_thread_reads_it() -> None:
     with LoopbackCamera() as camera, open_source(camera.address) as source:
         feed = Feed(source, stall_timeout_s=10)
         assert feed.read() is not None

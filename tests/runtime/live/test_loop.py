@@ -39,23 +39,23 @@ needs_data = pytest.mark.skipif(DATA is None, reason="EDGECNN_DATA is not set: n
 
 
 class Unprepared(ABC):
-    """What stands in for a classifier looks at pictures that are as large as the camera's."""
+    """Base of the stand-ins for a classifier. Its preprocessing keeps the size of the camera's pictures."""
 
     preprocess = PreprocessSpec(height=HEIGHT_PX, width=WIDTH_PX, resize="squash", mean=(0, 0, 0), std=(1, 1, 1))
 
     @abstractmethod
     def classify(self, image: Image) -> Prediction:
-        """What it makes of a picture."""
+        """Return a prediction for a picture."""
 
     def classify_prepared(self, prepared: PreparedFrame) -> Prediction:
         return self.classify(prepared.pixels)
 
     def last_probabilities(self) -> NDArray[np.float32]:
-        raise AssertionError("nothing is decided here")
+        raise AssertionError("no test here makes decisions")
 
 
 class SlowReader(Unprepared):
-    """Stands in for a classifier that takes its time: reads the number off the picture."""
+    """A stand-in for a slow classifier that reads the number in a picture."""
 
     def __init__(self, busy_s: float = 0.0) -> None:
         self._busy_s = busy_s
@@ -89,7 +89,7 @@ def feed_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if "feed" in thread.name]
 
 
-def test_of_a_video_file_every_frame_is_classified(tmp_path: Path) -> None:
+def test_every_frame_of_a_video_file_is_classified(tmp_path: Path) -> None:
     seen: list[tuple[int, int, int]] = []
 
     def keep(result: Result) -> None:
@@ -106,7 +106,7 @@ def test_of_a_video_file_every_frame_is_classified(tmp_path: Path) -> None:
     assert summary.fps == pytest.approx(30 / summary.seconds)
 
 
-def test_a_video_file_is_decoded_into_three_arrays_at_most(tmp_path: Path) -> None:
+def test_a_video_file_is_decoded_into_at_most_three_arrays(tmp_path: Path) -> None:
     arrays: list[Image] = []
     with open_source(write_numbered_video(tmp_path / "a.avi", 30)) as source:
         run_one(SlowReader(0.002), source, [lambda result: arrays.append(result.frame.pixels)])
@@ -114,7 +114,7 @@ def test_a_video_file_is_decoded_into_three_arrays_at_most(tmp_path: Path) -> No
     assert len({id(array) for array in arrays}) <= 3
 
 
-def test_preprocessing_goes_on_while_the_classifier_is_busy(tmp_path: Path) -> None:
+def test_frames_are_preprocessed_ahead(tmp_path: Path) -> None:
     threads: set[int] = set()
 
     class Watching(SlowReader):
@@ -124,7 +124,7 @@ def test_preprocessing_goes_on_while_the_classifier_is_busy(tmp_path: Path) -> N
             return super().classify_prepared(prepared)
 
         def classify(self, image: Image) -> Prediction:
-            assert threading.get_ident() in threads, "only what is prepared comes here"
+            assert threading.get_ident() in threads, "only classify_prepared calls this"
             return super().classify(image)
 
     with open_source(write_numbered_video(tmp_path / "a.avi", 5)) as source:
@@ -136,14 +136,14 @@ def test_preprocessing_goes_on_while_the_classifier_is_busy(tmp_path: Path) -> N
 def test_frames_that_may_be_skipped_are_not_preprocessed_ahead(gate: dict[str, float], tmp_path: Path) -> None:
     class Lazy(SlowReader):
         def classify_prepared(self, prepared: PreparedFrame) -> Prediction:
-            raise AssertionError("prepared before it was known whether it is wanted")
+            raise AssertionError("prepared before it was known if the frame is needed")
 
     with open_source(write_numbered_video(tmp_path / "a.avi", 5)) as source:
         summary = run_one(Lazy(), source, [], **gate)
     assert summary.frames == 5
 
 
-def test_watchers_are_called_while_no_frame_comes() -> None:
+def test_watchers_are_called_while_no_frame_arrives() -> None:
     calls: list[float] = []
     stop = threading.Event()
 
@@ -158,7 +158,14 @@ def test_watchers_are_called_while_no_frame_comes() -> None:
     assert len(calls) == 5
 
 
-def test_a_slow_classifier_on_a_fast_camera_stays_fresh_and_counts_what_it_misses() -> None:
+def test_the_hook_is_called_after_each_result_was_delivered(tmp_path: Path) -> None:
+    calls: list[str] = []
+    with open_source(write_folder(tmp_path / "photos", 2)) as source:
+        run_loop(SlowReader(), [source], [lambda _: calls.append("sink")], on_result=lambda: calls.append("hook"))
+    assert calls == ["sink", "hook"] * 2
+
+
+def test_a_slow_classifier_gets_fresh_frames_and_dropped_frames_are_counted() -> None:
     lags: list[int] = []
     numbers: list[int] = []
     with LoopbackCamera() as camera, open_source(camera.address) as source:
@@ -169,7 +176,7 @@ def test_a_slow_classifier_on_a_fast_camera_stays_fresh_and_counts_what_it_misse
             assert result.frame.number + 1 == len(numbers) + result.dropped
 
         summary = run_one(SlowReader(0.1), source, [keep], max_frames=25)
-    # Unread pictures would pile up to about 45 by now; the bound leaves room for a machine that is busy.
+    # Without dropping, about 45 pictures would be queued by now; the bound leaves room for a busy machine.
     assert max(lags[-5:]) < 20
     assert summary.ended == "max frames"
     assert summary.frames == 25
@@ -177,7 +184,7 @@ def test_a_slow_classifier_on_a_fast_camera_stays_fresh_and_counts_what_it_misse
     assert not feed_threads()
 
 
-def test_a_camera_that_dies_ends_the_run_as_lost_with_a_reason_and_no_password() -> None:
+def test_a_camera_that_disconnects_ends_the_run_with_a_reason_without_the_password() -> None:
     lines = io.StringIO()
     with (
         LoopbackCamera(user="admin", password="s3cret") as camera,
@@ -194,7 +201,7 @@ def test_a_camera_that_dies_ends_the_run_as_lost_with_a_reason_and_no_password()
     assert not feed_threads()
 
 
-def test_a_camera_that_stalls_ends_the_run_as_lost() -> None:
+def test_a_camera_that_stalls_ends_the_run() -> None:
     with LoopbackCamera() as camera, open_source(camera.address) as source:
         threading.Timer(0.3, camera.stalled.set).start()
         summary = run_one(SlowReader(), source, [], stall_timeout_s=0.5)
@@ -203,7 +210,7 @@ def test_a_camera_that_stalls_ends_the_run_as_lost() -> None:
     assert not feed_threads()
 
 
-def test_an_unreadable_image_is_named_in_the_summary_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_skipped_and_named_in_the_summary(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "photos", 5)
     (tmp_path / "photos" / "002.png").write_bytes(b"not a picture")
     with open_source(folder) as source:
@@ -250,16 +257,14 @@ def test_a_sink_can_end_a_run(tmp_path: Path) -> None:
     assert (summary.frames, summary.ended) == (1, "window closed")
 
 
-def test_a_run_without_a_frame_has_a_summary_too(tmp_path: Path) -> None:
+def test_a_run_without_a_frame_has_a_summary(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"not a picture")
     with open_source(str(tmp_path)) as source:
         summary = run_one(SlowReader(), source, [])
     assert (summary.frames, summary.fps, summary.stages, summary.age) == (0, 0.0, {}, None)
 
 
-def test_an_endless_run_keeps_the_times_of_its_newest_results_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_run_keeps_only_the_times_of_its_newest_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Slowing(Unprepared):
         calls = 0
 
@@ -276,7 +281,7 @@ def test_an_endless_run_keeps_the_times_of_its_newest_results_only(
 
 
 @needs_data
-def test_a_real_model_names_the_photos_in_a_folder() -> None:
+def test_a_real_model_classifies_the_photos_in_a_folder() -> None:
     assert DATA is not None
     models = Path(DATA) / "third_party_models"
     model = load_model(
@@ -289,13 +294,13 @@ def test_a_real_model_names_the_photos_in_a_folder() -> None:
     assert summary.frames == len(records) > 0
     assert summary.stages["total"].n == len(records)
     best = {Path(record["source"]).name: record["label"] for record in records}
-    # The smallest of the models gets these two right.
+    # Even the smallest of the models recognizes these two.
     assert (best["cat_720p.jpg"], best["parrot.jpg"]) == ("Egyptian cat", "macaw")
     assert all(len(record["top"]) == 3 for record in records)
 
 
 @needs_data
-def test_the_loop_leaves_the_classifier_the_same_answers_as_a_single_image(tmp_path: Path) -> None:
+def test_the_loop_gives_the_same_predictions_as_single_images(tmp_path: Path) -> None:
     assert DATA is not None
     models = Path(DATA) / "third_party_models"
     model = load_model(
@@ -307,5 +312,5 @@ def test_the_loop_leaves_the_classifier_the_same_answers_as_a_single_image(tmp_p
     results: list[Result] = []
     with open_source(str(tmp_path)) as source:
         run_one(Classifier(model), source, [results.append])
-    alone = Classifier(model)
-    assert [result.prediction.top for result in results] == [alone.classify(picture).top for picture in noise]
+    classifier = Classifier(model)
+    assert [result.prediction.top for result in results] == [classifier.classify(picture).top for picture in noise]

@@ -28,7 +28,7 @@ LABELS = LabelMap(("dark", "bright"))
 
 
 class Brightness:
-    """A classifier of two classes that looks at the mean, and takes its time."""
+    """A slow stand-in for a classifier that computes the mean of a picture."""
 
     preprocess = PreprocessSpec(height=24, width=32, resize="squash", mean=(0, 0, 0), std=(1, 1, 1))
 
@@ -51,8 +51,8 @@ class Brightness:
         return np.array([1 - self._bright, self._bright], np.float32)
 
 
-class Kept:
-    """Keeps results' sources and events."""
+class Recorder:
+    """A sink that records the sources of results, and the events."""
 
     def __init__(self) -> None:
         self.sources: list[str] = []
@@ -73,23 +73,23 @@ def write_grays(folder: Path, grays: list[int]) -> str:
 
 
 def test_two_cameras_share_one_slow_classifier_fairly() -> None:
-    kept = Kept()
+    recorder = Recorder()
     with (
         LoopbackCamera() as first,
         LoopbackCamera() as second,
         open_source(first.address) as one,
         open_source(second.address) as two,
     ):
-        summaries = run_loop(Brightness(0.05), [one, two], [kept], LoopSettings(max_frames=40))
-    counts = Counter(kept.sources)
+        summaries = run_loop(Brightness(0.05), [one, two], [recorder], LoopSettings(max_frames=40))
+    counts = Counter(recorder.sources)
     assert len(counts) == 2
     assert abs(counts[one.name] - counts[two.name]) <= 4
     assert [summary.frames for summary in summaries] == [counts[one.name], counts[two.name]]
     assert all(summary.ended == "max frames" for summary in summaries)
 
 
-def test_a_camera_that_is_lost_leaves_the_other_running() -> None:
-    kept = Kept()
+def test_a_lost_camera_does_not_stop_the_other() -> None:
+    recorder = Recorder()
     stop = threading.Event()
     with (
         LoopbackCamera() as dying,
@@ -99,13 +99,13 @@ def test_a_camera_that_is_lost_leaves_the_other_running() -> None:
     ):
         threading.Timer(0.4, dying.die).start()
         threading.Timer(2.0, stop.set).start()
-        lost, fine = run_loop(Brightness(), [one, two], [kept], stop=stop)
+        lost, fine = run_loop(Brightness(), [one, two], [recorder], stop=stop)
     assert lost.ended == "camera lost"
     assert fine.ended == "stopped"
-    assert kept.sources[-1] == two.name
+    assert recorder.sources[-1] == two.name
 
 
-def test_a_surviving_camera_comes_back_and_is_counted() -> None:
+def test_a_surviving_camera_that_comes_back_is_counted() -> None:
     with LoopbackCamera() as camera, open_surviving(camera.address) as source:
         stop = threading.Event()
         threading.Timer(0.5, camera.die).start()
@@ -121,24 +121,24 @@ def test_a_surviving_camera_comes_back_and_is_counted() -> None:
     assert summary.ended == "stopped"
 
 
-def test_files_and_cameras_can_be_mixed_and_files_end_by_themselves(tmp_path: Path) -> None:
-    kept = Kept()
+def test_files_and_cameras_can_be_mixed_and_files_end_on_their_own(tmp_path: Path) -> None:
+    recorder = Recorder()
     folder = write_grays(tmp_path / "photos", [10, 20, 30])
     with LoopbackCamera() as camera, open_source(camera.address) as live, open_source(folder) as files:
-        ended, going = run_loop(Brightness(), [files, live], [kept], LoopSettings(max_frames=12))
-    assert (ended.ended, ended.frames) == ("end of source", 3)
-    assert (going.ended, going.frames) == ("max frames", 9)
+        files_summary, live_summary = run_loop(Brightness(), [files, live], [recorder], LoopSettings(max_frames=12))
+    assert (files_summary.ended, files_summary.frames) == ("end of source", 3)
+    assert (live_summary.ended, live_summary.frames) == ("max frames", 9)
 
 
-def test_a_change_that_lasts_is_an_event_and_the_end_of_the_run_leaves_it(tmp_path: Path) -> None:
-    kept = Kept()
+def test_a_change_that_lasts_is_an_event_and_the_end_of_the_run_leaves_the_class(tmp_path: Path) -> None:
+    recorder = Recorder()
     instant = DecisionSettings(smoothing="none", enter_after_s=0, leave_after_s=0)
     folder = write_grays(tmp_path / "photos", [10] * 3 + [250] * 3)
     with open_source(folder) as source:
         rule = decision_rule(instant, LABELS)
-        run_loop(Brightness(), [source], [kept], LoopSettings(rule=rule), event_sinks=[kept])
-    told = [(each.event.kind, each.event.score.label) for each in kept.events]
-    assert told == [("entered", "dark"), ("left", "dark"), ("entered", "bright"), ("left", "bright")]
+        run_loop(Brightness(), [source], [recorder], LoopSettings(rule=rule), event_sinks=[recorder])
+    kinds = [(sent.event.kind, sent.event.score.label) for sent in recorder.events]
+    assert kinds == [("entered", "dark"), ("left", "dark"), ("entered", "bright"), ("left", "bright")]
 
 
 @pytest.mark.parametrize("gate", [{}, {"every_s": 1e-9}], ids=["prepared ahead", "prepared when due"])
@@ -152,7 +152,7 @@ def test_only_the_region_is_classified(gate: dict[str, float], tmp_path: Path) -
     assert classifier.brightnesses == [1.0]
 
 
-def test_a_picture_that_became_too_small_for_the_region_is_skipped(tmp_path: Path) -> None:
+def test_a_picture_that_is_too_small_for_the_region_is_skipped(tmp_path: Path) -> None:
     for number, width in enumerate((60, 30, 60)):
         assert cv2.imwrite(str(tmp_path / f"{number}.png"), np.zeros((40, width, 3), np.uint8))
     with open_source(str(tmp_path)) as source:
@@ -160,12 +160,12 @@ def test_a_picture_that_became_too_small_for_the_region_is_skipped(tmp_path: Pat
     assert (summary.frames, summary.skipped) == (2, 1)
 
 
-def test_a_region_that_never_fitted_is_refused(tmp_path: Path) -> None:
+def test_a_region_that_no_picture_contains_is_rejected(tmp_path: Path) -> None:
     with open_source(write_grays(tmp_path / "photos", [10])) as source, pytest.raises(InputError, match="60x40"):
         run_loop(Brightness(), [source], [], LoopSettings(region=parse_region("20,0,100,40")))
 
 
-def test_every_limits_the_rate_and_counts_what_it_skips() -> None:
+def test_every_limits_the_rate_and_skipped_frames_are_counted() -> None:
     with LoopbackCamera() as camera, open_source(camera.address) as source:
         stop = threading.Event()
         threading.Timer(1.5, stop.set).start()
@@ -182,6 +182,6 @@ def test_a_still_picture_is_not_classified_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [{"max_frames": 0}, {"every_s": -1.0}])
-def test_settings_that_cannot_be_are_refused(bad: dict[str, float]) -> None:
+def test_invalid_settings_are_rejected(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match="got"):
         LoopSettings(**bad)  # type: ignore[arg-type]

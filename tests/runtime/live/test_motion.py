@@ -23,7 +23,7 @@ def picture(height: int = 480, width: int = 640, seed: int = 0) -> Image:
 
 @settings(max_examples=50, deadline=None)
 @given(shape=shapes, count=st.integers(1, 10))
-def test_identical_pictures_pass_once_and_a_changed_one_passes(shape: tuple[int, int], count: int) -> None:
+def test_identical_pictures_pass_once_and_a_changed_picture_passes(shape: tuple[int, int], count: int) -> None:
     gate, image = MotionGate(max_quiet_s=100), picture(*shape)
     assert [gate(image, number) for number in range(count)] == [True] + [False] * (count - 1)
     assert gate(image + 20, count)
@@ -32,7 +32,7 @@ def test_identical_pictures_pass_once_and_a_changed_one_passes(shape: tuple[int,
 
 @settings(max_examples=50, deadline=None)
 @given(gaps_ms=st.lists(st.integers(0, 4000), min_size=1, max_size=40))
-def test_a_quiet_scene_passes_once_in_its_quiet_time(gaps_ms: list[int]) -> None:
+def test_a_still_scene_passes_once_per_quiet_time(gaps_ms: list[int]) -> None:
     gate, image = MotionGate(max_quiet_s=3), picture(24, 32)
     passed_ms, at_ms = -math.inf, 0
     for gap_ms in gaps_ms:
@@ -48,7 +48,7 @@ def test_slow_changes_add_up() -> None:
     assert [step for step, passes in enumerate(passed) if passes] == [0, 5, 10]
 
 
-def test_something_that_walks_in_passes_and_noise_does_not() -> None:
+def test_an_object_that_enters_passes_and_noise_does_not() -> None:
     gate, rng = MotionGate(max_quiet_s=100), np.random.default_rng(1)
     scene = np.full((480, 640, 3), 120, np.uint8)
 
@@ -61,7 +61,7 @@ def test_something_that_walks_in_passes_and_noise_does_not() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1080, 1920), (97, 33), (479, 641), (5, 7)])
-def test_any_size_is_seen_over_its_whole_area(shape: tuple[int, int]) -> None:
+def test_motion_is_detected_in_every_quarter_of_a_picture_of_any_size(shape: tuple[int, int]) -> None:
     height, width = shape
     for rows in (slice(0, height // 2), slice(height // 2, height)):
         for columns in (slice(0, width // 2), slice(width // 2, width)):
@@ -71,7 +71,7 @@ def test_any_size_is_seen_over_its_whole_area(shape: tuple[int, int]) -> None:
             assert gate(image, 1)
 
 
-def test_a_camera_that_changes_size_and_a_view_of_a_picture_are_compared_too() -> None:
+def test_pictures_of_another_size_and_views_are_compared_too() -> None:
     gate, image = MotionGate(), np.full((480, 640, 3), 90, np.uint8)
     assert gate(image, 0)
     assert not gate(np.full((240, 320, 3), 90, np.uint8), 1)
@@ -85,7 +85,7 @@ def test_a_threshold_of_0_lets_everything_pass() -> None:
     assert all(gate(image, number) for number in range(3))
 
 
-def test_nothing_is_kept_from_picture_to_picture() -> None:
+def test_nothing_is_allocated_per_picture() -> None:
     gate, images = MotionGate(), [picture(seed=seed) for seed in range(2)]
     for number in range(10):
         gate(images[number % 2], number)
@@ -100,7 +100,7 @@ def test_nothing_is_kept_from_picture_to_picture() -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 1024
-    # The smallest array of pixels here, 24 x 32 in gray, would be 768 bytes; views and numbers are less.
+    # The smallest pixel array here, 24 x 32 in gray, has 768 bytes; views and numbers are smaller.
     assert peak - before < 768
 
 
@@ -113,6 +113,6 @@ def test_nothing_is_kept_from_picture_to_picture() -> None:
         (1, math.inf, "expected a quiet time"),
     ],
 )
-def test_impossible_settings_are_refused(threshold: float, max_quiet_s: float, complaint: str) -> None:
+def test_invalid_settings_are_rejected(threshold: float, max_quiet_s: float, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         MotionGate(threshold, max_quiet_s)

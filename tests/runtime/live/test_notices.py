@@ -1,4 +1,4 @@
-"""What is said while a run goes on."""
+"""Notices about cameras and outputs during a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def a_result() -> Result:
 
 
 class Fickle:
-    """An output that delivers or not, as it is told."""
+    """An output that fails while `broken` is set, and blocks while `released` is not."""
 
     name = "fickle"
 
@@ -50,23 +50,23 @@ class Fickle:
         pass
 
 
-def wait_until(true: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + DEADLINE_S
-    while not true():
+    while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.005)
 
 
-def test_a_camera_that_goes_and_comes_back_is_told_of_once_each() -> None:
-    told: list[str] = []
+def test_a_lost_camera_and_its_return_are_logged_once_each() -> None:
+    lines: list[str] = []
     with (
         LoopbackCamera(user="me", password="s3cret") as camera,
         open_surviving(camera.address_for("me:s3cret")) as source,
     ):
-        watch = Notices([source], [], told.append)
+        watch = Notices([source], [], lines.append)
         assert source.read() is not None
         watch()
-        assert told == []
+        assert lines == []
         camera.die()
         threading.Timer(0.3, camera.come_back).start()
         reader = threading.Thread(target=lambda: [source.read() for _ in range(40)])
@@ -75,45 +75,45 @@ def test_a_camera_that_goes_and_comes_back_is_told_of_once_each() -> None:
             watch()
             time.sleep(0.01)
         watch()
-    lost, back = told
+    lost, back = lines
     assert f"{source.name} is lost, opening it again: " in lost
     assert re.fullmatch(re.escape(source.name) + r" is back after \d+\.\d s", back)
-    assert "s3cret" not in "".join(told)
+    assert "s3cret" not in "".join(lines)
 
 
-def test_a_failing_output_is_told_of_once_a_minute_and_then_that_it_delivers_again(
+def test_a_failing_output_is_logged_once_a_minute_and_then_its_recovery(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     output = Fickle()
     with QueuedOutput(output, capacity=10) as queued:
-        watch = Notices([], [queued], told.append)
+        watch = Notices([], [queued], lines.append)
         for count in range(1, 4):
             queued(a_result())
             wait_until(lambda count=count: queued.status.failed == count)  # type: ignore[misc]
             watch()
-        assert told == ["fickle fails, 1 lost: the disk is full; free some space"]
+        assert lines == ["fickle fails, 1 lost: the disk is full; free some space"]
         output.broken = False
         queued(a_result())
         wait_until(lambda: queued.status.delivered == 1)
         watch()
-        assert len(told) == 1
+        assert len(lines) == 1
         monkeypatch.setattr(module, "REPEAT_S", 0.0)
         watch()
         watch()
-    assert told[1:] == ["fickle delivers again, 2 lost meanwhile"]
+    assert lines[1:] == ["fickle delivers again, 2 lost meanwhile"]
 
 
-def test_an_output_that_cannot_keep_up_is_told_of() -> None:
-    told: list[str] = []
+def test_an_output_that_cannot_keep_up_is_logged() -> None:
+    lines: list[str] = []
     output = Fickle()
     output.broken = False
     output.released.clear()
     with QueuedOutput(output, capacity=2) as queued:
-        watch = Notices([], [queued], told.append)
+        watch = Notices([], [queued], lines.append)
         for _ in range(10):
             queued(a_result())
         watch()
         output.released.set()
-    (line,) = told
+    (line,) = lines
     assert line == f"fickle is too slow or failed for a while, {queued.status.dropped} lost"
