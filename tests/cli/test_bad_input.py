@@ -209,7 +209,7 @@ def test_a_model_in_a_run_of_another_version(run_with_models: RunFolder) -> None
 def test_a_run_that_is_there_already_is_kept(few_digits: Path, trained_run: Path) -> None:
     before = (trained_run / "run.json").read_bytes()
     line = refusal("train", few_digits, "--out", trained_run)
-    assert line == f"{trained_run} already holds a run; choose another --out, or add --force to replace it"
+    assert line == f"{trained_run} already contains a run; choose another --out, or add --force to replace it"
     assert (trained_run / "run.json").read_bytes() == before
 
 

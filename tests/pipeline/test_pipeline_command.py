@@ -124,4 +124,4 @@ def test_a_recipe_without_photos_asks_for_them() -> None:
 def test_a_run_folder_that_is_a_file_is_refused(again: Path, few_digits: Path) -> None:
     Path("file").write_text("")
     line = refusal("pipeline", "run", again, "--data", few_digits, "--out", "file")
-    assert line == "file is a file; expected a folder, or a name for a new one"
+    assert line == "file is a file, not a folder; choose another --out"

@@ -54,8 +54,8 @@ def test_what_training_has_to_say_is_passed_on(tmp_path: Path) -> None:
     told: list[str] = []
     next(stages_of(hasty, silent, told.append)).do()
     assert any(line.startswith("a learning rate of 0.1 seldom converges") for line in told)
-    # A recipe begins anew by itself; that there was nothing to go on from is no news.
-    assert not any("nothing to go on from" in line for line in told)
+    # A recipe always resumes, so a run that starts from the beginning is not worth a line.
+    assert not any("nothing to resume" in line for line in told)
 
 
 def test_training_depends_on_its_settings_and_on_the_photos(folder: Path) -> None:
