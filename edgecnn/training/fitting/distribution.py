@@ -131,7 +131,7 @@ def reporting_lost_workers(execution: Execution) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CanceledError) as error:
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
         if execution.record.workers == 1:
             raise
         lost = sorted(set(re.findall(r"task:(\d+)", str(error))) - {str(execution.rank)})

@@ -165,7 +165,7 @@ def test_an_interrupt_leaves_the_best_epoch_so_far_and_is_raised(tmp_path: Path)
 
 @pytest.mark.parametrize("epochs", [1, 2, 4, 6])
 def test_a_resumed_phase_ends_as_an_uninterrupted_one(epochs: int, tmp_path: Path) -> None:
-    # The rate rises for three epochs, falls on a plateau, and the phase ends early. The rates of the warm-up are rounded,
+    # The rate rises for three epochs and falls on a plateau, and the phase ends early. The warm-up rounds its rates,
     # so that the peak cannot be derived from them.
     plan: dict[str, Any] = {"warmup_steps": 3 * STEPS, "patience": 7, "epochs": 50}
     uninterrupted = Fitting(tmp_path / "uninterrupted", learning_rate=0.1)
