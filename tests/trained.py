@@ -1,4 +1,4 @@
-"""A pytest plugin: what takes long to make is made once, and is for every test to read and for none to change."""
+"""A pytest plugin with fixtures that take long to create; all tests share them, and no test may change them."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from edgecnn.core.precision import PRECISIONS, Precision
 from edgecnn.core.settings.augment import AugmentSettings
 from edgecnn.core.settings.command_settings import ExportSettings, QatSettings, TrainSettings
 
-# TensorFlow takes seconds to import, so only the fixtures that need it do.
+# TensorFlow takes seconds to import, so only the fixtures that need it import it.
 
 UNMIRRORED = AugmentSettings(flip=False)
-"""For digits: a mirrored one is another, or none."""
+"""For digits: a mirrored digit is a different one, or none."""
 
 FEW_DIGITS = {"train": 12, "validation": 6, "test": 4}
-"""Photos of each of three classes in `few_digits`, by split."""
+"""Number of photos of each of the three classes in `few_digits`, by split."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The cache folder of all tests, in this process and in those that it starts: never the user's."""
+    """Use a cache folder for all tests, in this process and its children: never the user's."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGECNN_CACHE", str(folder))
@@ -32,7 +32,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The handwritten digits as a folder of images, with a train, a validation and a test split."""
+    """Return the handwritten digits as a folder of images, with a train, a validation and a test split."""
     from edgecnn.pipeline.digits import write_digits
 
     folder = tmp_path_factory.mktemp("data") / "digits"
@@ -42,7 +42,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few images of 0, 1 and 2, for tests that train and do not ask how well."""
+    """Return a few images of 0, 1 and 2, for tests that train but do not depend on the accuracy."""
     folder = tmp_path_factory.mktemp("data") / "few_digits"
     for split, count in FEW_DIGITS.items():
         for digit in "012":
@@ -55,7 +55,7 @@ def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained_run(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run named "digits": EfficientNet-Lite0 at 64x64 pixels under a new head, good enough to be quantized."""
+    """Return a run named "digits": EfficientNet-Lite0 at 64x64 pixels with a new head, good enough to be quantized."""
     from edgecnn.training.train import train
 
     run = tmp_path_factory.mktemp("runs") / "digits"
@@ -65,7 +65,7 @@ def trained_run(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Precision, Path]:
-    """`trained_run` as a model file of each precision, in the export folder of a copy of the run."""
+    """Return `trained_run` as a model file of each precision, in the export folder of a copy of the run."""
     from edgecnn.training.export import export_run
 
     run = shutil.copytree(trained_run, tmp_path_factory.mktemp("exported") / "digits")
@@ -74,7 +74,7 @@ def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 @pytest.fixture(scope="session")
 def qat_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of `trained_run` with one epoch of quantization-aware training."""
+    """Return a copy of `trained_run` with one epoch of quantization-aware training."""
     from edgecnn.training.qat import train_quantization_aware
 
     run = shutil.copytree(trained_run, tmp_path_factory.mktemp("qat") / "digits")
@@ -84,7 +84,7 @@ def qat_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="session")
 def qat_exported(qat_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The int8 file of `qat_run`, in the export folder of a copy of the run, beside its float32 parent."""
+    """Return the int8 file of `qat_run`, in the export folder of a copy of the run, beside its float32 parent."""
     from edgecnn.training.export import export_run
 
     run = shutil.copytree(qat_run, tmp_path_factory.mktemp("qat_exported") / "digits")

@@ -1,4 +1,4 @@
-"""`edgecnn preview`: what training will do to photos, to be looked at before it does."""
+"""`edgecnn preview`: a sheet of randomly changed training photos, to check the settings before training."""
 
 from __future__ import annotations
 
@@ -20,13 +20,24 @@ from edgecnn.training.plots.augment_sheet import photos_to_show, write_augment_s
 def preview_augmentation(
     data: Path, settings: TrainSettings, path: Path, *, progress: Progress = silent
 ) -> tuple[Example, ...]:
-    """Writes the sheet of `write_augment_sheet` for some training photos of the folder `data`, and returns which.
+    """Write the sheet of `write_augment_sheet` for some training photos of a data set.
 
-    They are prepared as `train` with the same settings would; the seed chooses them. Raises `DataError`, `InputError`
-    and `WriteError`.
+    Args:
+        data: Folder of photos.
+        settings: Settings of `train`, which prepare and change the photos; their seed chooses the photos.
+        path: PNG file to write.
+        progress: Receives the number of photos read.
+
+    Returns:
+        The photos on the sheet.
+
+    Raises:
+        DataError: The folder is no usable data set.
+        InputError: `path` does not end in `.png`.
+        WriteError: The file cannot be written.
     """
     if path.suffix.lower() != ".png":
-        raise InputError(f"expected the name of a PNG to write, got {path}; call it {path.with_suffix('.png')}")
+        raise InputError(f"expected a file name that ends in .png, got {path}; use {path.with_suffix('.png')}")
     spec = preprocess_spec(settings)
     dataset = scan_dataset(data, progress=lambda done, total: progress("reading photos", done, total))
     require_trainable(dataset)

@@ -1,4 +1,4 @@
-"""What a training came to, measured on validation and test photos."""
+"""Accuracy of a trained network on validation and test photos."""
 
 from __future__ import annotations
 
@@ -13,35 +13,51 @@ from edgecnn.training.features.cache import cached_pixels
 from edgecnn.training.features.row_store import Rows
 from edgecnn.training.fitting.input_pipeline import classes_of
 from edgecnn.training.fitting.loop import probabilities_of
-from edgecnn.training.fitting.phases import Training, split_features
+from edgecnn.training.fitting.phases import RunContext, split_features
 from edgecnn.training.keras import keras
 from edgecnn.training.networks.classifier_model import HEAD, head_model
 
 
 class Measured(NamedTuple):
-    """A split of the photos under the trained network."""
+    """Outputs of the trained network for a split, and their accuracy."""
 
     split: str
     probabilities: NDArray[np.float32]
     """`[n, classes]`."""
     truth: NDArray[np.int64]
-    """`[n]` class indices."""
+    """Class indices, `[n]`."""
     metrics: AccuracyMetrics
 
 
-def measure(model: keras.Model, backbone: keras.Model | None, training: Training) -> tuple[Measured, ...]:
-    """Validation and, where there are any, test photos. `backbone` is given where it is as it was pretrained."""
-    features = split_features(backbone, training) if backbone else {}
+def measure(model: keras.Model, backbone: keras.Model | None, context: RunContext) -> tuple[Measured, ...]:
+    """Measure a network on validation photos and, if there are any, on test photos.
+
+    Args:
+        model: Trained network, in float32.
+        backbone: Its backbone if that was not trained, since its features are then cached; otherwise None.
+        context: The training run.
+
+    Returns:
+        Outputs and metrics of each split.
+    """
+    features = split_features(backbone, context) if backbone else {}
     return tuple(
-        _measured(split, _probabilities(split, model, features.get(split), training), training)
+        _measured(split, _probabilities(split, model, features.get(split), context), context)
         for split in (VALIDATION, TEST)
-        if training.dataset.splits.get(split)
+        if context.dataset.splits.get(split)
     )
 
 
 def run_metrics(measured: tuple[Measured, ...]) -> dict[str, float]:
-    """The figures that a run's record has, named `<split>_<metric>`; what a split cannot tell is left out."""
-    figures: dict[str, float] = {}
+    """Collect the metrics for a run's record.
+
+    Args:
+        measured: Measured splits.
+
+    Returns:
+        Values by `<split>_<metric>`. Metrics that are undefined for a split are left out.
+    """
+    values: dict[str, float] = {}
     for split, _, _, metrics in measured:
         named = {
             "accuracy": metrics.top1,
@@ -51,19 +67,19 @@ def run_metrics(measured: tuple[Measured, ...]) -> dict[str, float]:
             "auc_roc": metrics.auc_roc,
             "ece": metrics.reliability.ece if metrics.reliability else None,
         }
-        figures |= {f"{split}_{name}": value for name, value in named.items() if value is not None}
-    return figures
+        values |= {f"{split}_{name}": value for name, value in named.items() if value is not None}
+    return values
 
 
-def _measured(split: str, probabilities: NDArray[np.float32], training: Training) -> Measured:
-    truth = classes_of(training.dataset.splits[split])
-    return Measured(split, probabilities, truth, accuracy_metrics(probabilities, truth, training.dataset.labels))
+def _measured(split: str, probabilities: NDArray[np.float32], context: RunContext) -> Measured:
+    truth = classes_of(context.dataset.splits[split])
+    return Measured(split, probabilities, truth, accuracy_metrics(probabilities, truth, context.dataset.labels))
 
 
-def _probabilities(split: str, model: keras.Model, features: Rows | None, training: Training) -> NDArray[np.float32]:
+def _probabilities(split: str, model: keras.Model, features: Rows | None, context: RunContext) -> NDArray[np.float32]:
     if features is None:
-        pixels = cached_pixels(training.dataset.splits[split], training.spec, training.progress)
-        return probabilities_of(model, pixels, training.spec, split, training.progress)
-    head = head_model(features.shape[-1], len(training.dataset.labels), training.dropout)
+        pixels = cached_pixels(context.dataset.splits[split], context.spec, context.progress)
+        return probabilities_of(model, pixels, context.spec, split, context.progress)
+    head = head_model(features.shape[-1], len(context.dataset.labels), context.dropout)
     head.get_layer(HEAD).set_weights(model.get_layer(HEAD).get_weights())
     return np.asarray(head.predict(np.asarray(features), batch_size=256, verbose=0), np.float32)

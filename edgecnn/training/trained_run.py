@@ -1,4 +1,4 @@
-"""What a training leaves: its record, its weights and its pictures, in place of an earlier run's."""
+"""The run folder of a trained network: record, weights and charts, in place of those of an earlier run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from edgecnn.core.model_file.card import DatasetRecord
 from edgecnn.core.run.run_folder import RunFolder, RunRecord, write_run
 from edgecnn.core.versions import versions_of
-from edgecnn.training.fitting.phases import Training
+from edgecnn.training.fitting.phases import RunContext
 from edgecnn.training.keras import keras
 from edgecnn.training.networks.catalog import backbone_spec
 from edgecnn.training.networks.weights import save_weights
@@ -33,19 +33,34 @@ Status = Literal["complete", "interrupted"]
 def write_trained(
     model: keras.Model,
     measured: tuple[Measured, ...],
-    training: Training,
+    context: RunContext,
+    *,
     status: Status,
     outdated_logs: frozenset[Path],
 ) -> RunRecord:
-    """Writes the run, if this is the worker to do so; what an earlier run left goes then."""
-    folder, dataset, settings, journal = training.folder, training.dataset, training.settings, training.journal
+    """Write the run folder if this worker is the chief, and remove the files of an earlier run.
+
+    Args:
+        model: Trained network, in float32.
+        measured: Its outputs for each split; the last split is plotted.
+        context: The training run.
+        status: `complete`, or `interrupted` if it can be resumed.
+        outdated_logs: Logs of an earlier run, which are removed.
+
+    Returns:
+        The record of the run, on every worker.
+
+    Raises:
+        WriteError: The disk is full or not writable.
+    """
+    folder, dataset, settings, journal = context.folder, context.dataset, context.settings, context.journal
     record = RunRecord(
         name=folder.path.resolve().name,
         created=datetime.now(UTC),
         status=status,
         backbone=backbone_spec(settings.model, settings.alpha).title,
         settings=settings,
-        preprocess=training.spec,
+        preprocess=context.spec,
         labels=dataset.labels.names,
         data=dataset.root.resolve(),
         dataset=DatasetRecord(fingerprint=dataset.fingerprint, counts=dataset.counts),
@@ -53,13 +68,13 @@ def write_trained(
         unreadable=tuple(str(path) for path in dataset.unreadable),
         history=tuple(journal.history),
         metrics=run_metrics(measured),
-        execution=training.execution.record,
+        execution=context.execution.record,
         versions=versions_of(VERSIONED_PACKAGES),
     )
-    if training.execution.is_chief:
+    if context.execution.is_chief:
         save_weights(model, folder.float_weights)
         write_run(folder, record)
-        draw(measured[-1], training)
+        draw(measured[-1], context)
         _remove_outdated(folder, outdated_logs)
     if status == "complete":
         journal.remove()
@@ -67,7 +82,7 @@ def write_trained(
 
 
 def _remove_outdated(folder: RunFolder, logs: frozenset[Path]) -> None:
-    """Removes what was made of an earlier run's weights, and its logs."""
+    """Remove the logs of an earlier run and everything that was derived from its weights."""
     folder.qat_weights.unlink(missing_ok=True)
     folder.report.unlink(missing_ok=True)
     for outdated in (folder.export, folder.results):

@@ -211,7 +211,7 @@ def test_a_model_in_a_run_of_another_version_is_refused(run_with_models: RunFold
 def test_an_existing_run_is_kept(few_digits: Path, trained_run: Path) -> None:
     before = (trained_run / "run.json").read_bytes()
     line = refusal("train", few_digits, "--out", trained_run)
-    assert line == f"{trained_run} already holds a run; choose another --out, or add --force to replace it"
+    assert line == f"{trained_run} already contains a run; choose another --out, or add --force to replace it"
     assert (trained_run / "run.json").read_bytes() == before
 
 

@@ -50,5 +50,5 @@ def test_preview_refuses_what_training_would_refuse(few_digits: Path, tmp_path: 
 
 def test_preview_writes_nothing_but_a_png(few_digits: Path, tmp_path: Path) -> None:
     message = refusal("preview", few_digits, "--out", tmp_path / "sheet.jpg")
-    assert message == f"expected the name of a PNG to write, got {tmp_path}/sheet.jpg; call it {tmp_path}/sheet.png"
+    assert message == f"expected a file name that ends in .png, got {tmp_path}/sheet.jpg; use {tmp_path}/sheet.png"
     assert list(tmp_path.iterdir()) == []

@@ -127,4 +127,4 @@ def test_a_recipe_without_photos_is_refused() -> None:
 def test_a_file_as_the_run_folder_is_refused(again: Path, few_digits: Path) -> None:
     Path("file").write_text("")
     line = refusal("pipeline", "run", again, "--data", few_digits, "--out", "file")
-    assert line == "file is a file; expected a folder, or a name for a new one"
+    assert line == "file is a file, not a folder; choose another --out"

@@ -55,7 +55,7 @@ def test_messages_of_training_are_logged(tmp_path: Path) -> None:
     next(stages_of(hasty, silent, logged.append)).run()
     assert any(line.startswith("a learning rate of 0.1 seldom converges") for line in logged)
     # A recipe starts over automatically, so a missing checkpoint is not worth a message.
-    assert not any("nothing to go on from" in line for line in logged)
+    assert not any("nothing to resume" in line for line in logged)
 
 
 def test_training_depends_on_its_settings_and_on_the_photos(folder: Path) -> None:

@@ -23,7 +23,7 @@ QUICK = QatSettings(epochs=2, learning_rate=1e-2, batch_size=8, calibration_imag
 
 @pytest.fixture(scope="module")
 def hardly_trained(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with a frozen backbone and a head that knows next to nothing yet."""
+    """Return a run with a frozen backbone and an almost untrained head."""
     run = tmp_path_factory.mktemp("runs") / "hardly_trained"
     train(few_digits, run, TrainSettings(height=32, epochs=1, learning_rate=1e-6, augment=UNMIRRORED))
     return run
@@ -50,21 +50,21 @@ def test_the_best_epoch_by_validation_accuracy_is_kept(improved: Path) -> None:
     assert not list(improved.glob(".*"))
 
 
-def test_the_frozen_backbone_stays_as_it_was_and_the_head_moves(improved: Path) -> None:
+def test_only_the_head_changes_over_a_frozen_backbone(improved: Path) -> None:
     folder, record = read_run(improved)
     spec, train = record.preprocess, dataset_of_run(record).splits[TRAIN]
     photos = calibrate_with(train, spec, QUICK.calibration_images, QUICK.seed).images
     start = calibrated_model(load_float_model(folder, record), spec, photos)
     aware = load_quantization_aware_model(folder, record)
-    moved = set()
+    changed = set()
     for layer in start.layers:
         if not (isinstance(layer, QuantizedLayer) and kernel_name(layer.layer)):
             continue
-        # Behind kernel and bias come the ranges.
+        # The kernel and the bias come first, then the ranges.
         before, now = (model.get_layer(layer.name).get_weights()[:2] for model in (start, aware))
         if not all(np.array_equal(one, other) for one, other in zip(now, before, strict=True)):
-            moved.add(layer.name)
-    assert moved == {f"quant_{HEAD}"}
+            changed.add(layer.name)
+    assert changed == {f"quant_{HEAD}"}
 
 
 def test_the_float_model_of_the_run_is_left_alone(hardly_trained: Path, improved: Path) -> None:
@@ -74,18 +74,18 @@ def test_the_float_model_of_the_run_is_left_alone(hardly_trained: Path, improved
     assert after.history[: len(before.history)] == before.history
 
 
-def test_what_was_trained_is_replaced_by_force_alone(improved: Path, tmp_path: Path) -> None:
+def test_existing_weights_are_replaced_only_with_force(improved: Path, tmp_path: Path) -> None:
     run = shutil.copytree(improved, tmp_path / "run")
     other = QUICK.model_copy(update={"epochs": 0})
     for resume in (False, True):
-        with pytest.raises(InputError, match="quantization-aware weights already; add --force to replace them"):
+        with pytest.raises(InputError, match="already has quantization-aware weights; add --force to replace them"):
             train_quantization_aware(run, other, resume=resume)
-    told: list[str] = []
-    assert train_quantization_aware(run, QUICK, resume=True, log=told.append) == read_run(improved)[1]
-    assert told == [f"{run} has its quantization-aware weights already"]
+    lines: list[str] = []
+    assert train_quantization_aware(run, QUICK, resume=True, log=lines.append) == read_run(improved)[1]
+    assert lines == [f"{run} already has its quantization-aware weights"]
 
 
-def test_no_epochs_is_the_calibrated_start(improved: Path, tmp_path: Path) -> None:
+def test_zero_epochs_give_the_calibrated_start(improved: Path, tmp_path: Path) -> None:
     run = shutil.copytree(improved, tmp_path / "run")
     record = train_quantization_aware(run, QUICK.model_copy(update={"epochs": 0}), force=True)
     assert record.qat is not None
@@ -96,14 +96,14 @@ def test_no_epochs_is_the_calibrated_start(improved: Path, tmp_path: Path) -> No
 
 
 def interrupt(task: str, done: int, total: int, detail: str = "") -> None:
-    """Ctrl-C when the first epoch begins."""
+    """Press Ctrl-C when the first epoch begins."""
     if task == "quantization-aware training":
         raise KeyboardInterrupt
 
 
-def test_an_interrupt_before_an_epoch_leaves_the_weights_that_were_trained(improved: Path, tmp_path: Path) -> None:
+def test_an_interrupt_before_the_first_epoch_keeps_earlier_weights(improved: Path, tmp_path: Path) -> None:
     run = shutil.copytree(improved, tmp_path / "run")
-    with pytest.raises(Interrupted, match="holds the weights that it had"):
+    with pytest.raises(Interrupted, match="keeps the weights that it had"):
         train_quantization_aware(run, QUICK, force=True, progress=interrupt)
     for name in ("run.json", "qat.h5"):
         assert (run / name).read_bytes() == (improved / name).read_bytes()
@@ -118,7 +118,7 @@ def test_an_interrupt_keeps_the_calibrated_start(hardly_trained: Path, tmp_path:
     assert record.qat is not None
     assert record.qat.best_epoch == 0
     load_quantization_aware_model(folder, record)
-    # It is no training that anybody would have to be asked about.
+    # Nothing was trained, so it is replaced without --force.
     assert train_quantization_aware(run, QUICK.model_copy(update={"epochs": 0})).qat != record.qat
 
 
@@ -130,7 +130,7 @@ def test_the_result_is_never_worse_than_its_start(qat_run: Path) -> None:
     assert record.qat.start_val_accuracy >= record.metrics["validation_accuracy"] - 0.04
 
 
-def test_what_is_no_run_or_has_lost_its_photos_is_one_clear_line(hardly_trained: Path, tmp_path: Path) -> None:
+def test_a_folder_without_a_run_or_a_run_without_its_photos_is_refused(hardly_trained: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not a run folder"):
         train_quantization_aware(tmp_path, QUICK)
     run = shutil.copytree(hardly_trained, tmp_path / "run")

@@ -36,8 +36,8 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-class Told:
-    """A `Progress` that remembers, and presses Ctrl-C once where `interrupt` says so."""
+class Recorder:
+    """A `Progress` that records the tasks, and presses Ctrl-C once when `interrupt` returns True."""
 
     def __init__(self, interrupt: Callable[[str, str], bool] = lambda task, detail: False) -> None:
         self.tasks: list[str] = []
@@ -54,7 +54,7 @@ class Told:
 
 
 def after_epochs(count: int) -> Callable[[str, str], bool]:
-    """Says when `count` epochs have been validated."""
+    """Return a condition that is true when `count` epochs have been validated."""
     left = [count]
 
     def reached(task: str, detail: str) -> bool:
@@ -78,7 +78,7 @@ def fine_tuned(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return run
 
 
-# ---- what a run is
+# ---- the run folder
 
 
 def test_a_trained_run_is_far_better_than_chance(trained_run: Path) -> None:
@@ -87,23 +87,23 @@ def test_a_trained_run_is_far_better_than_chance(trained_run: Path) -> None:
     assert record.metrics["validation_accuracy"] > 0.85
 
 
-def test_a_run_folder_has_its_record_weights_pictures_and_logs(trained_run: Path) -> None:
+def test_a_run_folder_has_its_record_weights_charts_and_logs(trained_run: Path) -> None:
     names = {path.name for path in trained_run.iterdir()}
-    pictures = {"learning_curves.png", "confusion_matrix.png", "mistakes.png"}
-    assert names == {"run.json", "float.h5", "tensorboard"} | pictures
-    for picture in pictures:
-        assert cv2.imread(str(trained_run / picture)) is not None
+    charts = {"learning_curves.png", "confusion_matrix.png", "mistakes.png"}
+    assert names == {"run.json", "float.h5", "tensorboard"} | charts
+    for chart in charts:
+        assert cv2.imread(str(trained_run / chart)) is not None
 
 
-def test_a_run_whose_photos_were_varied_shows_how(fine_tuned: Path) -> None:
+def test_a_run_shows_its_random_changes_to_photos(fine_tuned: Path) -> None:
     assert cv2.imread(str(fine_tuned / "augmentation.png")) is not None
 
 
-def test_a_run_s_logs_are_of_training_and_validation(trained_run: Path) -> None:
+def test_a_run_logs_training_and_validation(trained_run: Path) -> None:
     assert {path.parent.name for path in trained_run.rglob("events*")} == {"train", "validation"}
 
 
-def test_the_record_says_all_that_later_commands_need(trained_run: Path, digits: Path) -> None:
+def test_the_record_contains_everything_that_later_commands_need(trained_run: Path, digits: Path) -> None:
     folder, record = read_run(trained_run)
     assert folder.path == trained_run
     assert (record.name, record.status, record.backbone) == ("digits", "complete", "efficientnet_lite0")
@@ -128,7 +128,7 @@ def test_the_history_has_every_epoch_of_every_phase(fine_tuned: Path) -> None:
     assert [epoch.learning_rate for epoch in record.history] == pytest.approx([1e-3] * 4)
 
 
-def test_the_reported_accuracy_is_that_of_the_saved_weights(head_only: Path, few_digits: Path) -> None:
+def test_the_recorded_accuracy_is_that_of_the_saved_weights(head_only: Path, few_digits: Path) -> None:
     folder, record = read_run(head_only)
     model = load_float_model(folder, record)
     photos = scan_dataset(few_digits).splits["test"]
@@ -136,24 +136,24 @@ def test_the_reported_accuracy_is_that_of_the_saved_weights(head_only: Path, few
         [cv2.resize(cv2.imread(str(photo.path)), (32, 32), interpolation=cv2.INTER_AREA) for photo in photos]
     )
     decisions = model(((images - 127.0) / 128.0).astype(np.float32)).numpy().argmax(axis=1)
-    right = float((decisions == [photo.label for photo in photos]).mean())
-    assert record.metrics["test_accuracy"] == pytest.approx(right)
+    accuracy = float((decisions == [photo.label for photo in photos]).mean())
+    assert record.metrics["test_accuracy"] == pytest.approx(accuracy)
 
 
 # ---- features are computed once
 
 
-def test_the_second_training_takes_the_features_from_the_cache(
+def test_a_second_run_takes_the_features_from_the_cache(
     head_only: Path, few_digits: Path, cache: Path, tmp_path: Path
 ) -> None:
     def features() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in cache.glob("features-*")}
 
-    before, told = features(), Told()
-    train(few_digits, tmp_path / "again", QUICK, progress=told)
-    assert "frozen features (cached)" in told.tasks
-    assert "frozen features" not in told.tasks
-    assert "preparing photos" not in told.tasks
+    before, recorder = features(), Recorder()
+    train(few_digits, tmp_path / "again", QUICK, progress=recorder)
+    assert "frozen features (cached)" in recorder.tasks
+    assert "frozen features" not in recorder.tasks
+    assert "preparing photos" not in recorder.tasks
     assert features() == before
     assert len(before) >= 2
 
@@ -182,7 +182,7 @@ def test_another_seed_gives_another_run(head_only: Path, few_digits: Path, tmp_p
 # ---- fine-tuning
 
 
-def test_fine_tuning_moves_the_last_blocks_and_nothing_else(fine_tuned: Path) -> None:
+def test_fine_tuning_changes_only_the_last_blocks(fine_tuned: Path) -> None:
     model = load_float_model(*read_run(fine_tuned))
     pretrained = build_backbone(backbone_spec("efficientnet_lite0"), height=32, width=32, weights="imagenet")
     last = set(blocks(model)[-2:])
@@ -205,19 +205,19 @@ def test_fine_tuning_lowers_the_validation_loss(fine_tuned: Path) -> None:
     assert lowest["fine_tune"] < lowest["head"]
 
 
-def test_fine_tuning_that_makes_it_worse_leaves_the_head_as_it_was(
+def test_fine_tuning_without_an_improvement_keeps_the_weights_of_the_head_phase(
     head_only: Path, few_digits: Path, tmp_path: Path
 ) -> None:
     ruinous = FINE_TUNED.model_copy(update={"fine_tune_learning_rate": 1e18, "unfreeze": 1})
     train(few_digits, tmp_path / "run", ruinous)
     assert same(stored_weights(tmp_path / "run"), stored_weights(head_only))
     (_, record), (_, before) = read_run(tmp_path / "run"), read_run(head_only)
-    # One is measured through the whole network, the other by its features.
+    # One is measured with the whole network, the other with its features.
     assert record.metrics == pytest.approx(before.metrics, abs=1e-4)
     assert [epoch.phase for epoch in record.history] == ["head", "head", "fine_tune", "fine_tune"]
 
 
-def test_a_history_that_is_no_number_any_more_can_be_read_back(head_only: Path, tmp_path: Path) -> None:
+def test_a_history_with_nan_and_infinity_can_be_read_back(head_only: Path, tmp_path: Path) -> None:
     _, record = read_run(head_only)
     diverged = record.history[0].model_copy(update={"loss": math.nan, "val_loss": math.inf})
     content = record.model_copy(update={"history": (diverged,)}).model_dump_json()
@@ -227,7 +227,7 @@ def test_a_history_that_is_no_number_any_more_can_be_read_back(head_only: Path, 
     assert epoch.val_loss == math.inf
 
 
-def test_more_blocks_than_there_are_cannot_be_unfrozen(few_digits: Path, tmp_path: Path) -> None:
+def test_unfreezing_more_blocks_than_the_network_has_is_refused(few_digits: Path, tmp_path: Path) -> None:
     settings = QUICK.model_copy(update={"fine_tune_epochs": 1, "unfreeze": 19})
     with pytest.raises(InputError, match="efficientnet_lite0 has 18 blocks, got --unfreeze 19"):
         train(few_digits, tmp_path / "run", settings)
@@ -242,9 +242,9 @@ def test_an_interrupt_leaves_a_run_that_can_be_exported(few_digits: Path, tmp_pa
     settings = QUICK.model_copy(update={"epochs": 50})
     with pytest.raises(
         Interrupted,
-        match=r"after 2 epochs; .*run holds the best of them and can be exported",
+        match=r"after 2 epochs; .*run contains the best of them and can be exported",
     ):
-        train(few_digits, run, settings, progress=Told(after_epochs(2)))
+        train(few_digits, run, settings, progress=Recorder(after_epochs(2)))
     _, record = read_run(run)
     assert record.status == "interrupted"
     assert len(record.history) == 2
@@ -255,7 +255,7 @@ def test_an_interrupt_leaves_a_run_that_can_be_exported(few_digits: Path, tmp_pa
 
 def test_an_interrupt_in_fine_tuning_keeps_the_head(head_only: Path, few_digits: Path, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        train(few_digits, tmp_path / "run", FINE_TUNED, progress=Told(lambda task, _: task == "fine-tuning"))
+        train(few_digits, tmp_path / "run", FINE_TUNED, progress=Recorder(lambda task, _: task == "fine-tuning"))
     assert same(stored_weights(tmp_path / "run"), stored_weights(head_only))
     assert read_run(tmp_path / "run")[1].status == "interrupted"
 
@@ -264,31 +264,31 @@ def test_an_interrupt_in_fine_tuning_keeps_the_head(head_only: Path, few_digits:
 def test_an_interrupt_before_the_first_epoch_leaves_nothing(
     task: str, head_only: Path, few_digits: Path, tmp_path: Path
 ) -> None:
-    told = Told(lambda current, _: current == task)
+    recorder = Recorder(lambda current, _: current == task)
     with pytest.raises(KeyboardInterrupt):
-        train(few_digits, tmp_path / "run", QUICK, progress=told)
-    assert told.interrupted
+        train(few_digits, tmp_path / "run", QUICK, progress=recorder)
+    assert recorder.interrupted
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupt_before_the_first_epoch_leaves_the_run_that_was_to_be_replaced(
+def test_an_interrupt_before_the_first_epoch_leaves_an_earlier_run_alone(
     head_only: Path, few_digits: Path, tmp_path: Path
 ) -> None:
     run = shutil.copytree(head_only, tmp_path / "run")
     with pytest.raises(KeyboardInterrupt):
-        train(few_digits, run, QUICK, force=True, progress=Told(lambda task, _: task == "training the head"))
+        train(few_digits, run, QUICK, force=True, progress=Recorder(lambda task, _: task == "training the head"))
     assert files(run) == files(head_only)
 
 
 COMMAND = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import edgecnn.cli as cli; cli.main()"
 )
-"""A shell starts its background jobs deaf to Ctrl-C, and a test suite may be one."""
+"""Restores the handler of Ctrl-C: a shell makes its background jobs ignore it, and a test suite may be one."""
 
 
 def test_ctrl_c_at_the_command_leaves_a_run_and_status_130(few_digits: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    # A rate so small that every epoch is a little better than the last, and none is the last.
+    # At this small rate every epoch is a little better than the one before, so the training does not stop early.
     options = ["--height", "32", "--epochs", "1000000", "--learning-rate", "1e-6", "--dropout", "0"]
     command = [sys.executable, "-c", COMMAND, "train", str(few_digits), "--out", str(run), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -302,24 +302,24 @@ def test_ctrl_c_at_the_command_leaves_a_run_and_status_130(few_digits: Path, tmp
         process.kill()
     assert process.returncode == 130, err
     assert out == ""
-    assert "can be exported, or gone on with by --resume" in err.splitlines()[-1]
+    assert "can be exported, or continue with --resume" in err.splitlines()[-1]
     assert "Traceback" not in err
     _, record = read_run(run)
     assert record.status == "interrupted"
     assert record.history
 
 
-# ---- what is there already
+# ---- existing folders
 
 
 def test_an_existing_run_is_refused_and_left_alone(head_only: Path, few_digits: Path) -> None:
     before = files(head_only)
-    with pytest.raises(InputError, match="already holds a run; choose another --out, or add --force"):
+    with pytest.raises(InputError, match="already contains a run; choose another --out, or add --force"):
         train(few_digits, head_only, QUICK)
     assert files(head_only) == before
 
 
-def test_force_replaces_a_run_and_what_was_made_from_it(head_only: Path, few_digits: Path, tmp_path: Path) -> None:
+def test_force_replaces_a_run_and_everything_derived_from_it(head_only: Path, few_digits: Path, tmp_path: Path) -> None:
     run = shutil.copytree(head_only, tmp_path / "run")
     outdated = [run / "qat.h5", run / "report.html", run / "export" / "a.tflite", run / "results" / "a.benchmark.json"]
     for path in outdated:
@@ -334,9 +334,9 @@ def test_force_replaces_a_run_and_what_was_made_from_it(head_only: Path, few_dig
     assert (run / "notes.txt").read_text() == "mine"
 
 
-def test_a_file_in_the_place_of_the_run_is_refused(few_digits: Path, tmp_path: Path) -> None:
+def test_a_file_as_run_folder_is_refused(few_digits: Path, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file")
-    with pytest.raises(InputError, match="is a file; expected a folder"):
+    with pytest.raises(InputError, match="is a file, not a folder; choose another --out"):
         train(few_digits, tmp_path / "run", QUICK, force=True)
     assert (tmp_path / "run").read_text() == "a file"
 
@@ -345,43 +345,43 @@ def test_a_file_in_the_place_of_the_run_is_refused(few_digits: Path, tmp_path: P
 
 
 @pytest.fixture
-def undivided(few_digits: Path, tmp_path: Path) -> Path:
-    """A folder of class folders without splits, with one file among them that is no photo."""
-    folder = shutil.copytree(few_digits / "train", tmp_path / "undivided")
+def unsplit(few_digits: Path, tmp_path: Path) -> Path:
+    """Return a folder of class folders without splits, with one unreadable file."""
+    folder = shutil.copytree(few_digits / "train", tmp_path / "unsplit")
     (folder / "1" / "broken.png").write_bytes(b"not an image")
     return folder
 
 
-def test_missing_splits_are_made_and_an_unreadable_photo_is_recorded(undivided: Path, tmp_path: Path) -> None:
-    record = train(undivided, tmp_path / "run", QUICK.model_copy(update={"epochs": 1}))
+def test_missing_splits_are_created_and_an_unreadable_photo_is_recorded(unsplit: Path, tmp_path: Path) -> None:
+    record = train(unsplit, tmp_path / "run", QUICK.model_copy(update={"epochs": 1}))
     for split in ("train", "validation", "test"):
         assert all(count > 0 for count in record.class_counts[split].values())
     assert sum(record.dataset.counts.values()) == 3 * FEW_DIGITS["train"]
-    assert record.unreadable == (str(undivided / "1" / "broken.png"),)
+    assert record.unreadable == (str(unsplit / "1" / "broken.png"),)
     assert read_run(tmp_path / "run")[1] == record
 
 
-def test_strict_refuses_an_unreadable_photo(undivided: Path, tmp_path: Path) -> None:
+def test_strict_refuses_an_unreadable_photo(unsplit: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"1 of 37 photos cannot be decoded, the first is .*broken\.png"):
-        train(undivided, tmp_path / "run", QUICK, strict=True)
+        train(unsplit, tmp_path / "run", QUICK, strict=True)
     assert not (tmp_path / "run").exists()
 
 
-def test_one_class_is_not_enough(undivided: Path, tmp_path: Path) -> None:
+def test_one_class_is_not_enough(unsplit: Path, tmp_path: Path) -> None:
     for digit in "12":
-        shutil.rmtree(undivided / digit)
+        shutil.rmtree(unsplit / digit)
     with pytest.raises(DataError, match="has one class, '0'; a classifier needs at least two"):
-        train(undivided, tmp_path / "run", QUICK)
+        train(unsplit, tmp_path / "run", QUICK)
 
 
-def test_a_class_of_one_photo_is_not_enough(undivided: Path, tmp_path: Path) -> None:
-    for photo in sorted((undivided / "2").iterdir())[1:]:
+def test_a_class_of_one_photo_is_not_enough(unsplit: Path, tmp_path: Path) -> None:
+    for photo in sorted((unsplit / "2").iterdir())[1:]:
         photo.unlink()
     with pytest.raises(DataError, match="class '2' has 1 readable training photos"):
-        train(undivided, tmp_path / "run", QUICK)
+        train(unsplit, tmp_path / "run", QUICK)
 
 
-def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no such folder: .*nowhere"):
         train(tmp_path / "nowhere", tmp_path / "run", QUICK)
     assert list(tmp_path.iterdir()) == []

@@ -1,10 +1,10 @@
 """Random changes to training photos, after the shared preprocessing and before normalization.
 
-The order is a camera's: where it stands (geometry), the light, the lens (blur), the sensor (noise), the file (JPEG).
-Erasing comes last, so that no other change softens its edge or moves it.
+The order follows the path of the light through a camera: viewpoint (geometry), light (color), lens (blur), sensor
+(noise), file (JPEG). Erasing comes last, so that no other change softens or moves the edges of the rectangle.
 
-The changes are TensorFlow's own stateless operations: imgaug, KerasCV and Albumentations are no longer maintained, and
-what followed the last is under the AGPL.
+The changes are TensorFlow's own stateless operations, because imgaug, KerasCV and Albumentations are no longer
+maintained, and the successor of the last one is under the AGPL.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from edgecnn.training.keras import tf
 
 _RGB = 3
 _BLUR_REACH = 3
-"""A Gaussian is cut off so many standard deviations from its middle."""
+"""Number of standard deviations at which a Gaussian is cut off."""
 _MAX_ASPECT = 3.0
-"""How much longer than the other a side of an erased rectangle may be."""
+"""Largest ratio of the sides of an erased rectangle, each measured as a share of the photo's side."""
 
 
 class _Draws(NamedTuple):
-    # Every change has draws of its own, on or off: switching one on does not change what the others do.
+    # Every change has its own numbers, whether it is on or off, so that switching one on does not change the others.
     brightness: Any
     contrast: Any
     saturation: Any
@@ -42,11 +42,18 @@ class _Draws(NamedTuple):
 
 
 def augment(image: Any, seed: Any, settings: AugmentSettings) -> Any:
-    """A random variant of a float32 `[height, width, 1 or 3]` image in 0..255, of the same shape and range.
+    """Change a photo at random.
 
-    The shape must be known when the graph is built. The same `seed` (two int64) gives the same variant, on a CPU to the
-    bit. A change that is off is not in the graph; with all of them off the image comes back to the bit. One channel has
-    no saturation to change.
+    A change that is off is not in the graph; if all of them are off, the result equals the image to the bit.
+
+    Args:
+        image: Prepared photo, float32 `[height, width, 1 or 3]` in 0..255. Its shape must be known when the graph is
+            built.
+        seed: Two int64; the same seed gives the same variant, on a CPU to the bit.
+        settings: Strength of each change. The saturation is ignored for an image with one channel.
+
+    Returns:
+        The variant, with the shape and range of `image`.
     """
     geometry_seed, draw_seed, noise_seed = tf.unstack(tf.random.split(seed, 3))
     image = random_geometry(image, geometry_seed, settings)
@@ -64,7 +71,10 @@ def augment(image: Any, seed: Any, settings: AugmentSettings) -> Any:
 
 
 def _random_color(image: Any, draw: _Draws, settings: AugmentSettings) -> Any:
-    """Brightness is added, contrast scales the distance from each channel's mean, saturation that from gray."""
+    """Change brightness, contrast and saturation.
+
+    Brightness is added. Contrast scales the distance from each channel's mean, saturation the distance from gray.
+    """
     if settings.brightness:
         image = tf.image.adjust_brightness(image, to_symmetric(draw.brightness) * settings.brightness * 255)
     if settings.contrast:
@@ -76,11 +86,11 @@ def _random_color(image: Any, draw: _Draws, settings: AugmentSettings) -> Any:
 
 
 def _blurred(image: Any, sigma_px: Any, max_sigma_px: float) -> Any:
-    """A Gaussian blur, along the columns and then along the rows; beyond the edge is the photo's reflection."""
+    """Blur with a Gaussian, along the columns and then along the rows; the photo is reflected beyond its edges."""
     height, width, channels = image.shape
     reach = min(math.ceil(_BLUR_REACH * max_sigma_px), height - 1, width - 1)
     steps = tf.range(-reach, reach + 1, dtype=tf.float32)
-    # A sigma of 0 would divide by it; so narrow a kernel is a single 1.
+    # The lower limit avoids a division by 0; at that width the kernel is a single 1.
     weights = tf.exp(-0.5 * (steps / tf.maximum(sigma_px, 1e-3)) ** 2)
     kernel = tf.tile((weights / tf.reduce_sum(weights))[:, None, None, None], [1, 1, channels, 1])
     blurred = tf.pad(image, [[reach, reach], [reach, reach], [0, 0]], "REFLECT")[None]
@@ -90,14 +100,14 @@ def _blurred(image: Any, sigma_px: Any, max_sigma_px: float) -> Any:
 
 
 def _compressed(image: Any, quality: Any) -> Any:
-    """Written as JPEG of that quality (1..100) and read back."""
+    """Encode as JPEG of a quality (1..100) and decode again."""
     as_bytes = tf.saturate_cast(tf.round(image), tf.uint8)
     read_back = tf.image.adjust_jpeg_quality(as_bytes, tf.cast(tf.round(quality), tf.int32))
     return tf.ensure_shape(tf.cast(read_back, tf.float32), image.shape)
 
 
 def _erased(image: Any, draw: _Draws, max_share: float) -> Any:
-    """A rectangle in one color, as if something stood before it (after Zhong et al. 2017, Random Erasing)."""
+    """Cover a rectangle with one color, like an object in front of the scene (Zhong et al. 2017, Random Erasing)."""
     height, width, channels = image.shape
     share = draw.erased_share * max_share
     aspect = _MAX_ASPECT ** to_symmetric(draw.erased_aspect)
@@ -107,9 +117,12 @@ def _erased(image: Any, draw: _Draws, max_share: float) -> Any:
     return tf.where((rows[:, None] & columns)[..., None], color, image)
 
 
-def _span(side_px: int, share: Any, place: Any) -> Any:
-    """`[side_px]` bool: a run of whole pixels, at most that share of the side, `place` (0..1) of the way along it."""
+def _span(side_px: int, share: Any, position: Any) -> Any:
+    """Return a mask, bool `[side_px]`, of consecutive pixels.
+
+    They cover at most `share` of the side; `position` is 0 for its beginning and 1 for its end.
+    """
     length_px = tf.floor(tf.minimum(share, 1.0) * side_px)
-    start_px = tf.floor(place * (side_px - length_px + 1))
+    start_px = tf.floor(position * (side_px - length_px + 1))
     pixel = tf.range(side_px, dtype=tf.float32)
     return (pixel >= start_px) & (pixel < start_px + length_px)

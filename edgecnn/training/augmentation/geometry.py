@@ -1,6 +1,6 @@
-"""Flips, rotation, shift, zoom and crop as one map from the new pixels to the old, with a single interpolation.
+"""Flips, rotation, shift, zoom and crop as one map from the new pixels to the old ones, with a single interpolation.
 
-What lies outside of the photo is its reflection: black corners would be something to learn.
+The photo is reflected beyond its edges, because a network would learn from black corners.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from edgecnn.training.augmentation.random_draws import draw_uniform, to_symmetri
 from edgecnn.training.keras import tf
 
 _INSIDE = 1e-6
-"""A crop keeps so far from the photo's edge, as a share of its side. `crop_and_resize` blackens what rounding carries
-beyond: the last row of one in twelve windows that end at the edge exactly."""
+"""Distance of a crop from the photo's edge, as a share of its side.
+
+`crop_and_resize` blackens pixels that rounding moves beyond the edge. Without the distance it blackens the last row of
+one in twelve windows that end exactly at the edge.
+"""
 
 
 class _Draws(NamedTuple):
-    # Every change has draws of its own, on or off: switching one on does not change what the others do.
+    # Every change has its own numbers, whether it is on or off, so that switching one on does not change the others.
     flip: Any
     flip_vertical: Any
     rotation: Any
@@ -31,7 +34,10 @@ class _Draws(NamedTuple):
 
 
 class _Map(NamedTuple):
-    """`old_x = x_from_x * x + x_from_y * y + x_start`, and `old_y` likewise; whole numbers are centers of pixels."""
+    """The affine map `old_x = x_from_x * x + x_from_y * y + x_start`, and the same for `old_y`.
+
+    Integers are the centers of pixels.
+    """
 
     x_from_x: Any
     x_from_y: Any
@@ -42,7 +48,16 @@ class _Map(NamedTuple):
 
 
 def random_geometry(image: Any, seed: Any, settings: AugmentSettings) -> Any:
-    """The photo as another standpoint of the camera would show it; see `augment` for shapes and the seed."""
+    """Change a photo as a different viewpoint of the camera would.
+
+    Args:
+        image: float32 `[height, width, channels]`, of a shape that is known when the graph is built.
+        seed: Two int64; the same seed gives the same result.
+        settings: Strength of each change.
+
+    Returns:
+        The changed photo, with the shape of `image`; the image itself if all these changes are off.
+    """
     if settings.rotation_degrees or settings.shift or settings.zoom:
         return _sampled(image, _map(image, draw_uniform(_Draws, seed), settings))
     if settings.flip or settings.flip_vertical or settings.crop:
@@ -53,7 +68,7 @@ def random_geometry(image: Any, seed: Any, settings: AugmentSettings) -> Any:
 
 
 def _map(image: Any, draw: _Draws, settings: AugmentSettings) -> _Map:
-    """`old = center + offset + scale * rotation @ mirror @ (new - center)`."""
+    """Return the map `old = center + offset + scale * rotation @ mirror @ (new - center)`."""
     height, width, _ = image.shape
     mirror_x = tf.where(draw.flip < 0.5, -1.0, 1.0) if settings.flip else 1.0
     mirror_y = tf.where(draw.flip_vertical < 0.5, -1.0, 1.0) if settings.flip_vertical else 1.0
@@ -64,7 +79,7 @@ def _map(image: Any, draw: _Draws, settings: AugmentSettings) -> _Map:
     x_from_x, x_from_y = mirror_x * cos, -mirror_y * sin
     y_from_x, y_from_y = mirror_x * sin, mirror_y * cos
 
-    # In shares of a side: the window of a crop lies anywhere within the photo, and a shift comes on top.
+    # As shares of a side: a crop's window lies anywhere within the photo, and the shift is added.
     offset_x = (draw.crop_x - 0.5) * (1 - window) + to_symmetric(draw.shift_x) * settings.shift
     offset_y = (draw.crop_y - 0.5) * (1 - window) + to_symmetric(draw.shift_y) * settings.shift
     center_x, center_y = (width - 1) / 2, (height - 1) / 2
@@ -85,10 +100,10 @@ def _sampled(image: Any, old: _Map) -> Any:
 
 
 def _sampled_upright(image: Any, old: _Map, *, margin: float) -> Any:
-    """The same for a window that is upright and within the photo, at a third of the cost."""
+    """Interpolate as `_sampled` does, at a third of the cost, for an upright window within the photo."""
     height, width, _ = image.shape
     top, left = old.y_start / max(height - 1, 1), old.x_start / max(width - 1, 1)
-    # Top and bottom, left and right change places where the photo is mirrored.
+    # If the photo is mirrored, top and bottom or left and right are exchanged.
     box = tf.stack([top, left, top + old.y_from_y, left + old.x_from_x])
     box = tf.clip_by_value(box, margin, 1 - margin)
     return tf.image.crop_and_resize(image[None], box[None], [0], [height, width])[0]

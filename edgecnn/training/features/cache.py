@@ -1,8 +1,8 @@
-"""What is worth computing once for a photo: its prepared pixels, and a frozen backbone's features of it.
+"""Prepared pixels and frozen features of photos, computed once and cached on disk.
 
-Each kind has a store of its own in the cache folder, named by all that its arrays depend on but the photo; in it every
-photo has one array, by its content. So ten photos more, another division or another name of the folder cost no more
-than what is new, and a computation that was broken off goes on where it was.
+Each kind has its own store in the cache folder, whose name is derived from everything that its arrays depend on, except
+the photo. In a store every photo has one array, under the hash of its content. Adding photos, splitting them otherwise
+or renaming the folder therefore costs only what is new, and an interrupted computation resumes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,18 @@ from edgecnn.training.features.row_store import Rows, RowStore, add_rows, map_ro
 from edgecnn.training.keras import keras
 
 _BATCH_BYTES, _BATCH_ROWS = 32_000_000, 256
-"""A batch is added to a store when it has come to either of them."""
+"""A batch is added to a store when it has reached either size."""
 
 
 def hash_of(parts: Iterable[str | bytes]) -> str:
-    """Hex digest of parts in order; where one ends and the next begins counts."""
+    """Hash a sequence of texts or bytes.
+
+    Args:
+        parts: Parts in order. The boundaries between them count: `ab`, `c` and `a`, `bc` have different hashes.
+
+    Returns:
+        SHA-256 as a hex digest.
+    """
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -39,7 +46,20 @@ def hash_of(parts: Iterable[str | bytes]) -> str:
 
 
 def cached_pixels(examples: Sequence[Example], spec: PreprocessSpec, progress: Progress = silent) -> Rows:
-    """`[n, height, width, channels]` uint8: every photo through the shared preprocessing, memory-mapped."""
+    """Prepare photos with the shared preprocessing, or take them from the cache.
+
+    Args:
+        examples: Photos of a data set.
+        spec: Preprocessing of the model.
+        progress: Receives the number of photos prepared.
+
+    Returns:
+        Pixels, memory-mapped uint8 `[n, height, width, channels]`, in the order of `examples`.
+
+    Raises:
+        DataError: A photo is missing, or changed since the data set was scanned.
+        WriteError: The cache cannot be used.
+    """
     name = f"pixels-{spec.height}x{spec.width}-{hash_of(_pixel_parts(spec))[:32]}"
     store = RowStore(cache_folder() / name, np.dtype(np.uint8), (spec.height, spec.width, spec.channels))
     missing = _missing(store, examples)
@@ -50,9 +70,22 @@ def cached_pixels(examples: Sequence[Example], spec: PreprocessSpec, progress: P
 def cached_features(
     backbone: keras.Model, examples: Sequence[Example], spec: PreprocessSpec, progress: Progress = silent
 ) -> Rows:
-    """`[n, features]` float32 of a frozen backbone, memory-mapped; see `frozen_features`.
+    """Compute the features of photos with `frozen_features`, or take them from the cache.
 
-    To ask for all photos at once and divide the rows is faster than to ask split by split.
+    One call for all photos, whose rows are then split, is faster than a call for each split.
+
+    Args:
+        backbone: Frozen backbone, in float32.
+        examples: Photos of a data set.
+        spec: Preprocessing of the model.
+        progress: Receives the number of photos computed.
+
+    Returns:
+        Features, memory-mapped float32 `[n, features]`, in the order of `examples`.
+
+    Raises:
+        DataError: A photo is missing, or changed since the data set was scanned.
+        WriteError: The cache cannot be used.
     """
     weights = hash_of(array.tobytes() for array in backbone.get_weights())
     normalization = spec.model_dump_json(include={"mean", "std"})
@@ -68,26 +101,26 @@ def cached_features(
 
 
 def _pixel_parts(spec: PreprocessSpec) -> list[str]:
-    """What pixels depend on but the photo: the geometry, and who decodes and resizes."""
-    # Mean and std come after the bytes, so only their number counts, and the mean where it fills what
-    # a photo leaves free.
+    """Return what pixels depend on, except the photo: the geometry, and the code that decodes and resizes."""
+    # The normalization comes after the bytes, so only the number of channels counts. The mean counts too where it fills
+    # the borders of a letterbox.
     geometry = spec.model_dump_json(exclude={"mean", "std"} if spec.resize != "letterbox" else {"std"})
     return [geometry, str(spec.channels), versions_of(["edgecnn"]).get("edgecnn", ""), cv2.__version__]
 
 
 def _missing(store: RowStore, examples: Sequence[Example]) -> list[Example]:
-    """One example for every content that the store does not hold."""
+    """Return one example for each content that is not in the store."""
     known = stored_positions(store)
     return list({example.sha256: example for example in examples if example.sha256 not in known}.values())
 
 
 def _add(store: RowStore, examples: Sequence[Example], rows: Iterable[NDArray[Any]]) -> None:
-    """Adds the examples' arrays, which are computed as they are taken, batch by batch."""
-    most = min(_BATCH_ROWS, max(1, _BATCH_BYTES // store.row_bytes))
+    """Add the arrays of examples to a store, in batches; `rows` computes each array when it is taken."""
+    batch_rows = min(_BATCH_ROWS, max(1, _BATCH_BYTES // store.row_bytes))
     batch: dict[str, NDArray[Any]] = {}
     for example, row in zip(examples, rows, strict=True):
         batch[example.sha256] = row
-        if len(batch) == most:
+        if len(batch) == batch_rows:
             add_rows(store, batch)
             batch = {}
     add_rows(store, batch)

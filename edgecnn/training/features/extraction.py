@@ -1,7 +1,7 @@
-"""A frozen backbone at work, by the fastest engine at hand that computes what Keras does.
+"""Features of a frozen backbone, computed by the fastest available engine that agrees with Keras.
 
-On a processor that is LiteRT, with an interpreter of one thread for every core: what it makes of a photo depends on
-nothing but the photo, not on how many cores there are. With a GPU it is TensorFlow.
+Without a GPU that is LiteRT, with one single-threaded interpreter per core: the features of a photo then do not depend
+on the number of cores. With a GPU it is Keras.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,19 +30,51 @@ from edgecnn.training.normalization import normalize
 from edgecnn.training.tflite.convert import convert
 
 TOLERANCE = 1e-4
-"""Largest difference to Keras, as a share of the largest feature; both add in float32, in another order."""
+"""Largest accepted difference from Keras, as a share of the largest feature.
+
+Both engines add in float32, in a different order.
+"""
 
 _COMPARED_IMAGES = 3
 _KERAS_BATCH = 32
 
 Features = NDArray[np.float32]
-"""Of one photo, `[features]`."""
+"""Features of one photo, `[features]`."""
+
+
+class Engine(NamedTuple):
+    """A library that computes features."""
+
+    name: Literal["litert", "keras"]
+    reason: str = ""
+    """Reason to prefer it to LiteRT, as the progress shows it."""
+
+
+LITERT = Engine("litert")
+KERAS_ON_GPU = Engine("keras", "by Keras on a GPU")
+
+
+class LiteRtDiffersError(Exception):
+    """LiteRT and Keras compute different features for the same network."""
+
+
+def preferred_engine() -> Engine:
+    """Choose the engine for this machine.
+
+    Returns:
+        `KERAS_ON_GPU` or `LITERT`.
+    """
+    return KERAS_ON_GPU if tf.config.list_physical_devices("GPU") else LITERT
 
 
 def engine_name() -> str:
-    """What computes features here. Another engine or version of it gives other last bits."""
+    """Name the engine of this machine and its version, since another one gives different last bits.
+
+    Returns:
+        A text for the key of a cache.
+    """
     converter = f"tensorflow {tf.__version__}"
-    if _has_gpu():
+    if preferred_engine() == KERAS_ON_GPU:
         return f"{converter} on a GPU"
     runtime = find_runtime()
     return f"{runtime.package} {runtime.version}, converted by {converter}"
@@ -54,29 +87,71 @@ def frozen_features(
     flatbuffer: Path,
     progress: Progress = silent,
 ) -> Iterator[Features]:
-    """`[features]` float32 of every example, in order.
+    """Compute the features of photos.
 
-    `flatbuffer` is where LiteRT finds the backbone, or it is put there, once it agrees with Keras to `TOLERANCE` on
-    synthetic pictures. Where it does not, Keras computes all features, which `progress` is told in its detail. Raises
-    `DataError` for a photo that is gone or not the one that was found.
+    LiteRT computes them unless there is a GPU or LiteRT differs from Keras; then Keras does, and the detail of
+    `progress` says why.
+
+    Args:
+        backbone: Frozen backbone, in float32.
+        examples: Photos of a data set.
+        spec: Preprocessing of the model.
+        flatbuffer: Path of the converted backbone; if the file is missing, it is created.
+        progress: Receives the number of photos computed.
+
+    Returns:
+        Features of each photo, float32 `[features]`, in the order of `examples`.
+
+    Raises:
+        DataError: A photo is missing, or changed since the data set was scanned.
     """
-    why_keras = _why_keras(backbone, spec, flatbuffer)
-    rows = features_by_keras(backbone, examples, spec) if why_keras else features_by_litert(flatbuffer, examples, spec)
-    return track(rows, progress, "frozen features", len(examples), why_keras)
+    engine = preferred_engine()
+    if engine == LITERT:
+        try:
+            prepare_flatbuffer(backbone, spec, flatbuffer)
+        except LiteRtDiffersError as error:
+            engine = Engine("keras", f"by Keras: {error}")
+    if engine == LITERT:
+        rows = features_by_litert(flatbuffer, examples, spec)
+    else:
+        rows = features_by_keras(backbone, examples, spec)
+    return track(rows, progress, "frozen features", len(examples), engine.reason)
+
+
+def prepare_flatbuffer(backbone: keras.Model, spec: PreprocessSpec, flatbuffer: Path) -> None:
+    """Convert a backbone for LiteRT, unless that has been done, and compare both engines on synthetic images.
+
+    Args:
+        backbone: Frozen backbone, in float32.
+        spec: Preprocessing of the model.
+        flatbuffer: Path of the converted backbone. An existing file has passed the comparison.
+
+    Raises:
+        LiteRtDiffersError: The features differ by more than `TOLERANCE`; no file is created.
+    """
+    if flatbuffer.exists():
+        return
+    content = convert(backbone, "float32", spec)
+    with atomic_path(flatbuffer) as temporary:
+        temporary.write_bytes(content)
+        difference = _difference(backbone, temporary, spec)
+        # Written so that NaN counts as a difference.
+        if not difference <= TOLERANCE:
+            raise LiteRtDiffersError(f"LiteRT differs by {difference:.2g}")
 
 
 class LiteRtBackbone:
-    """Owns an interpreter and its buffers; for one thread at a time."""
+    """Owns an interpreter and its buffers; only one thread may use it at a time."""
 
     def __init__(self, path: Path, spec: PreprocessSpec) -> None:
         self._interpreter = open_interpreter(path, threads=1)
-        # What the network sees for each byte, as Keras is given it.
+        # Normalized value of each byte and channel, as Keras receives it.
         self._table = normalize(np.repeat(np.arange(256, dtype=np.uint8)[:, None], len(spec.mean), axis=1), spec)
         self._input = self._interpreter.tensor(self._interpreter.get_input_details()[0]["index"])
         self._output_index = self._interpreter.get_output_details()[0]["index"]
 
     def __call__(self, pixels: Image) -> Features:
-        """Of prepared pixels, uint8 `[height, width, channels]`."""
+        """Return the features, `[features]`, of prepared pixels, uint8 `[height, width, channels]`."""
         fill_input(pixels, self._table, self._input()[0])
         self._interpreter.invoke()
         features: Features = self._interpreter.get_tensor(self._output_index)[0]
@@ -84,7 +159,19 @@ class LiteRtBackbone:
 
 
 def features_by_litert(path: Path, examples: Sequence[Example], spec: PreprocessSpec) -> Iterator[Features]:
-    """By a float32 flatbuffer of the backbone."""
+    """Compute the features of photos with LiteRT, on all processors.
+
+    Args:
+        path: Float32 flatbuffer of the backbone.
+        examples: Photos of a data set.
+        spec: Preprocessing of the model.
+
+    Returns:
+        Features of each photo, float32 `[features]`, in the order of `examples`.
+
+    Raises:
+        DataError: A photo is missing, or changed since the data set was scanned.
+    """
     threads = max(1, min(usable_processors(), len(examples)))
     idle: SimpleQueue[LiteRtBackbone] = SimpleQueue()
     for _ in range(threads):
@@ -102,50 +189,32 @@ def features_by_litert(path: Path, examples: Sequence[Example], spec: Preprocess
 
 
 def features_by_keras(backbone: keras.Model, examples: Sequence[Example], spec: PreprocessSpec) -> Iterator[Features]:
-    """By the model itself, a batch at a time."""
+    """Compute the features of photos with Keras, in batches.
+
+    Args:
+        backbone: Frozen backbone.
+        examples: Photos of a data set.
+        spec: Preprocessing of the model.
+
+    Yields:
+        Features of each photo, float32 `[features]`, in the order of `examples`.
+
+    Raises:
+        DataError: A photo is missing, or changed since the data set was scanned.
+    """
     photos = prepared_photos(examples, spec)
-    # Always of one size: another one may be computed in another order, and compiles anew.
+    # The last batch is full too: another size may be computed in another order, and would be compiled again.
     batch = np.zeros((_KERAS_BATCH, spec.height, spec.width, spec.channels), np.uint8)
     while pixels := list(islice(photos, _KERAS_BATCH)):
         batch[: len(pixels)] = pixels
         yield from backbone.predict_on_batch(normalize(batch, spec))[: len(pixels)]
 
 
-def _has_gpu() -> bool:
-    return bool(tf.config.list_physical_devices("GPU"))
-
-
-def _why_keras(backbone: keras.Model, spec: PreprocessSpec, flatbuffer: Path) -> str:
-    """In words, what speaks against LiteRT; where nothing does, the backbone is in `flatbuffer`."""
-    if _has_gpu():
-        return "by Keras on a GPU"
-    if not flatbuffer.exists():
-        content = convert(backbone, "float32", spec)
-        try:
-            with atomic_path(flatbuffer) as temporary:
-                temporary.write_bytes(content)
-                _compare(backbone, temporary, spec)
-        except _DiffersError as error:
-            return f"by Keras: {error}"
-    return ""
-
-
-class _DiffersError(Exception):
-    """LiteRT computes something else than Keras, so the flatbuffer does not get its name."""
-
-
-def _compare(backbone: keras.Model, file: Path, spec: PreprocessSpec) -> None:
-    difference = _difference(backbone, file, spec)
-    # Written so that NaN counts as a difference.
-    if not difference <= TOLERANCE:
-        raise _DiffersError(f"LiteRT differs by {difference:.2g}")
-
-
 def _difference(backbone: keras.Model, file: Path, spec: PreprocessSpec) -> float:
-    """The largest difference between Keras's features and a flatbuffer's, as a share of the largest feature."""
+    """Return the largest difference between Keras's and a flatbuffer's features, as a share of the largest one."""
     frames = (synthetic_frame(seed, spec.height, spec.width) for seed in range(_COMPARED_IMAGES))
-    pictures = [preprocess(frame, spec) for frame in frames]
-    expected = backbone(normalize(np.stack(pictures), spec), training=False).numpy()
+    images = [preprocess(frame, spec) for frame in frames]
+    expected = backbone(normalize(np.stack(images), spec), training=False).numpy()
     engine = LiteRtBackbone(file, spec)
-    actual = np.stack([engine(picture) for picture in pictures])
+    actual = np.stack([engine(image) for image in images])
     return float(np.abs(actual - expected).max() / (np.abs(expected).max() or 1.0))

@@ -1,1 +1,1 @@
-"""Training loops: phases, input pipelines, callbacks, checkpoints and workers."""
+"""Training loops: phases, input pipelines, callbacks, the journal and workers."""

@@ -1,4 +1,4 @@
-"""Where a training runs: one processor or GPU, all GPUs of a machine, or several machines."""
+"""The processors that a run is trained on: one processor or GPU, all GPUs of a machine, or several machines."""
 
 from __future__ import annotations
 
@@ -15,36 +15,50 @@ from edgecnn.core.settings.command_settings import TrainSettings
 from edgecnn.training.keras import keras, tf
 
 _CLUSTER = "TF_CONFIG"
-"""How TensorFlow, and the launchers of clusters, say who the workers are."""
+"""The variable in which TensorFlow, and the launchers of clusters, name the workers."""
 
 
 class Workers(NamedTuple):
-    """The machines that train together, as `host:port`, and which of them this process is."""
+    """The machines that train together."""
 
     addresses: tuple[str, ...]
+    """Each one's `host:port`."""
     rank: int
+    """Index of this process in `addresses`."""
 
 
 class Execution(NamedTuple):
-    """How the network is replicated; every worker of several has one."""
+    """The replicas of the network and their precision; each of several workers has its own."""
 
     strategy: tf.distribute.Strategy
     record: ExecutionRecord
     rank: int
+    """Index of this worker; 0 if it is the only one."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether there is one copy of the network, in float32."""
+        """True if there is one copy of the network, in float32."""
         return self.record.replicas == 1 and self.record.workers == 1 and not self.record.mixed_precision
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker is the one that writes the run."""
+        """True for the worker that writes the run."""
         return self.rank == 0
 
 
 def parse_workers(addresses: str | None, rank: int | None) -> Workers | None:
-    """Workers from `host:port,host:port` and this one's number, or from `TF_CONFIG`; None where there are none."""
+    """Parse `--workers` and `--rank`, or `TF_CONFIG` if they are not given.
+
+    Args:
+        addresses: Addresses of all workers, `host:port,host:port`.
+        rank: Index of this worker.
+
+    Returns:
+        The workers, or None if this process trains alone.
+
+    Raises:
+        InputError: The options or the variable are invalid.
+    """
     if addresses is None:
         if rank is not None:
             raise InputError(f"--rank {rank} needs --workers host:port,host:port,...")
@@ -60,10 +74,16 @@ def parse_workers(addresses: str | None, rank: int | None) -> Workers | None:
 
 
 def execution_of(settings: TrainSettings, workers: Workers | None) -> Execution:
-    """Joins the other workers, where there are any, and takes all GPUs of this machine.
+    """Join the other workers, if there are any, and claim all GPUs of this machine.
 
-    Before anything else is asked of TensorFlow: a cluster cannot be joined later. Mixed precision and XLA are on with
-    a GPU unless `settings` say otherwise.
+    It must be called before anything else uses TensorFlow: a cluster cannot be joined later.
+
+    Args:
+        settings: Mixed precision and XLA; if they are not set, both are on if there is a GPU.
+        workers: The workers, or None if this process trains alone.
+
+    Returns:
+        The strategy that replicates the network, and its record.
     """
     strategy = _strategy(workers)
     gpus = tf.config.list_physical_devices("GPU")
@@ -79,7 +99,14 @@ def execution_of(settings: TrainSettings, workers: Workers | None) -> Execution:
 
 @contextmanager
 def building(execution: Execution) -> Iterator[None]:
-    """Networks built and compiled in here are replicated, and compute in the execution's precision."""
+    """Replicate the networks that are built and compiled in this context, in the execution's precision.
+
+    Args:
+        execution: Replicas and precision.
+
+    Yields:
+        Nothing. Afterwards the previous precision applies again.
+    """
     before = keras.mixed_precision.global_policy()
     keras.mixed_precision.set_global_policy("mixed_float16" if execution.record.mixed_precision else "float32")
     try:
@@ -91,7 +118,17 @@ def building(execution: Execution) -> Iterator[None]:
 
 @contextmanager
 def reporting_lost_workers(execution: Execution) -> Iterator[None]:
-    """Turns what TensorFlow raises when another worker is gone into `WorkerLost`."""
+    """Turn the errors that TensorFlow raises when another worker disappears into `WorkerLost`.
+
+    Args:
+        execution: Number of workers, and which one this is.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        WorkerLost: Another worker stopped or cannot be reached.
+    """
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
@@ -100,16 +137,34 @@ def reporting_lost_workers(execution: Execution) -> Iterator[None]:
         lost = sorted(set(re.findall(r"task:(\d+)", str(error))) - {str(execution.rank)})
         named = f"worker {' and '.join(lost)}" if lost else "another worker"
         raise WorkerLost(
-            f"{named} stopped or cannot be reached; start all {execution.record.workers} again, with --resume"
+            f"{named} stopped or cannot be reached; start all {execution.record.workers} again with --resume"
         ) from None
 
 
 def all_reduce_min(execution: Execution, number: int) -> int:
-    """The smallest `number` among the workers; waits until each has given its own."""
+    """Return the smallest number among the workers; wait until each of them has called this function.
+
+    Args:
+        execution: The workers.
+        number: This worker's number.
+
+    Returns:
+        The smallest number of all workers.
+    """
     if execution.record.workers == 1:
         return number
-    given = execution.strategy.run(lambda: tf.constant([number]))
-    return int(tf.reduce_min(execution.strategy.gather(given, axis=0)))
+    numbers = execution.strategy.run(lambda: tf.constant([number]))
+    return int(tf.reduce_min(execution.strategy.gather(numbers, axis=0)))
+
+
+def barrier(execution: Execution) -> None:
+    """Wait until every worker has called this function.
+
+    Args:
+        execution: The workers.
+    """
+    # TensorFlow has no public barrier; a collective operation completes only when all workers take part in it.
+    all_reduce_min(execution, 0)
 
 
 def _strategy(workers: Workers | None) -> tf.distribute.Strategy:

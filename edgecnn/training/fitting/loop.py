@@ -1,11 +1,11 @@
-"""One phase of training: Keras's loop under the callbacks that are always on."""
+"""One phase of a training run: Keras's training loop with the callbacks that every phase uses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,37 +15,47 @@ from edgecnn.core.preprocess import PreprocessSpec
 from edgecnn.core.progress import Progress, silent
 from edgecnn.core.run.run_folder import Phase
 from edgecnn.training.features.row_store import Rows
-from edgecnn.training.fitting.callbacks import BestWeights, EpochLog, JournalKeeper, WarmUp
+from edgecnn.training.fitting.callbacks import (
+    BestWeights,
+    EarlyStopping,
+    EpochLog,
+    HalveOnPlateau,
+    JournalWriter,
+    Resumable,
+    WarmUp,
+)
 from edgecnn.training.fitting.journal import Journal
 from edgecnn.training.fitting.monitor import Monitor
 from edgecnn.training.keras import keras, tf
 from edgecnn.training.normalization import normalize
 
 _PREDICT_BATCH = 32
-_PLATEAU_EPOCHS, _PLATEAU_FACTOR, _LOWEST_RATE = 3, 0.5, 1e-6
 
 
 class Plan(NamedTuple):
-    """How a phase is to go."""
+    """Length and learning-rate schedule of a phase."""
 
     phase: Phase
     epochs: int
     steps_per_epoch: int
     monitor: Monitor
     patience: int = 5
-    """Epochs without progress after which the phase ends."""
+    """Number of epochs without progress after which the phase ends."""
     plateau: bool = True
-    """Whether the learning rate is halved after three epochs without progress."""
+    """Halve the learning rate after three epochs without progress."""
     warmup_steps: int = 0
-    """How long the learning rate rises; a schedule that the optimizer has of its own brings its own warm-up."""
+    """Number of steps over which the learning rate rises; 0 if the optimizer's own schedule includes the warm-up."""
     baseline_to_beat: float | None = None
-    """What an epoch must be better than to count: without such an epoch the model stays as it came."""
+    """Value that an epoch must beat to count. If no epoch does, the model keeps its initial weights."""
 
 
 def make_repeatable(seed: int, *, xla: bool = False) -> None:
-    """Seeds Python, numpy and TensorFlow; on a CPU, the same seed then gives the same weights.
+    """Seed Python, NumPy and TensorFlow; on a CPU, the same seed then gives the same weights.
 
-    Not with `xla`, which has no repeatable gradient of a maximum.
+    Args:
+        seed: Seed of all generators.
+        xla: The training step is compiled with XLA, which has no repeatable gradient of a maximum. Repeatability is
+            then not requested.
     """
     keras.utils.set_random_seed(seed)
     if not xla and not tf.config.list_physical_devices("GPU"):
@@ -54,7 +64,7 @@ def make_repeatable(seed: int, *, xla: bool = False) -> None:
 
 def fit(
     model: keras.Model,
-    training: Callable[[int], tf.data.Dataset],
+    batches_from: Callable[[int], tf.data.Dataset],
     validation: tf.data.Dataset,
     plan: Plan,
     journal: Journal,
@@ -62,26 +72,39 @@ def fit(
     tensorboard: Path | None,
     progress: Progress = silent,
 ) -> None:
-    """Fits a compiled model and leaves it at its best epoch, also when it is interrupted.
+    """Fit a compiled model and leave it at its best epoch, also if it is interrupted.
 
-    `training(step)` is the endless stream of batches from a step on. What `journal` has of this phase is not done
-    again. `tensorboard` is a folder for logs.
+    Epochs of this phase that `journal` already contains are not repeated.
+
+    Args:
+        model: Compiled model.
+        batches_from: Function that returns the endless stream of training batches from a step on.
+        validation: Batches of features or photos and their targets.
+        plan: Length and learning-rate schedule of the phase.
+        journal: Journal of the run, new or resumed.
+        tensorboard: Folder for logs, or None for no logs.
+        progress: Receives the number of finished steps and each epoch's validation metrics.
+
+    Raises:
+        WriteError: Weights, state or logs cannot be written.
     """
     initial_weights = model.get_weights()
     best = journal.best_weights(plan.phase)
     done = journal.epochs_of(plan.phase)
     try:
-        if done and not journal.has_ended(plan.phase):
-            journal.restore(model)
         if not journal.has_ended(plan.phase):
+            # Before the restore: only a new optimizer's learning rate is the peak of the warm-up.
+            callbacks = _callbacks(model, plan, journal, tensorboard, progress)
+            if done:
+                journal.restore(model)
             with _disk_errors_of(tensorboard):
                 model.fit(
-                    training(done * plan.steps_per_epoch),
+                    batches_from(done * plan.steps_per_epoch),
                     validation_data=validation,
                     initial_epoch=done,
                     epochs=plan.epochs,
                     steps_per_epoch=plan.steps_per_epoch,
-                    callbacks=_callbacks(plan, journal, best, tensorboard, progress),
+                    callbacks=callbacks,
                     verbose=0,
                 )
     finally:
@@ -94,7 +117,18 @@ def fit(
 def probabilities_of(
     model: keras.Model, pixels: NDArray[np.uint8] | Rows, spec: PreprocessSpec, split: str, progress: Progress = silent
 ) -> NDArray[np.float32]:
-    """`[n, classes]` probabilities that a Keras model gives to prepared pixels `[n, height, width, channels]`."""
+    """Compute the outputs of a Keras model for prepared photos.
+
+    Args:
+        model: Classifier for normalized pixels.
+        pixels: Prepared photos, uint8 `[n, height, width, channels]`.
+        spec: Preprocessing of the model, for its normalization.
+        split: Name of the split, for the progress.
+        progress: Receives the number of measured photos.
+
+    Returns:
+        Probabilities, float32 `[n, classes]`.
+    """
     signature = tf.TensorSpec([None, *pixels.shape[1:]], tf.float32)
     network = tf.function(lambda batch: model(batch, training=False), input_signature=[signature])
     probabilities = np.empty((len(pixels), model.output_shape[-1]), np.float32)
@@ -106,30 +140,33 @@ def probabilities_of(
 
 
 def _callbacks(
-    plan: Plan, journal: Journal, best: Path, tensorboard: Path | None, progress: Progress
+    model: keras.Model, plan: Plan, journal: Journal, tensorboard: Path | None, progress: Progress
 ) -> list[keras.callbacks.Callback]:
-    watched: dict[str, Any] = {"monitor": plan.monitor.name, "mode": plan.monitor.mode}
-    counting = {
-        "best": BestWeights(best, plan.monitor, plan.baseline_to_beat),
-        # The best weights come from the file that the callback before this one writes.
-        "stopping": keras.callbacks.EarlyStopping(patience=plan.patience, **watched),
+    """Return the callbacks of a phase, at the state of the epoch that `journal` was resumed at."""
+    # The names are keys in the journal's files.
+    resumable: dict[str, Resumable] = {
+        "best": BestWeights(journal.best_weights(plan.phase), plan.monitor, plan.baseline_to_beat),
+        "stopping": EarlyStopping(plan.monitor, plan.patience),
     }
     if plan.plateau:
-        counting["plateau"] = keras.callbacks.ReduceLROnPlateau(
-            factor=_PLATEAU_FACTOR, patience=_PLATEAU_EPOCHS, min_lr=_LOWEST_RATE, **watched
-        )
-    callbacks = [EpochLog(plan.phase, plan.epochs, plan.monitor.name, journal, progress), *counting.values()]
+        resumable["plateau"] = HalveOnPlateau(plan.monitor)
+    for name, state in journal.counters.items():
+        resumable[name].restore(state)
+    callbacks = [
+        EpochLog(journal, progress, phase=plan.phase, epochs=plan.epochs, monitor=plan.monitor.name),
+        *resumable.values(),
+    ]
     if plan.warmup_steps:
-        callbacks.append(WarmUp(plan.warmup_steps))
+        callbacks.append(WarmUp(plan.warmup_steps, float(model.optimizer.learning_rate.numpy())))
     if tensorboard:
         callbacks.append(keras.callbacks.TensorBoard(tensorboard / plan.phase, write_graph=False, profile_batch=0))
-    # Last, since it keeps what the others have counted.
-    return [*callbacks, JournalKeeper(journal, counting, plan.epochs)]
+    # The journal comes last, because it stores the states that the other callbacks leave.
+    return [*callbacks, JournalWriter(journal, resumable, epochs=plan.epochs)]
 
 
 @contextmanager
 def _disk_errors_of(folder: Path | None) -> Iterator[None]:
-    """TensorFlow has errors of its own for a log that cannot be written."""
+    """Turn the errors that TensorFlow raises for a log that it cannot write into `WriteError`."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -137,5 +174,5 @@ def _disk_errors_of(folder: Path | None) -> Iterator[None]:
             raise
         reason = str(error).partition(str(folder))[2].partition("; ")[2].partition("\n")[0]
         raise WriteError(
-            f"could not write to {folder}: {reason}; free some space, then the same command with --resume"
+            f"could not write to {folder}: {reason}; free some space, then repeat the command with --resume"
         ) from error

@@ -1,7 +1,7 @@
-"""What says which epoch is the best: the validation loss, or a figure that matters more to the one who trains.
+"""The metric that decides which epoch is the best: the validation loss, or one that the user names.
 
-`val_loss`, `val_accuracy`, `val_auc`, and `val_precision`, `val_recall` and `val_f1` as the mean over the classes, or
-of one of them: `val_recall:pneumonia`.
+The names are `val_loss`, `val_accuracy`, `val_auc`, and `val_precision`, `val_recall` and `val_f1`. The last three are
+means over the classes, or the value of one class: `val_recall:pneumonia`.
 """
 
 from __future__ import annotations
@@ -20,36 +20,80 @@ _NAMES = ("val_loss", "val_accuracy", "val_auc", *(f"val_{rate}" for rate in _RA
 
 
 class Monitor(NamedTuple):
-    """A figure of every epoch, under the name that Keras logs it by, and whether the lowest or the highest is best."""
+    """A metric of every epoch, and the direction in which it improves."""
 
     name: str
+    """Name under which Keras logs the metric."""
     mode: Literal["min", "max"]
+    """`min` if the lowest value is the best."""
 
     @property
     def worst(self) -> float:
+        """A value that every number is better than."""
         return math.inf if self.mode == "min" else -math.inf
 
     def better(self, value: float, than: float) -> bool:
+        """Return True if `value` is strictly better.
+
+        Args:
+            value: Value of an epoch. NaN is never better.
+            than: Value to compare it with.
+
+        Returns:
+            True if `value` is better than `than`.
+        """
         return value < than if self.mode == "min" else value > than
+
+    def improved(self, value: float, margin: float) -> float:
+        """Return a value that is better by a margin.
+
+        Args:
+            value: Value to start from.
+            margin: Size of the improvement, 0 or more.
+
+        Returns:
+            `value` minus `margin` if the lowest value is the best, else their sum.
+        """
+        return value - margin if self.mode == "min" else value + margin
 
 
 VAL_ACCURACY = Monitor("val_accuracy", "max")
 
 
 def parse_monitor(text: str, labels: LabelMap) -> Monitor:
-    """The `Monitor` of a name. Raises `UnknownName` for a figure or a class that there is not."""
+    """Parse the value of `--monitor`.
+
+    Args:
+        text: Name of a metric, such as `val_loss`, or of one for a single class, such as `val_recall:pneumonia`.
+        labels: Classes of the data set.
+
+    Returns:
+        The metric and its direction.
+
+    Raises:
+        UnknownName: There is no such metric or class.
+        InputError: A class is given for a metric that exists only for all classes together.
+    """
     name, colon, label = text.partition(":")
     if name not in _NAMES:
         raise UnknownName("--monitor", name, (*_NAMES, *(f"val_{rate}:CLASS" for rate in _RATES)))
     if colon and name.removeprefix("val_") not in _RATES:
-        raise InputError(f"--monitor {name} is one figure for all classes, got {text!r}; leave {':' + label!r} out")
+        raise InputError(f"--monitor {name} is a single value for all classes, got {text!r}; remove {':' + label!r}")
     if colon and label not in labels.names:
         raise UnknownName("class in --monitor", label, labels.names)
     return Monitor(text, "min" if lowest_is_best(name) else "max")
 
 
 def metrics_for(monitor: Monitor, labels: LabelMap) -> list[keras.metrics.Metric]:
-    """The Keras metrics that log `monitor`; accuracy is always among them."""
+    """Return the Keras metrics that a monitor needs.
+
+    Args:
+        monitor: Metric that decides which epoch is the best.
+        labels: Classes of the data set.
+
+    Returns:
+        The accuracy, and the monitored metric unless Keras logs it anyway.
+    """
     metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
     name, _, label = monitor.name.removeprefix("val_").partition(":")
     if name == "auc":
@@ -61,7 +105,7 @@ def metrics_for(monitor: Monitor, labels: LabelMap) -> list[keras.metrics.Metric
 
 
 class ClassRate(keras.metrics.Metric):  # type: ignore[misc]
-    """Precision, recall or F1 of one class, or the mean over all, from decisions by the highest probability."""
+    """Precision, recall or F1 of one class, or the mean over all, with the most probable class as the decision."""
 
     def __init__(self, rate: str, classes: int, index: int | None, *, name: str) -> None:
         super().__init__(name=name)
@@ -71,15 +115,23 @@ class ClassRate(keras.metrics.Metric):  # type: ignore[misc]
         self._counts = self.add_weight(name="counts", shape=(classes, classes), initializer="zeros")
 
     def update_state(self, truth: Any, probabilities: Any, sample_weight: Any = None) -> None:
-        """Counts decisions, `[truth, decision]`; every photo counts once, whatever it weighs in the loss."""
+        """Count the decisions of a batch by true class and decision.
+
+        Args:
+            truth: One-hot targets, float32 `[n, classes]`.
+            probabilities: Outputs of the network, float32 `[n, classes]`.
+            sample_weight: Ignored: every photo counts once, whatever its weight in the loss.
+        """
         decided = tf.argmax(probabilities, axis=-1)
         counts = tf.math.confusion_matrix(tf.argmax(truth, axis=-1), decided, self._classes, dtype=tf.float32)
         self._counts.assign_add(counts)
 
     def reset_state(self) -> None:
+        """Forget all decisions."""
         self._counts.assign(tf.zeros_like(self._counts))
 
     def result(self) -> Any:
+        """Return the rate as a scalar tensor; 0 if nothing was counted for it."""
         hits = tf.linalg.diag_part(self._counts)
         support, decided = tf.reduce_sum(self._counts, axis=1), tf.reduce_sum(self._counts, axis=0)
         # F1 = 2PR / (P + R) with the common factors canceled.

@@ -1,4 +1,4 @@
-"""What training minimizes, and by which steps."""
+"""Loss, optimizer, learning-rate schedule and weights of the photos."""
 
 from __future__ import annotations
 
@@ -26,7 +26,17 @@ def compile_classifier(
     xla: bool = False,
     steps_per_execution: int = 1,
 ) -> None:
-    """Cross-entropy over one-hot or blended targets `[n, classes]`, accuracy, and what `monitor` asks for."""
+    """Compile a model with the cross-entropy over one-hot or blended targets `[n, classes]`.
+
+    Args:
+        model: Classifier that ends in a softmax.
+        optimizer: New optimizer; it becomes the model's.
+        labels: Classes of the data set.
+        monitor: Metric to log besides the loss and the accuracy.
+        label_smoothing: Share of each target that is spread evenly over the classes, from 0 to 1.
+        xla: Compile the training step with XLA.
+        steps_per_execution: Number of steps that TensorFlow runs per call from Python.
+    """
     model.compile(
         optimizer,
         keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
@@ -37,7 +47,17 @@ def compile_classifier(
 
 
 def optimizer_of(settings: TrainSettings, learning_rate: float, *, steps_per_epoch: int, epochs: int) -> Any:
-    """The optimizer of a phase at its highest `learning_rate`; a cosine brings its own way there and down."""
+    """Create the optimizer of a phase.
+
+    Args:
+        settings: Kind of optimizer, weight decay, schedule and warm-up.
+        learning_rate: Peak learning rate.
+        steps_per_epoch: Number of steps per epoch.
+        epochs: Maximum number of epochs of the phase.
+
+    Returns:
+        A Keras optimizer. Only the cosine schedule is part of it, with its warm-up; callbacks do the others.
+    """
     rate = _cosine(settings, learning_rate, steps_per_epoch, epochs) if settings.schedule == "cosine" else learning_rate
     decay = settings.weight_decay or None
     if settings.optimizer == "sgd":
@@ -52,7 +72,16 @@ def optimizer_of(settings: TrainSettings, learning_rate: float, *, steps_per_epo
 
 
 def class_weights(classes: NDArray[np.int64], labels: Sequence[str], *, balance: bool) -> NDArray[np.float32]:
-    """`[n]` weights of photos: 1, or with `balance` n / (number of classes x photos of the class), whose mean is 1."""
+    """Compute the weight of every photo in the loss.
+
+    Args:
+        classes: Class indices, `[n]`.
+        labels: Names of the classes.
+        balance: Give every class the same total weight, however many photos it has.
+
+    Returns:
+        Weights, float32 `[n]`: 1, or with `balance` n / (number of classes x photos of the class), whose mean is 1.
+    """
     if not balance:
         return np.ones(len(classes), np.float32)
     counts = np.bincount(classes, minlength=len(labels))
@@ -60,14 +89,22 @@ def class_weights(classes: NDArray[np.int64], labels: Sequence[str], *, balance:
 
 
 def one_hot(classes: NDArray[np.int64], labels: Sequence[str]) -> NDArray[np.float32]:
-    """`[n, classes]` targets of class indices `[n]`."""
+    """Convert class indices to targets.
+
+    Args:
+        classes: Class indices, `[n]`.
+        labels: Names of the classes.
+
+    Returns:
+        Targets, float32 `[n, classes]`.
+    """
     return np.eye(len(labels), dtype=np.float32)[classes]
 
 
-def _cosine(settings: TrainSettings, height: float, steps_per_epoch: int, epochs: int) -> Any:
-    """Linear from 0 to `height` over the warm-up, then half a cosine to 0 (Loshchilov and Hutter, "SGDR", 2017)."""
+def _cosine(settings: TrainSettings, peak: float, steps_per_epoch: int, epochs: int) -> Any:
+    """Rise linearly from 0 to `peak`, then fall to 0 along half a cosine (Loshchilov and Hutter, "SGDR", 2017)."""
     warmup_steps = min(round(settings.warmup_epochs * steps_per_epoch), steps_per_epoch * epochs - 1)
-    down_steps = steps_per_epoch * epochs - warmup_steps
+    decay_steps = steps_per_epoch * epochs - warmup_steps
     if not warmup_steps:
-        return keras.optimizers.schedules.CosineDecay(height, down_steps)
-    return keras.optimizers.schedules.CosineDecay(0.0, down_steps, warmup_target=height, warmup_steps=warmup_steps)
+        return keras.optimizers.schedules.CosineDecay(peak, decay_steps)
+    return keras.optimizers.schedules.CosineDecay(0.0, decay_steps, warmup_target=peak, warmup_steps=warmup_steps)

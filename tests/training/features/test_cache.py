@@ -30,13 +30,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def examples(few_digits: Path, cache: Path) -> tuple[Example, ...]:
     with pytest.MonkeyPatch.context() as patch:
-        # What a scan remembers is no business of these tests.
+        # The digests that a scan caches must not be in the folder that these tests inspect.
         patch.setenv("EDGECNN_CACHE", str(cache))
         return scan_dataset(few_digits).splits["test"]
 
 
-class Told:
-    """A `Progress` that remembers the tasks and how much there was to do, and may press Ctrl-C."""
+class Recorder:
+    """A `Progress` that records the total of each task, and may press Ctrl-C."""
 
     def __init__(self, interrupt_at: int = -1) -> None:
         self.tasks: dict[str, int] = {}
@@ -66,12 +66,10 @@ def changed(**fields: Any) -> PreprocessSpec:
     return PreprocessSpec(**(SPEC.model_dump() | fields))
 
 
-# ---- where
+# ---- location
 
 
-def test_everything_is_written_into_the_cache_folder_alone(
-    examples: tuple[Example, ...], few_digits: Path, folder: Path
-) -> None:
+def test_only_the_cache_folder_is_written_to(examples: tuple[Example, ...], few_digits: Path, folder: Path) -> None:
     before = sorted(few_digits.rglob("*"))
     cached_pixels(examples, SPEC)
     cached_features(backbone(), examples, SPEC)
@@ -80,23 +78,23 @@ def test_everything_is_written_into_the_cache_folder_alone(
     assert sorted(few_digits.rglob("*")) == before
 
 
-# ---- what
+# ---- content
 
 
-def test_cached_pixels_are_those_of_the_shared_preprocessing(examples: tuple[Example, ...]) -> None:
+def test_cached_pixels_equal_those_of_the_shared_preprocessing(examples: tuple[Example, ...]) -> None:
     expected = np.stack([preprocess(read_image(example.path), SPEC) for example in examples])
     for _ in range(2):
         np.testing.assert_array_equal(cached_pixels(examples, SPEC), expected)
 
 
-def test_cached_features_are_those_of_the_backbone(examples: tuple[Example, ...]) -> None:
+def test_cached_features_equal_those_of_the_backbone(examples: tuple[Example, ...]) -> None:
     expected = backbone(0.5)(normalize(cached_pixels(examples, SPEC), SPEC))
     for _ in range(2):
         np.testing.assert_allclose(cached_features(backbone(0.5), examples, SPEC), expected, rtol=1e-6)
 
 
-def test_the_second_time_nothing_is_computed(examples: tuple[Example, ...], folder: Path) -> None:
-    first, second = Told(), Told()
+def test_a_second_call_computes_nothing(examples: tuple[Example, ...], folder: Path) -> None:
+    first, second = Recorder(), Recorder()
     cached_features(backbone(), examples, SPEC, first)
     written = times_of(folder)
     cached_features(backbone(), examples, SPEC, second)
@@ -106,33 +104,33 @@ def test_the_second_time_nothing_is_computed(examples: tuple[Example, ...], fold
 
 
 @pytest.mark.parametrize("kind", ["pixels", "features"])
-def test_of_some_photos_more_only_they_are_computed(kind: str, examples: tuple[Example, ...], folder: Path) -> None:
-    def ask(photos: Sequence[Example], progress: Told) -> Any:
+def test_only_new_photos_are_computed(kind: str, examples: tuple[Example, ...], folder: Path) -> None:
+    def compute(photos: Sequence[Example], progress: Recorder) -> Any:
         if kind == "pixels":
             return cached_pixels(photos, SPEC, progress)
         return cached_features(backbone(), photos, SPEC, progress)
 
     task = {"pixels": "preparing photos", "features": "frozen features"}[kind]
-    few, more = Told(), Told()
-    some = np.array(ask(examples[3:7], few))
-    every = ask(examples, more)
-    assert (few.tasks, more.tasks) == ({task: 4}, {task: len(examples) - 4})
-    np.testing.assert_array_equal(every[3:7], some)
+    first, second = Recorder(), Recorder()
+    some = np.array(compute(examples[3:7], first))
+    everything = compute(examples, second)
+    assert (first.tasks, second.tasks) == ({task: 4}, {task: len(examples) - 4})
+    np.testing.assert_array_equal(everything[3:7], some)
     assert len(list(folder.iterdir())) == 1
 
 
-def test_a_photo_that_is_there_twice_is_computed_once(examples: tuple[Example, ...]) -> None:
-    told = Told()
-    found = cached_pixels([examples[0], examples[1], examples[0]], SPEC, told)
-    assert told.tasks == {"preparing photos": 2}
-    np.testing.assert_array_equal(found[0], found[2])
-    np.testing.assert_array_equal(found[1], preprocess(read_image(examples[1].path), SPEC))
+def test_a_duplicate_photo_is_computed_once(examples: tuple[Example, ...]) -> None:
+    recorder = Recorder()
+    rows = cached_pixels([examples[0], examples[1], examples[0]], SPEC, recorder)
+    assert recorder.tasks == {"preparing photos": 2}
+    np.testing.assert_array_equal(rows[0], rows[2])
+    np.testing.assert_array_equal(rows[1], preprocess(read_image(examples[1].path), SPEC))
 
 
 # ---- the key
 
 
-def test_names_and_order_of_photos_do_not_count(examples: tuple[Example, ...], folder: Path, tmp_path: Path) -> None:
+def test_names_and_order_of_photos_do_not_matter(examples: tuple[Example, ...], folder: Path, tmp_path: Path) -> None:
     renamed = []
     for number, example in enumerate(examples):
         path = tmp_path / f"photo-{number}.png"
@@ -155,13 +153,15 @@ def test_names_and_order_of_photos_do_not_count(examples: tuple[Example, ...], f
     ],
     ids=str,
 )
-def test_another_geometry_has_other_pixels(examples: tuple[Example, ...], fields: dict[str, Any], folder: Path) -> None:
+def test_another_geometry_has_its_own_pixels(
+    examples: tuple[Example, ...], fields: dict[str, Any], folder: Path
+) -> None:
     cached_pixels(examples, SPEC)
     cached_pixels(examples, changed(**fields))
     assert len(files(folder, "pixels")) == 2
 
 
-def test_the_mean_counts_for_pixels_only_where_it_fills_them(examples: tuple[Example, ...], folder: Path) -> None:
+def test_the_mean_matters_for_pixels_only_with_a_letterbox(examples: tuple[Example, ...], folder: Path) -> None:
     gray = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
     cached_pixels(examples, SPEC)
     cached_pixels(examples, changed(**gray))
@@ -171,7 +171,7 @@ def test_the_mean_counts_for_pixels_only_where_it_fills_them(examples: tuple[Exa
     assert len(files(folder, "pixels")) == 3
 
 
-def test_gray_and_color_are_kept_apart(examples: tuple[Example, ...], folder: Path) -> None:
+def test_gray_and_color_pixels_are_cached_separately(examples: tuple[Example, ...], folder: Path) -> None:
     gray = changed(mean=(0.0,), std=(1.0,))
     color_pixels, gray_pixels = cached_pixels(examples, SPEC), cached_pixels(examples, gray)
     assert len(files(folder, "pixels")) == 2
@@ -180,42 +180,44 @@ def test_gray_and_color_are_kept_apart(examples: tuple[Example, ...], folder: Pa
 
 
 @pytest.mark.parametrize("field", [{"mean": (0.0, 0.0, 0.0)}, {"std": (1.0, 1.0, 1.0)}], ids=str)
-def test_another_normalization_has_other_features(
+def test_another_normalization_has_its_own_features(
     examples: tuple[Example, ...], field: dict[str, Any], folder: Path
 ) -> None:
     cached_features(backbone(), examples, SPEC)
-    found = cached_features(backbone(), examples, changed(**field))
+    features = cached_features(backbone(), examples, changed(**field))
     expected = backbone()(normalize(cached_pixels(examples, SPEC), changed(**field)))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    np.testing.assert_allclose(features, expected, rtol=1e-5)
     assert len(files(folder, "features")) == 2
 
 
-def test_other_weights_and_another_backbone_have_other_features(examples: tuple[Example, ...], folder: Path) -> None:
+def test_other_weights_and_another_backbone_have_their_own_features(
+    examples: tuple[Example, ...], folder: Path
+) -> None:
     for network in (backbone(), backbone(bias=1.0), backbone(name="other")):
         cached_features(network, examples, SPEC)
     assert len(files(folder, "features")) == 3
 
 
-def test_where_a_part_ends_counts_in_a_hash() -> None:
+def test_the_boundaries_of_parts_change_a_hash() -> None:
     assert hash_of(["ab", "c"]) != hash_of(["a", "bc"])
     assert hash_of(["ab"]) == hash_of([b"ab"])
 
 
-# ---- when it goes wrong
+# ---- failures
 
 
-def test_what_was_computed_before_an_interruption_is_kept(
+def test_rows_computed_before_an_interrupt_are_kept(
     examples: tuple[Example, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "_BATCH_ROWS", 2)
     for compute in (cached_pixels, partial(cached_features, backbone())):
         with pytest.raises(KeyboardInterrupt):
-            compute(examples, SPEC, Told(interrupt_at=6))
-        rest = Told()
-        found = compute(examples, SPEC, rest)
+            compute(examples, SPEC, Recorder(interrupt_at=6))
+        rest = Recorder()
+        rows = compute(examples, SPEC, rest)
         assert list(rest.tasks.values()) == [len(examples) - 4]
-        assert len(found) == len(examples)
-    np.testing.assert_array_equal(found[5], cached_features(backbone(), [examples[5]], SPEC)[0])
+        assert len(rows) == len(examples)
+    np.testing.assert_array_equal(rows[5], cached_features(backbone(), [examples[5]], SPEC)[0])
 
 
 def test_large_arrays_are_added_in_small_batches(
@@ -223,20 +225,20 @@ def test_large_arrays_are_added_in_small_batches(
 ) -> None:
     monkeypatch.setattr(cache, "_BATCH_BYTES", 1)
     with pytest.raises(KeyboardInterrupt):
-        cached_pixels(examples, SPEC, Told(interrupt_at=4))
-    rest = Told()
+        cached_pixels(examples, SPEC, Recorder(interrupt_at=4))
+    rest = Recorder()
     cached_pixels(examples, SPEC, rest)
     assert rest.tasks == {"preparing photos": len(examples) - 3}
 
 
-def test_a_photo_that_went_away_is_named(examples: tuple[Example, ...], folder: Path, tmp_path: Path) -> None:
-    gone = examples[0]._replace(path=tmp_path / "gone.png")
+def test_a_missing_photo_is_named(examples: tuple[Example, ...], folder: Path, tmp_path: Path) -> None:
+    missing = examples[0]._replace(path=tmp_path / "gone.png")
     with pytest.raises(DataError, match=r"no such image: .*gone\.png"):
-        cached_pixels([gone], SPEC)
+        cached_pixels([missing], SPEC)
     assert list(folder.glob("*/*")) == []
 
 
-def test_a_photo_that_is_another_one_by_now_is_named_and_not_kept(examples: tuple[Example, ...], folder: Path) -> None:
+def test_a_changed_photo_is_named_and_not_cached(examples: tuple[Example, ...], folder: Path) -> None:
     other = examples[0]._replace(path=examples[1].path)
     with pytest.raises(DataError, match="has changed since it was scanned"):
         cached_features(backbone(), [other], SPEC)

@@ -40,14 +40,14 @@ def backbone() -> Any:
     return build_backbone(backbone_spec("efficientnet_lite0"), height=64, width=48, weights="imagenet")
 
 
-class Details:
-    """A `Progress` that remembers what was said beside the figures."""
+class Recorder:
+    """A `Progress` that records the details."""
 
     def __init__(self) -> None:
-        self.told: set[str] = set()
+        self.details: set[str] = set()
 
     def __call__(self, task: str, done: int, total: int, detail: str = "") -> None:
-        self.told.add(detail)
+        self.details.add(detail)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def flatbuffer(backbone: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_features_of_litert_are_those_of_keras(backbone: Any, flatbuffer: Path, examples: tuple[Example, ...]) -> None:
+def test_litert_computes_the_features_of_keras(backbone: Any, flatbuffer: Path, examples: tuple[Example, ...]) -> None:
     actual = np.stack(list(features_by_litert(flatbuffer, examples[:8], SPEC)))
     expected = backbone(normalize(np.stack(list(prepared_photos(examples[:8], SPEC))), SPEC), training=False).numpy()
     np.testing.assert_allclose(actual, expected, atol=TOLERANCE * np.abs(expected).max())
@@ -76,14 +76,14 @@ def test_the_number_of_processors_does_not_change_a_bit(flatbuffer: Path, exampl
     np.testing.assert_array_equal(on_one, on_all)
 
 
-def test_litert_is_the_engine_where_it_computes_the_same(examples: tuple[Example, ...], tmp_path: Path) -> None:
+def test_litert_is_used_if_it_agrees_with_keras(examples: tuple[Example, ...], tmp_path: Path) -> None:
     image = keras.Input((64, 48, 3))
     conv = keras.layers.Conv2D(5, 3, kernel_initializer="glorot_uniform")(image)
     network = keras.Model(image, keras.layers.GlobalAveragePooling2D()(conv), name="small")
-    details = Details()
+    recorder = Recorder()
     flatbuffer = tmp_path / "store" / "backbone.tflite"
-    actual = np.stack(list(frozen_features(network, examples, SPEC, flatbuffer, details)))
-    assert details.told == {""}
+    actual = np.stack(list(frozen_features(network, examples, SPEC, flatbuffer, recorder)))
+    assert recorder.details == {""}
     np.testing.assert_allclose(actual, np.stack(list(features_by_keras(network, examples, SPEC))), atol=1e-4)
     converted = flatbuffer.stat()
     again = np.stack(list(frozen_features(network, examples, SPEC, flatbuffer)))
@@ -91,19 +91,19 @@ def test_litert_is_the_engine_where_it_computes_the_same(examples: tuple[Example
     assert flatbuffer.stat() == converted
 
 
-def test_where_litert_computes_something_else_keras_does_it_and_says_so(
+def test_keras_is_used_if_litert_differs_and_the_progress_says_so(
     examples: tuple[Example, ...], tmp_path: Path
 ) -> None:
     image = keras.Input((64, 48, 3))
     mean = keras.layers.GlobalAveragePooling2D()(keras.layers.DepthwiseConv2D(5, depthwise_initializer="ones")(image))
-    # The last bit of a sum decides.
+    # The output depends on the last bit of a sum.
     network = keras.Model(image, keras.layers.Lambda(lambda value: tf.sin(value * 1e9))(mean), name="chaotic")
-    details = Details()
-    actual = np.stack(list(frozen_features(network, examples, SPEC, tmp_path / "backbone.tflite", details)))
+    recorder = Recorder()
+    actual = np.stack(list(frozen_features(network, examples, SPEC, tmp_path / "backbone.tflite", recorder)))
     assert list(tmp_path.iterdir()) == []
     np.testing.assert_array_equal(actual, np.stack(list(features_by_keras(network, examples, SPEC))))
-    (told,) = details.told
-    assert told.startswith("by Keras: LiteRT differs by ")
+    (detail,) = recorder.details
+    assert detail.startswith("by Keras: LiteRT differs by ")
 
 
 @pytest.mark.parametrize("count", [1, 32, 36])
@@ -113,19 +113,19 @@ def test_keras_computes_any_number_of_photos(count: int, backbone: Any, examples
     np.testing.assert_allclose(actual, backbone(normalize(pixels, SPEC), training=False), rtol=1e-4, atol=1e-5)
 
 
-def test_photos_are_prepared_in_their_order(examples: tuple[Example, ...]) -> None:
+def test_photos_are_prepared_in_order(examples: tuple[Example, ...]) -> None:
     expected = [preprocess(read_image(example.path), SPEC) for example in examples]
     np.testing.assert_array_equal(np.stack(list(prepared_photos(examples, SPEC))), np.stack(expected))
 
 
-def test_a_photo_that_changed_since_it_was_found_is_named(flatbuffer: Path, examples: tuple[Example, ...]) -> None:
+def test_a_photo_that_changed_since_the_scan_is_named(flatbuffer: Path, examples: tuple[Example, ...]) -> None:
     changed = examples[2]._replace(sha256="0" * 64)
     with pytest.raises(DataError, match=f"{changed.path.name} has changed since it was scanned"):
         list(features_by_litert(flatbuffer, [*examples[:2], changed, *examples[3:]], SPEC))
 
 
-def test_the_engine_is_named_with_its_version() -> None:
+def test_the_name_of_the_engine_includes_its_version() -> None:
     if tf.config.list_physical_devices("GPU"):
-        pytest.skip("this machine has a GPU, and TensorFlow is the engine")
+        pytest.skip("this machine has a GPU, so Keras is the engine")
     runtime = find_runtime()
     assert engine_name() == f"{runtime.package} {runtime.version}, converted by tensorflow {tf.__version__}"

@@ -28,7 +28,7 @@ def store_in(folder: Path) -> RowStore:
 
 
 def row(key: str) -> NDArray[np.float32]:
-    """An array that is like no other key's."""
+    """Return an array that differs from that of any other key."""
     return np.random.default_rng(list(key.encode())).normal(size=SHAPE).astype(np.float32)
 
 
@@ -36,7 +36,7 @@ def rows(*keys: str) -> dict[str, NDArray[Any]]:
     return {key: row(key) for key in keys}
 
 
-def check_holds(store: RowStore, *keys: str) -> None:
+def check_contains(store: RowStore, *keys: str) -> None:
     assert sorted(stored_positions(store)) == sorted(keys)
     np.testing.assert_array_equal(map_rows(store, keys), np.array([row(key) for key in keys]).reshape(-1, *SHAPE))
 
@@ -44,40 +44,40 @@ def check_holds(store: RowStore, *keys: str) -> None:
 # ---- reading
 
 
-def test_arrays_are_read_under_indices_of_the_readers_own(store: RowStore) -> None:
+def test_arrays_are_read_by_the_indices_of_a_selection(store: RowStore) -> None:
     add_rows(store, rows("a", "b", "c"))
-    found = map_rows(store, ["c", "a", "c", "b"])
-    assert (found.shape, found.dtype, len(found)) == ((4, *SHAPE), np.float32, 4)
-    np.testing.assert_array_equal(found[1], row("a"))
-    np.testing.assert_array_equal(found[1:3], [row("a"), row("c")])
-    np.testing.assert_array_equal(found[np.array([3, 0])], [row("b"), row("c")])
-    np.testing.assert_array_equal(found, [row("c"), row("a"), row("c"), row("b")])
+    selected = map_rows(store, ["c", "a", "c", "b"])
+    assert (selected.shape, selected.dtype, len(selected)) == ((4, *SHAPE), np.float32, 4)
+    np.testing.assert_array_equal(selected[1], row("a"))
+    np.testing.assert_array_equal(selected[1:3], [row("a"), row("c")])
+    np.testing.assert_array_equal(selected[np.array([3, 0])], [row("b"), row("c")])
+    np.testing.assert_array_equal(selected, [row("c"), row("a"), row("c"), row("b")])
 
 
-def test_rows_can_be_divided(store: RowStore) -> None:
+def test_rows_can_be_split(store: RowStore) -> None:
     add_rows(store, rows("a", "b", "c"))
-    parts = map_rows(store, ["c", "b", "a"]).divided([2, 0, 1])
+    parts = map_rows(store, ["c", "b", "a"]).split([2, 0, 1])
     assert [len(part) for part in parts] == [2, 0, 1]
     np.testing.assert_array_equal(parts[0], [row("c"), row("b")])
     np.testing.assert_array_equal(parts[2], [row("a")])
 
 
-def test_nothing_can_be_asked_for_and_is_nothing(store: RowStore) -> None:
+def test_an_empty_selection_is_empty(store: RowStore) -> None:
     assert stored_positions(store) == {}
     assert map_rows(store, []).shape == (0, *SHAPE)
 
 
-def test_what_the_file_holds_cannot_be_changed_by_a_reader(store: RowStore) -> None:
+def test_a_reader_cannot_change_the_file(store: RowStore) -> None:
     add_rows(store, rows("a"))
     with pytest.raises(ValueError, match="read-only"):
         map_rows(store, ["a"])[0][0] = 1
 
 
-def test_a_reader_keeps_what_it_has_while_others_write(store: RowStore) -> None:
+def test_a_reader_keeps_its_arrays_while_others_write(store: RowStore) -> None:
     add_rows(store, rows("a", "b"))
-    found = map_rows(store, ["b", "a"])
+    selected = map_rows(store, ["b", "a"])
     add_rows(store, rows("c", "d"))
-    np.testing.assert_array_equal(found, [row("b"), row("a")])
+    np.testing.assert_array_equal(selected, [row("b"), row("a")])
 
 
 # ---- writing
@@ -85,12 +85,12 @@ def test_a_reader_keeps_what_it_has_while_others_write(store: RowStore) -> None:
 
 @settings(max_examples=25)
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=4), max_size=5))
-def test_whatever_is_added_is_found(batches: list[list[str]]) -> None:
+def test_every_added_array_is_found_and_stored_once(batches: list[list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = store_in(Path(folder))
         for batch in batches:
             add_rows(store, rows(*batch))
-        check_holds(store, *dict.fromkeys(key for batch in batches for key in batch))
+        check_contains(store, *dict.fromkeys(key for batch in batches for key in batch))
         written_bytes = sum(file.stat().st_size for file in Path(folder).glob("store/rows"))
         assert written_bytes == len(stored_positions(store)) * store.row_bytes
 
@@ -106,16 +106,16 @@ for key in sys.argv[2:]:
 
 
 def start(folder: Path, *batches: str, before: str = "") -> subprocess.Popen[str]:
-    """A process that adds one-letter keys, batch by batch."""
+    """Start a process that adds one-letter keys, batch by batch."""
     command = [sys.executable, "-c", _PROGRAM.format(before=before), folder, *batches]
     return subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.PIPE, text=True)
 
 
-def test_two_processes_that_add_the_same_and_other_arrays_add_each_once(store: RowStore) -> None:
+def test_two_processes_that_add_the_same_arrays_add_each_once(store: RowStore) -> None:
     letters = "abcdefghijklmnopqrst"
     both = [start(store.folder.parent, *letters), start(store.folder.parent, *letters[::-1])]
     assert [process.wait(60) for process in both] == [0, 0]
-    check_holds(store, *letters)
+    check_contains(store, *letters)
     assert (store.folder / "rows").stat().st_size == len(letters) * store.row_bytes
 
 
@@ -125,17 +125,17 @@ def test_two_processes_that_add_the_same_and_other_arrays_add_each_once(store: R
         "import numpy\nnumpy.ascontiguousarray = lambda *_: os._exit(9)",
         "os.fsync = lambda _: os._exit(9)",
     ],
-    ids=["before an array is written", "when arrays are written and the index is not"],
+    ids=["before an array is written", "after the arrays, before the index"],
 )
-def test_a_process_that_dies_in_the_middle_leaves_what_was_there(store: RowStore, death: str) -> None:
+def test_a_process_that_dies_while_writing_leaves_earlier_arrays_intact(store: RowStore, death: str) -> None:
     add_rows(store, rows("a"))
     assert start(store.folder.parent, "bc", before=f"import os\n{death}").wait(60) == 9
-    check_holds(store, "a")
+    check_contains(store, "a")
     add_rows(store, rows("d", "b"))
-    check_holds(store, "a", "d", "b")
+    check_contains(store, "a", "d", "b")
 
 
-def test_a_full_disk_is_one_line_and_leaves_what_was_there(store: RowStore) -> None:
+def test_a_full_disk_is_reported_in_one_line_and_leaves_earlier_arrays_intact(store: RowStore) -> None:
     pytest.importorskip("resource")
     add_rows(store, rows("a"))
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))"
@@ -143,16 +143,16 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_there(store: RowStore) -> N
     assert process.wait(60) == 1
     assert process.stderr is not None
     assert f"WriteError: could not use the cache in {store.folder}: " in process.stderr.read().splitlines()[-1]
-    check_holds(store, "a")
+    check_contains(store, "a")
     add_rows(store, rows("b"))
-    check_holds(store, "a", "b")
+    check_contains(store, "a", "b")
 
 
-# ---- what others have done to the files
+# ---- damaged files
 
 
 @pytest.mark.parametrize("bytes_left", [0, 1, 24, 47, None])
-def test_arrays_that_were_cut_off_count_as_missing(store: RowStore, bytes_left: int | None) -> None:
+def test_truncated_arrays_count_as_missing(store: RowStore, bytes_left: int | None) -> None:
     add_rows(store, rows("a", "b", "c"))
     file = store.folder / "rows"
     if bytes_left is None:
@@ -161,22 +161,22 @@ def test_arrays_that_were_cut_off_count_as_missing(store: RowStore, bytes_left: 
         with open(file, "r+b") as opened:
             opened.truncate(bytes_left)
     left = ["a"] if bytes_left is not None and bytes_left >= store.row_bytes else []
-    check_holds(store, *left)
-    with pytest.raises(WriteError, match=r"entries have gone from .*/store meanwhile; try again"):
+    check_contains(store, *left)
+    with pytest.raises(WriteError, match=r"entries have disappeared from .*/store; try again"):
         map_rows(store, ["a", "b"])
     add_rows(store, rows("d", "b"))
-    check_holds(store, *left, "d", "b")
+    check_contains(store, *left, "d", "b")
 
 
-def test_an_index_that_was_never_finished_is_an_empty_one(store: RowStore) -> None:
+def test_an_index_without_its_table_is_empty(store: RowStore) -> None:
     store.folder.mkdir()
     (store.folder / "index.sqlite").touch()
     assert stored_positions(store) == {}
     add_rows(store, rows("a"))
-    check_holds(store, "a")
+    check_contains(store, "a")
 
 
-def test_a_damaged_index_is_named_in_one_line(store: RowStore) -> None:
+def test_a_corrupted_index_is_reported_in_one_line(store: RowStore) -> None:
     add_rows(store, rows("a"))
     (store.folder / "index.sqlite").write_bytes(b"no database" * 400)
     for use in (lambda: stored_positions(store), lambda: add_rows(store, rows("b"))):
@@ -187,7 +187,7 @@ def test_a_damaged_index_is_named_in_one_line(store: RowStore) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_folder_that_cannot_be_made_is_named(store: RowStore) -> None:
+def test_a_folder_that_cannot_be_created_is_named(store: RowStore) -> None:
     store.folder.touch()
     with pytest.raises(WriteError, match=r"could not use the cache in .*/store: "):
         add_rows(store, rows("a"))

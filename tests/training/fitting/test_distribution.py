@@ -1,4 +1,4 @@
-"""Training on several machines, played by processes on loopback."""
+"""Training on several machines, simulated by processes on the loopback interface."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ TRANSFER_OPTIONS = [
     *("--model", "mnist_cnn", "--epochs", "3", "--batch-size", "12", "--dropout", "0", "--learning-rate", "3e-3"),
     *("--fine-tune-epochs", "2", "--fine-tune-learning-rate", "1e-3", "--unfreeze", "all", "--augment", "flip=0"),
 ]
-# With batch normalization, whose statistics the workers have to agree on.
+# The network has batch normalization, whose statistics must be equal on all workers.
 SCRATCH_OPTIONS = ["--model", "mobilenet_v1", "--alpha", "0.25", "--weights", "none", "--height", "32", "--epochs", "3"]
 
 
 def free_ports(count: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
     return ports
 
 
 def start_workers(data: Path, runs: list[Path], *options: str) -> list[subprocess.Popen[str]]:
-    """`edgecnn train` as each of two workers, each with a run folder of its own, as on machines of their own."""
+    """Start `edgecnn train` as two workers, each with its own run folder as on separate machines."""
     addresses = ",".join(f"127.0.0.1:{port}" for port in free_ports(2))
     return [
         subprocess.Popen(
@@ -68,7 +68,7 @@ def start_workers(data: Path, runs: list[Path], *options: str) -> list[subproces
 
 
 def wait_for(processes: list[subprocess.Popen[str]], timeout_s: float = 240) -> list[tuple[int, str]]:
-    """Exit status and stderr of each."""
+    """Return the exit status and stderr of each process."""
     try:
         errors = [process.communicate(timeout=timeout_s)[1] for process in processes]
     finally:
@@ -77,9 +77,9 @@ def wait_for(processes: list[subprocess.Popen[str]], timeout_s: float = 240) -> 
     return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
 
 
-def digests(left: list[tuple[int, str]]) -> list[str]:
-    """The hash of the weights that each worker says it has ended with."""
-    return [next(line for line in error.splitlines() if "trained weights" in line).split()[-1] for _, error in left]
+def digests(results: list[tuple[int, str]]) -> list[str]:
+    """Return the hash of the final weights that each worker has logged."""
+    return [next(line for line in error.splitlines() if "trained weights" in line).split()[-1] for _, error in results]
 
 
 def test_two_workers_end_with_equal_weights_and_the_accuracy_of_one_process(few_digits: Path, tmp_path: Path) -> None:
@@ -87,19 +87,19 @@ def test_two_workers_end_with_equal_weights_and_the_accuracy_of_one_process(few_
     build_backbone(backbone_spec("mnist_cnn"), height=28, width=28, weights=None).save_weights(weights)
     train(few_digits, alone, TRANSFER.model_copy(update={"weights": str(weights)}))
     runs = [tmp_path / "chief", tmp_path / "second"]
-    left = wait_for(start_workers(few_digits, runs, *TRANSFER_OPTIONS, "--weights", str(weights)))
-    assert [status for status, _ in left] == [0, 0], left
+    results = wait_for(start_workers(few_digits, runs, *TRANSFER_OPTIONS, "--weights", str(weights)))
+    assert [status for status, _ in results] == [0, 0], results
     (_, expected), (_, record) = read_run(alone), read_run(runs[0])
     assert (record.execution.workers, record.execution.replicas) == (2, 2)
     assert record.metrics["validation_accuracy"] == pytest.approx(expected.metrics["validation_accuracy"], abs=0.06)
     for one, other in zip(record.history, expected.history, strict=True):
         assert one.loss == pytest.approx(other.loss, rel=1e-2)
     assert not runs[1].exists()
-    one, other = digests(left)
+    one, other = digests(results)
     assert one == other
 
 
-def test_a_worker_that_dies_is_reported_and_the_training_goes_on_with_resume(few_digits: Path, tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_reported_and_the_run_can_be_resumed(few_digits: Path, tmp_path: Path) -> None:
     runs = [tmp_path / "chief", tmp_path / "second"]
     chief, second = start_workers(few_digits, runs, *SCRATCH_OPTIONS)
     state = runs[1] / ".unfinished-1"
@@ -109,20 +109,20 @@ def test_a_worker_that_dies_is_reported_and_the_training_goes_on_with_resume(few
     second.kill()
     ((status, error),) = wait_for([chief])
     assert status == 1
-    assert "worker 1 stopped or cannot be reached; start all 2 again, with --resume" in error.splitlines()[-1]
+    assert "worker 1 stopped or cannot be reached; start all 2 again with --resume" in error.splitlines()[-1]
     assert "Traceback" not in error
     assert is_unfinished(RunFolder(runs[0]).unfinished)
-    left = wait_for(start_workers(few_digits, runs, *SCRATCH_OPTIONS, "--resume"))
-    assert [status for status, _ in left] == [0, 0], left
+    results = wait_for(start_workers(few_digits, runs, *SCRATCH_OPTIONS, "--resume"))
+    assert [status for status, _ in results] == [0, 0], results
     assert [(epoch.phase, epoch.epoch) for epoch in read_run(runs[0])[1].history] == [("scratch", n) for n in (1, 2, 3)]
-    one, other = digests(left)
+    one, other = digests(results)
     assert one == other
 
 
-# ---- who the workers are
+# ---- naming the workers
 
 
-def test_workers_are_named_by_options_or_by_the_clusters_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_are_named_by_options_or_by_tf_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert parse_workers(None, None) is None
     expected = Workers(("a:1", "b:2"), 1)
@@ -141,7 +141,7 @@ def test_workers_are_named_by_options_or_by_the_clusters_own_variable(monkeypatc
         (None, 1, "--rank 1 needs --workers"),
     ],
 )
-def test_workers_that_cannot_be_are_refused(
+def test_invalid_workers_are_refused(
     addresses: str | None, rank: int | None, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
@@ -149,7 +149,7 @@ def test_workers_that_cannot_be_are_refused(
         parse_workers(addresses, rank)
 
 
-def test_a_clusters_variable_that_is_no_cluster_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_tf_config_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", "{}")
     with pytest.raises(InputError, match="expected TF_CONFIG such as"):
         parse_workers(None, None)
@@ -174,11 +174,9 @@ def test_mixed_precision_and_xla_are_off_without_a_gpu() -> None:
     assert (record.device, record.mixed_precision, record.xla) == ("CPU", False, False)
 
 
-def test_a_run_in_mixed_precision_and_compiled_learns_and_is_stored_in_float32(
-    few_digits: Path, tmp_path: Path
-) -> None:
+def test_a_compiled_run_in_mixed_precision_is_stored_in_float32(few_digits: Path, tmp_path: Path) -> None:
     settings = TrainSettings(
-        # Without a maximum, whose gradient XLA refuses where a test before this one has asked for repeatable ones.
+        # The network has no maximum: XLA refuses its gradient if an earlier test has requested repeatable ones.
         model="mobilenet_v1",
         alpha=0.25,
         weights="none",

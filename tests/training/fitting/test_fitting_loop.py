@@ -23,7 +23,7 @@ STEPS = 2
 
 
 def learnable(seed: int, shift: int = 0) -> Samples:
-    """Points around the center of their class, or of another one where `shift` is not 0."""
+    """Return points around the center of their class, or of another class if `shift` is not 0."""
     random = np.random.default_rng(seed)
     classes = np.arange(60) % len(LABELS)
     points = np.eye(len(LABELS), FEATURES)[classes] * 3 + random.normal(0, 0.3, (len(classes), FEATURES))
@@ -32,23 +32,28 @@ def learnable(seed: int, shift: int = 0) -> Samples:
 
 
 def contrary() -> Samples:
-    """What is learned from `learnable(0)` makes these worse, epoch by epoch."""
+    """Return samples whose loss rises with every epoch of training on `learnable(0)`."""
     return learnable(1, shift=1)
 
 
 class Fitting:
-    """A head in training, and what came of it."""
+    """A head, its training and the reported progress."""
 
-    def __init__(self, folder: Path, learning_rate: float = 1e-2, monitor: Monitor = VAL_LOSS) -> None:
+    def __init__(
+        self, folder: Path, learning_rate: float = 1e-2, monitor: Monitor = VAL_LOSS, *, resume: bool = False
+    ) -> None:
         make_repeatable(0)
         self.head = head_model(FEATURES, len(LABELS), 0.0)
         compile_classifier(self.head, keras.optimizers.Adam(learning_rate), LABELS, monitor)
         self.folder = folder
         self.monitor = monitor
         self.journal = Journal(folder / "unfinished", {})
-        self.journal.begin()
+        if resume:
+            self.journal.resume()
+        else:
+            self.journal.begin()
         self.history = self.journal.history
-        self.told: list[tuple[str, int, int, str]] = []
+        self.reports: list[tuple[str, int, int, str]] = []
 
     def __call__(self, validation: Samples, epochs: int, progress: Any = None, **plan: Any) -> None:
         fit(
@@ -62,7 +67,7 @@ class Fitting:
         )
 
     def progress(self, task: str, done: int, total: int, detail: str = "") -> None:
-        self.told.append((task, done, total, detail))
+        self.reports.append((task, done, total, detail))
 
     def loss_on(self, samples: Samples) -> float:
         return float(self.head.evaluate(samples.rows, samples.targets, verbose=0)[0])
@@ -103,26 +108,26 @@ def test_the_learning_rate_does_not_fall_below_one_millionth(tmp_path: Path) -> 
     assert fitting.history[-1].learning_rate == pytest.approx(1e-6)
 
 
-def test_the_best_epoch_is_kept_where_training_ends_before_its_patience(tmp_path: Path) -> None:
+def test_the_best_epoch_is_kept_if_training_ends_before_its_patience(tmp_path: Path) -> None:
     fitting = Fitting(tmp_path)
     fitting(contrary(), epochs=3)
     assert len(fitting.history) == 3
     assert fitting.loss_on(contrary()) == pytest.approx(fitting.history[0].val_loss, rel=1e-5)
 
 
-def test_an_epoch_that_beats_nothing_leaves_the_model_as_it_came(tmp_path: Path) -> None:
+def test_a_model_keeps_its_initial_weights_if_no_epoch_beats_the_baseline(tmp_path: Path) -> None:
     fitting = Fitting(tmp_path)
     before = fitting.head.get_weights()
-    fitting(learnable(1), epochs=3, beat=0.0)
+    fitting(learnable(1), epochs=3, baseline_to_beat=0.0)
     assert len(fitting.history) == 3
     for weight, kept in zip(fitting.head.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, kept)
 
 
 @pytest.mark.parametrize("name", ["val_accuracy", "val_auc", "val_f1", "val_recall:b", "val_precision:c", "val_f1:a"])
-def test_the_best_epoch_can_be_that_of_the_highest_of_another_figure(name: str, tmp_path: Path) -> None:
+def test_another_metric_can_decide_which_epoch_is_the_best(name: str, tmp_path: Path) -> None:
     fitting = Fitting(tmp_path, monitor=parse_monitor(name, LABELS))
-    fitting(learnable(1), epochs=4, beat=0.0)
+    fitting(learnable(1), epochs=4, baseline_to_beat=0.0)
     best = max(epoch.monitored for epoch in fitting.history)
     values = fitting.head.evaluate(learnable(1).rows, learnable(1).targets, verbose=0, return_dict=True)
     assert values[name.removeprefix("val_")] == pytest.approx(best)
@@ -140,13 +145,13 @@ def test_without_a_plateau_the_learning_rate_stays(tmp_path: Path) -> None:
     assert fitting.rates() == pytest.approx([1e-2] * 6)
 
 
-def test_patience_is_how_many_epochs_go_on_without_progress(tmp_path: Path) -> None:
+def test_patience_is_the_number_of_epochs_without_progress(tmp_path: Path) -> None:
     fitting = Fitting(tmp_path)
     fitting(contrary(), epochs=50, patience=2)
     assert len(fitting.history) == 1 + 2
 
 
-def test_an_interrupt_leaves_the_best_epoch_so_far_and_goes_on_up(tmp_path: Path) -> None:
+def test_an_interrupt_leaves_the_best_epoch_so_far_and_is_raised(tmp_path: Path) -> None:
     fitting = Fitting(tmp_path)
 
     def interrupt(task: str, done: int, total: int, detail: str = "") -> None:
@@ -158,20 +163,43 @@ def test_an_interrupt_leaves_the_best_epoch_so_far_and_goes_on_up(tmp_path: Path
     assert fitting.loss_on(contrary()) == pytest.approx(fitting.history[0].val_loss, rel=1e-5)
 
 
-def test_progress_counts_steps_and_ends_full(tmp_path: Path) -> None:
+@pytest.mark.parametrize("epochs", [1, 2, 4, 6])
+def test_a_resumed_phase_ends_as_an_uninterrupted_one(epochs: int, tmp_path: Path) -> None:
+    # The rate rises for three epochs and falls on a plateau, and the phase ends early. The warm-up rounds its rates,
+    # so that the peak cannot be derived from them.
+    plan: dict[str, Any] = {"warmup_steps": 3 * STEPS, "patience": 7, "epochs": 50}
+    uninterrupted = Fitting(tmp_path / "uninterrupted", learning_rate=0.1)
+    uninterrupted(contrary(), **plan)
+    assert len(set(uninterrupted.rates())) > 3
+
+    def interrupt(task: str, done: int, total: int, detail: str = "") -> None:
+        if done == epochs * STEPS and not detail:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Fitting(tmp_path / "run", learning_rate=0.1)(contrary(), progress=interrupt, **plan)
+    resumed = Fitting(tmp_path / "run", learning_rate=0.1, resume=True)
+    assert len(resumed.history) == epochs
+    resumed(contrary(), **plan)
+    assert resumed.history == uninterrupted.history
+    for one, other in zip(resumed.head.get_weights(), uninterrupted.head.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_progress_counts_steps_up_to_the_total(tmp_path: Path) -> None:
     fitting = Fitting(tmp_path)
     fitting(learnable(1), epochs=4)
-    assert {task for task, *_ in fitting.told} == {"training the head"}
-    steps = [done for _, done, _, _ in fitting.told]
+    assert {task for task, *_ in fitting.reports} == {"training the head"}
+    steps = [done for _, done, _, _ in fitting.reports]
     assert steps == sorted(steps)
-    assert fitting.told[0][1] == 0
-    assert fitting.told[-1][1] == fitting.told[-1][2] == 4 * 2
+    assert fitting.reports[0][1] == 0
+    assert fitting.reports[-1][1] == fitting.reports[-1][2] == 4 * 2
     last = fitting.history[-1]
-    assert fitting.told[-1][3] == f"validation {last.val_accuracy:.3f}, loss {last.val_loss:.3f}"
+    assert fitting.reports[-1][3] == f"validation {last.val_accuracy:.3f}, loss {last.val_loss:.3f}"
 
 
 @pytest.mark.parametrize("count", [1, 31, 33])
-def test_probabilities_are_those_of_the_model_whatever_the_number_of_photos(count: int) -> None:
+def test_probabilities_equal_those_of_the_model_for_any_number_of_photos(count: int) -> None:
     image = keras.Input((SPEC.height, SPEC.width, 3))
     model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
     photos = pixels(count)

@@ -25,10 +25,11 @@ TRANSFER = TrainSettings(
     model="mnist_cnn",
     epochs=3,
     batch_size=8,
-    # Everything that has a state of its own: dropout's generators, momentum, a rate that changes, blended photos.
+    # Everything with a state: dropout's generators, momentum, a changing learning rate, blended photos.
     dropout=0.5,
     weight_decay=1e-3,
-    warmup_epochs=2,
+    # The rate after each third of the warm-up is rounded, so the peak cannot be derived from it.
+    warmup_epochs=3,
     mixup=0.3,
     fine_tune_epochs=3,
     unfreeze="all",
@@ -53,8 +54,8 @@ TRAIN_AWARE = (
 
 
 def kill_after(epochs: int, state: Path, script: str, *arguments: object) -> None:
-    """Runs a training in a process of its own, and ends that by SIGKILL when so many epochs are on disk."""
-    command = [sys.executable, "-c", script, *(str(each) for each in arguments)]
+    """Train in another process, and kill it with SIGKILL as soon as this many epochs are on disk."""
+    command = [sys.executable, "-c", script, *(str(argument) for argument in arguments)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         while not (state / f"{epochs}.json").exists():
@@ -68,7 +69,7 @@ def kill_after(epochs: int, state: Path, script: str, *arguments: object) -> Non
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
-    """Of a training with both phases, of a network small enough to be trained ten times."""
+    """Return settings with both phases, for a network small enough to be trained ten times."""
     weights = tmp_path_factory.mktemp("weights") / "pretrained.h5"
     build_backbone(backbone_spec("mnist_cnn"), height=28, width=28, weights=None).save_weights(weights)
     return TRANSFER.model_copy(update={"weights": str(weights)})
@@ -90,8 +91,8 @@ def check_equal(run: Path, expected: Path) -> None:
     assert not list(run.glob(".*"))
 
 
-@pytest.mark.parametrize("epochs", [1, 4], ids=["while the head is trained", "while it is fine-tuned"])
-def test_a_killed_training_that_is_taken_up_ends_as_if_nothing_had_happened(
+@pytest.mark.parametrize("epochs", [1, 4], ids=["head", "fine-tuning"])
+def test_a_killed_run_resumes_to_the_bits_of_an_uninterrupted_one(
     epochs: int, uninterrupted: Path, settings: TrainSettings, few_digits: Path, tmp_path: Path
 ) -> None:
     folder = RunFolder(tmp_path / "run")
@@ -108,7 +109,7 @@ def from_scratch(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return run
 
 
-def test_a_killed_training_from_scratch_ends_as_if_nothing_had_happened(
+def test_a_killed_run_from_scratch_resumes_to_the_bits_of_an_uninterrupted_one(
     from_scratch: Path, few_digits: Path, tmp_path: Path
 ) -> None:
     folder = RunFolder(tmp_path / "run")
@@ -117,14 +118,18 @@ def test_a_killed_training_from_scratch_ends_as_if_nothing_had_happened(
     check_equal(folder.path, from_scratch)
 
 
-def test_killed_quantization_aware_training_ends_as_if_nothing_had_happened(from_scratch: Path, tmp_path: Path) -> None:
+def test_killed_quantization_aware_training_resumes_to_the_bits_of_an_uninterrupted_one(
+    from_scratch: Path, tmp_path: Path
+) -> None:
     whole, run = (shutil.copytree(from_scratch, tmp_path / name) for name in ("whole", "run"))
     expected = train_quantization_aware(whole, QAT)
     kill_after(1, RunFolder(run).unfinished_qat, TRAIN_AWARE, run, QAT.model_dump_json())
-    with pytest.raises(InputError, match="unfinished quantization-aware training; go on with --resume, or add --force"):
+    with pytest.raises(
+        InputError, match="unfinished quantization-aware training; continue with --resume, or start over"
+    ):
         train_quantization_aware(run, QAT)
     other = QAT.model_copy(update={"learning_rate": 1e-5})
-    with pytest.raises(InputError, match="was begun with learning-rate"):
+    with pytest.raises(InputError, match="was started with learning-rate"):
         train_quantization_aware(run, other, resume=True)
     changed = shutil.copytree(run, tmp_path / "changed")
     record = train_quantization_aware(changed, other, force=True, resume=True)
@@ -137,19 +142,19 @@ def test_killed_quantization_aware_training_ends_as_if_nothing_had_happened(from
 
 
 def interrupted(few_digits: Path, run: Path, settings: TrainSettings, after: int) -> None:
-    """Presses Ctrl-C when an epoch begins and so many are finished."""
+    """Press Ctrl-C when an epoch begins and `after` epochs are finished."""
 
     def progress(task: str, done: int, total: int, detail: str = "") -> None:
-        trains = task in PHASE_TITLES.values() and not detail
-        if trains and (RunFolder(run).unfinished / f"{after}.json").exists():
+        is_training = task in PHASE_TITLES.values() and not detail
+        if is_training and (RunFolder(run).unfinished / f"{after}.json").exists():
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted):
         train(few_digits, run, settings, progress=progress)
 
 
-@pytest.mark.parametrize("epochs", [2, 3], ids=["within a phase", "between two"])
-def test_an_interrupted_training_goes_on_from_its_usable_run(
+@pytest.mark.parametrize("epochs", [2, 3], ids=["within a phase", "between phases"])
+def test_an_interrupted_run_is_usable_and_can_be_resumed(
     epochs: int, uninterrupted: Path, settings: TrainSettings, few_digits: Path, tmp_path: Path
 ) -> None:
     interrupted(few_digits, tmp_path / "run", settings, epochs)
@@ -158,42 +163,44 @@ def test_an_interrupted_training_goes_on_from_its_usable_run(
     check_equal(tmp_path / "run", uninterrupted)
 
 
-def test_other_settings_or_photos_are_named_and_nothing_is_lost(
+def test_resuming_with_other_settings_or_photos_is_refused_and_loses_nothing(
     settings: TrainSettings, few_digits: Path, digits: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     interrupted(few_digits, run, settings, 1)
     other = settings.model_copy(update={"batch_size": 4})
-    with pytest.raises(InputError, match=r"was begun with batch-size 8, got 4; give what it was begun with"):
+    with pytest.raises(InputError, match=r"was started with batch-size 8, got 4; use the original value"):
         train(few_digits, run, other, resume=True)
-    with pytest.raises(InputError, match="was begun with photos"):
+    with pytest.raises(InputError, match="was started with photos"):
         train(digits, run, settings, resume=True)
-    with pytest.raises(InputError, match="unfinished training; go on with --resume, or add --force"):
+    with pytest.raises(InputError, match="unfinished training run; continue with --resume, or start over"):
         train(few_digits, run, settings)
     assert is_unfinished(RunFolder(run).unfinished)
 
 
 def test_a_complete_run_is_not_trained_again(uninterrupted: Path, settings: TrainSettings, few_digits: Path) -> None:
-    told: list[str] = []
+    lines: list[str] = []
     before = (uninterrupted / "float.h5").stat().st_mtime_ns
-    record = train(few_digits, uninterrupted, settings, resume=True, log=told.append)
+    record = train(few_digits, uninterrupted, settings, resume=True, log=lines.append)
     assert isinstance(record, RunRecord)
-    assert told[-1].endswith("is complete already")
+    assert lines[-1].endswith("is already complete")
     assert (uninterrupted / "float.h5").stat().st_mtime_ns == before
     with pytest.raises(InputError, match="complete run with other settings or photos"):
         train(few_digits, uninterrupted, settings.model_copy(update={"epochs": 1}), resume=True)
 
 
-def test_a_damaged_state_is_one_clear_line(settings: TrainSettings, few_digits: Path, tmp_path: Path) -> None:
+def test_a_state_that_cannot_be_read_is_reported_in_one_line(
+    settings: TrainSettings, few_digits: Path, tmp_path: Path
+) -> None:
     state = RunFolder(tmp_path / "run").unfinished
     state.mkdir(parents=True)
     (state / "2.json").write_text(json.dumps({"format_version": 99}))
-    with pytest.raises(InputError, match=r"2\.json is not a state of this version of edgecnn; train anew with --force"):
+    with pytest.raises(InputError, match=r"2\.json is corrupted, or from another version of edgecnn; start over"):
         train(few_digits, tmp_path / "run", settings, resume=True)
 
 
-def test_resume_without_anything_to_go_on_from_says_so_and_begins(few_digits: Path, tmp_path: Path) -> None:
-    told: list[str] = []
-    train(few_digits, tmp_path / "run", SCRATCH.model_copy(update={"epochs": 1}), resume=True, log=told.append)
-    assert told[-1:] == [f"nothing to go on from in {tmp_path / 'run'}: starting at the beginning"]
+def test_resume_starts_from_the_beginning_if_there_is_nothing_to_resume(few_digits: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    train(few_digits, tmp_path / "run", SCRATCH.model_copy(update={"epochs": 1}), resume=True, log=lines.append)
+    assert lines[-1:] == [f"nothing to resume in {tmp_path / 'run'}: starting from the beginning"]
     assert read_run(tmp_path / "run")[1].status == "complete"
