@@ -2,7 +2,9 @@
 #   make demo   sets up; trains, exports int8, compares and runs on frames, with data that needs no download
 #   make test   sets up; runs the test suite
 # The others are for developers of edgecnn:
-#   make lint          ruff, mypy, import contracts
+#   make test-slow     large networks, benchmark scripts, every property test with 200 examples
+#   make lint          ruff, mypy, import contracts, spelling, prose
+#   make docs          rewrites the generated tables of docs/formats.md
 #   make test-tools    installs, with apt, programs that some tests need
 #   make test-device   tests on an emulated Raspberry Pi; needs root, Debian and Linux 6.7
 #   make lock          updates the pinned version of every dependency
@@ -14,7 +16,7 @@ BASE_VENV ?= $(VENV)-base
 MEDIAPIPE_VENV ?= $(VENV)-mediapipe
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-tools test-device lint lock clean
+.PHONY: help setup demo test test-slow test-tools test-device lint docs lock clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -25,9 +27,15 @@ demo: $(VENV)/.ready
 	$(VENV)/bin/edgecnn pipeline run quickstart
 	$(VENV)/bin/edgecnn run runs/quickstart/export/quickstart-int8.tflite --source runs/quickstart/results/test.avi --max-frames 10
 
-test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
-	EDGECNN_BASE_VENV=$(abspath $(BASE_VENV)) EDGECNN_MEDIAPIPE_VENV=$(abspath $(MEDIAPIPE_VENV)) \
+PYTEST = EDGECNN_BASE_VENV=$(abspath $(BASE_VENV)) EDGECNN_MEDIAPIPE_VENV=$(abspath $(MEDIAPIPE_VENV)) \
 	$(VENV)/bin/python -m pytest --numprocesses 2
+
+# PYTEST_OPTIONS=--cov prints the coverage, which takes longer.
+test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
+	$(PYTEST) -m "not slow" $(PYTEST_OPTIONS)
+
+test-slow: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
+	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile thorough $(PYTEST_OPTIONS)
 
 # Tests that need one of these are skipped if it is missing: a browser, a broker, an RTSP camera, a screen, a C compiler
 # for a delegate, the emulation of a Raspberry Pi.
@@ -43,11 +51,15 @@ lint: $(VENV)/.ready
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/codespell
+	$(VENV)/bin/python tests/language/prose_lint.py
+
+docs: $(VENV)/.ready
+	$(VENV)/bin/python docs/generate_formats.py
 
 # Pins every package with its hash, for every Python and platform that edgecnn supports.
 UV_COMPILE = $(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header
 lock: $(VENV)/.ready
-	$(VENV)/bin/pip install --quiet uv
 	$(UV_COMPILE) pyproject.toml --constraint locks/constraints.txt --extra train --group dev --output-file locks/dev.txt
 	$(UV_COMPILE) pyproject.toml --constraint locks/dev.txt --output-file locks/base.txt
 	$(UV_COMPILE) locks/mediapipe.in --output-file locks/mediapipe.txt
@@ -55,11 +67,15 @@ lock: $(VENV)/.ready
 clean:
 	rm -rf $(VENV) $(BASE_VENV) $(MEDIAPIPE_VENV) build dist
 
+# uv installs from its cache, which all environments share; pip installs uv, in the version that the lock file names.
+UV_PIP = $(VENV)/bin/uv pip install --quiet
+
 $(VENV)/.ready: locks/dev.txt pyproject.toml
 	@$(MAKE) --no-print-directory python-is-usable
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --require-hashes --requirement locks/dev.txt
-	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	$(VENV)/bin/pip install --quiet "$$(sed -n 's/^\(uv==[^ ]*\) .*/\1/p' locks/dev.txt)"
+	$(UV_PIP) --python $(VENV) --require-hashes --requirement locks/dev.txt
+	$(UV_PIP) --python $(VENV) --no-deps --no-build-isolation --editable .
 	@$(MAKE) --no-print-directory opencv-loads
 	@touch $@
 
@@ -68,14 +84,14 @@ $(BASE_VENV)/.ready: locks/base.txt pyproject.toml $(VENV)/.ready $(shell find e
 	rm -rf build/wheel
 	$(VENV)/bin/python -m hatchling build --target wheel --directory build/wheel > /dev/null
 	$(PYTHON) -m venv --clear $(BASE_VENV)
-	$(BASE_VENV)/bin/pip install --quiet --require-hashes --requirement locks/base.txt
-	$(BASE_VENV)/bin/pip install --quiet --no-deps build/wheel/*.whl
+	$(UV_PIP) --python $(BASE_VENV) --require-hashes --requirement locks/base.txt
+	$(UV_PIP) --python $(BASE_VENV) --no-deps build/wheel/*.whl
 	@touch $@
 
-$(MEDIAPIPE_VENV)/.ready: locks/mediapipe.txt
+$(MEDIAPIPE_VENV)/.ready: locks/mediapipe.txt $(VENV)/.ready
 	@$(MAKE) --no-print-directory python-is-usable
 	$(PYTHON) -m venv $(MEDIAPIPE_VENV)
-	$(MEDIAPIPE_VENV)/bin/pip install --quiet --require-hashes --requirement locks/mediapipe.txt
+	$(UV_PIP) --python $(MEDIAPIPE_VENV) --require-hashes --requirement locks/mediapipe.txt
 	@$(MAKE) --no-print-directory mediapipe-loads
 	@touch $@
 

@@ -17,6 +17,8 @@ from edgecnn.core.precision import Precision
 from edgecnn.runtime.inference.classifier import Classifier, load_model
 from tests.runtime.sources.rtsp_camera import why_no_rtsp_camera
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 MEDIAPIPE_VENV = os.environ.get("EDGECNN_MEDIAPIPE_VENV")
 BRIEF = ("--rounds", 2, "--block", 4, "--warm-up", 2)

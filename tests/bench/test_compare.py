@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecnn.bench.benchmark_record import benchmark_record
@@ -226,7 +226,6 @@ def test_one_report_alone_is_refused(base: Path) -> None:
 times_ms = st.lists(st.floats(0.1, 100), min_size=MIN_TURNS * 4, max_size=80)
 
 
-@settings(max_examples=10)
 @given(times_ms, st.sampled_from([0.25, 2.0, 8.0]))
 def test_a_machine_that_is_slower_throughout_is_so_by_that_factor(times: list[float], factor: float) -> None:
     first, later = Series(times, 4), Series([factor * each for each in times], 4)

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecnn.core import digest_cache, photo_digests
@@ -249,7 +249,6 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=25)
 @given(st.lists(changes, max_size=4))
 @pytest.mark.usefixtures("_later_for_all")
 def test_scan_with_cache_equals_scan_without_cache(

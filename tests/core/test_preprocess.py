@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image as Pillow
@@ -112,7 +112,6 @@ def test_letterbox_keeps_the_aspect_ratio_of_the_source_within_a_pixel(height: i
     assert plan.out_height == 200 or plan.out_width == 320
 
 
-@settings(max_examples=60)
 @given(specs, sides, sides, st.tuples(*[st.integers(0, 255)] * 3))
 @example(make_spec(height=320, width=320), 1, 1, (1, 2, 3))
 @example(make_spec(height=1, width=1), 3000, 3000, (254, 255, 0))
@@ -137,7 +136,6 @@ def box_average(image: Image, factor_y: int, factor_x: int) -> Image:
     return ((boxes + 2) >> 2 if (factor_y, factor_x) == (2, 2) else means).astype(np.uint8)
 
 
-@settings(max_examples=100)
 @given(*[st.integers(1, 130)] * 2, *[st.integers(1, 24)] * 2, st.integers(0, 99))
 def test_box_linear_is_a_box_average_followed_by_exact_linear(
     height: int, width: int, out_height: int, out_width: int, seed: int
@@ -224,7 +222,6 @@ def test_red_and_blue_have_different_grays() -> None:
     assert all((gray == gray[0, 0]).all() for gray in grays)
 
 
-@settings(max_examples=50)
 @given(specs, st.integers(1, 200), st.integers(1, 200))
 def test_gray_is_the_luma_of_the_color_output(spec: PreprocessSpec, height: int, width: int) -> None:
     photo = noise(height, width)

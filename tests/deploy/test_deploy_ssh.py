@@ -43,7 +43,7 @@ def new_key(folder: Path) -> Path:
     return path
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     arguments=st.lists(
         st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=0), max_size=5

@@ -9,7 +9,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecnn.deploy.archive import CHECKSUMS, checksums, write_archive
@@ -48,7 +48,6 @@ def test_shellcheck_finds_nothing() -> None:
     assert (done.stdout.decode(), done.returncode) == ("", 0)
 
 
-@settings(max_examples=40)
 @given(part=st.floats(0, 1, exclude_max=True))
 def test_an_incomplete_script_does_nothing(part: float) -> None:
     cut = SCRIPT.rstrip()[: int(part * len(SCRIPT.rstrip()))].rstrip()

@@ -113,7 +113,7 @@ def test_truncated_third_party_model_is_refused(part: float, data: Path, tmp_pat
     assert "truncated" in refusal(path)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(8, 10**6), noise=st.binary(min_size=1, max_size=40))
 def test_file_overwritten_anywhere_is_read_or_refused_in_one_line(position: int, noise: bytes, tmp_path: Path) -> None:
     content = bytearray(write_pixel_model(tmp_path, 4, 4).read_bytes())

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecnn.core.errors import DataError, InputError, ModelFileError
@@ -94,7 +94,6 @@ def test_every_input_type_represents_the_same_normalized_values(image: Image, by
     assert np.array_equal(bytes_classifier.probabilities(image), expected)
 
 
-@settings(max_examples=30)
 @given(height=st.integers(1, 60), width=st.integers(1, 60), seed=st.integers(0, 99))
 def test_an_image_of_any_size_is_preprocessed_as_the_file_specifies(
     height: int, width: int, seed: int, bytes_classifier: Classifier

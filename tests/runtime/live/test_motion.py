@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecnn.core.errors import InputError
@@ -21,7 +21,6 @@ def picture(height: int = 480, width: int = 640, seed: int = 0) -> Image:
     return np.random.default_rng(seed).integers(0, 226, (height, width, 3), np.uint8)
 
 
-@settings(max_examples=50, deadline=None)
 @given(shape=shapes, count=st.integers(1, 10))
 def test_identical_pictures_pass_once_and_a_changed_picture_passes(shape: tuple[int, int], count: int) -> None:
     gate, image = MotionGate(max_quiet_s=100), picture(*shape)
@@ -30,7 +29,6 @@ def test_identical_pictures_pass_once_and_a_changed_picture_passes(shape: tuple[
     assert not gate(image + 20, count + 1)
 
 
-@settings(max_examples=50, deadline=None)
 @given(gaps_ms=st.lists(st.integers(0, 4000), min_size=1, max_size=40))
 def test_a_still_scene_passes_once_per_quiet_time(gaps_ms: list[int]) -> None:
     gate, image = MotionGate(max_quiet_s=3), picture(24, 32)

@@ -440,7 +440,7 @@ def schedules(draw: st.DrawFn) -> tuple[int, list[str], frozenset[int]]:
     return draw(st.integers(1, 5)), steps, draw(st.frozensets(st.integers(0, len(steps)), max_size=10))
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(schedules())
 def test_every_item_is_delivered_dropped_or_failed_in_order_within_the_capacity(
     schedule: tuple[int, list[str], frozenset[int]],

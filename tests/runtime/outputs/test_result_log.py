@@ -214,7 +214,7 @@ def test_an_empty_file_becomes_a_log(name: str, tmp_path: Path) -> None:
     assert frames_in(tmp_path / name) == [1]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_csv_log_truncated_anywhere_continues_after_its_last_complete_line(
     data: st.DataObject, tmp_path: Path
@@ -244,7 +244,7 @@ def test_a_long_incomplete_line_is_removed(tmp_path: Path) -> None:
 
 
 @given(label=st.text(), source=st.text())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_csv_record_with_any_label_is_one_line_and_not_a_formula(label: str, source: str, tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.unlink(missing_ok=True)

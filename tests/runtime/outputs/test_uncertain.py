@@ -199,7 +199,7 @@ def test_different_labels_have_different_folders(labels: list[str]) -> None:
     assert len({folder_name(label) for label in labels}) == len(labels)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(label=st.text(max_size=200), source=st.text(max_size=200), score=st.floats(0, 1))
 def test_pictures_with_any_label_and_camera_are_written_and_recognized(
     label: str, source: str, score: float, tmp_path: Path

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -79,7 +79,6 @@ any_settings = st.builds(
 )
 
 
-@settings(max_examples=40)
 @given(
     changes=any_settings,
     seed=st.tuples(st.integers(0, 2**40), st.integers(0, 2**40)),
@@ -131,7 +130,6 @@ def test_switching_a_change_on_does_not_affect_the_others() -> None:
 # ---- geometry
 
 
-@settings(max_examples=25)
 @given(changes=any_settings, seed=st.integers(0, 2**40), channels=st.sampled_from((1, 3)))
 def test_geometry_adds_no_values_outside_the_range_of_the_photo(
     changes: AugmentSettings, seed: int, channels: int

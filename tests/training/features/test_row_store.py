@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -83,7 +83,6 @@ def test_a_reader_keeps_its_arrays_while_others_write(store: RowStore) -> None:
 # ---- writing
 
 
-@settings(max_examples=25)
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=4), max_size=5))
 def test_every_added_array_is_found_and_stored_once(batches: list[list[str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

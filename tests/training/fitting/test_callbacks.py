@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecnn.training.fitting.callbacks import EarlyStopping, HalveOnPlateau, WarmUp
@@ -45,7 +45,6 @@ def started(callback: Any, at: Any) -> Any:
     return callback
 
 
-@settings(max_examples=60)
 @given(values=VALUES, monitor=st.sampled_from(MONITORS), patience=st.integers(1, 6))
 def test_early_stopping_decides_as_the_callback_of_keras(values: list[float], monitor: Monitor, patience: int) -> None:
     ours = started(EarlyStopping(monitor, patience), model())
@@ -53,7 +52,6 @@ def test_early_stopping_decides_as_the_callback_of_keras(values: list[float], mo
     assert decisions(ours, monitor, values) == decisions(theirs, monitor, values)
 
 
-@settings(max_examples=60)
 @given(values=VALUES, monitor=st.sampled_from(MONITORS))
 def test_a_plateau_halves_the_learning_rate_as_the_callback_of_keras(values: list[float], monitor: Monitor) -> None:
     ours = started(HalveOnPlateau(monitor), model())

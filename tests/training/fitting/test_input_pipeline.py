@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -128,7 +128,6 @@ def test_about_half_of_the_photos_are_mirrored_with_flip_on() -> None:
     assert 0.2 < sides(flip=True).mean() < 0.8
 
 
-@settings(max_examples=20)
 @given(first_step=st.integers(0, 12), batch_size=st.integers(1, 13))
 def test_features_from_a_later_step_equal_those_of_an_uninterrupted_run(first_step: int, batch_size: int) -> None:
     features = Samples(np.arange(COUNT, dtype=np.float32)[:, None], *photos()[1:])

@@ -16,6 +16,12 @@ from edgecnn.training.networks.catalog import BackboneSpec, zoo
 from edgecnn.training.train import train
 
 NARROWEST = {spec.name: spec for spec in reversed(zoo())}
+LARGE = {
+    *(f"efficientnet_lite{number}" for number in range(1, 5)),
+    *("alexnet", "efficientnet_b0", "googlenet", "resnet50", "vgg16", "vgg19"),
+}
+"""Networks that take long to train and export; smaller ones of each kind are tested with every `make test`."""
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in NARROWEST]
 
 
 def smallest_size(spec: BackboneSpec) -> int:
@@ -29,7 +35,7 @@ def weights_file(spec: BackboneSpec, folder: Path) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("name", NARROWEST)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_network_can_be_trained_and_exported_as_int8(name: str, few_digits: Path, tmp_path: Path) -> None:
     spec = NARROWEST[name]
     size = smallest_size(spec)

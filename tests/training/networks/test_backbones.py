@@ -90,11 +90,20 @@ def published_network(spec: BackboneSpec) -> Any:
     return attach_head(body, spec.classes, spec.dropout)
 
 
+def name_of(spec: BackboneSpec) -> str:
+    return f"{spec.name}-{spec.alpha}"
+
+
+def marks_of(spec: BackboneSpec) -> tuple[pytest.MarkDecorator, ...]:
+    """Mark networks of more than ten million parameters, which take seconds to build."""
+    return (pytest.mark.slow,) if spec.parameters > 10_000_000 else ()
+
+
 def size_of(weights: list[Any]) -> int:
     return sum(int(np.prod(weight.shape)) for weight in weights)
 
 
-@pytest.mark.parametrize("spec", zoo(), ids=lambda spec: f"{spec.name}-{spec.alpha}")
+@pytest.mark.parametrize("spec", [pytest.param(spec, marks=marks_of(spec)) for spec in zoo()], ids=name_of)
 def test_the_zoo_describes_the_networks_correctly(spec: BackboneSpec) -> None:
     model = published_network(spec)
     assert model.input_shape == (None, spec.height, spec.width, spec.channels)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecnn.core.run.run_folder import read_run
@@ -137,7 +137,6 @@ def _block(x: Any, *, kind: str, norm: dict[str, bool] | None, relu: Any, shortc
     return layers.Add()([x, inputs]) if shortcut and x.shape == inputs.shape else x
 
 
-@settings(max_examples=15)
 @given(st.lists(BLOCKS, min_size=1, max_size=4))
 def test_folding_any_chain_of_blocks_does_not_change_the_outputs(configs: list[dict[str, Any]]) -> None:
     def build(x: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edgecnn.core.errors import EdgecnnError, InputError
@@ -44,7 +44,6 @@ def built(layer: Any, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, int
 # ---- against Keras
 
 
-@settings(max_examples=40)
 @given(
     height=lengths,
     width=lengths,
@@ -71,7 +70,6 @@ def test_convolution_matches_keras(
     assert (layer_row.kernel, layer_row.stride) == (kernel, stride)
 
 
-@settings(max_examples=40)
 @given(
     height=lengths,
     width=lengths,
@@ -92,7 +90,6 @@ def test_depthwise_convolution_matches_keras(
     assert layer_row.macs == prod(layer.get_weights()[0].shape) * prod(output[:-1])
 
 
-@settings(max_examples=40)
 @given(
     height=lengths,
     width=lengths,
@@ -123,7 +120,6 @@ def test_layers_without_weights_match_keras(
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.booleans())
-@settings(max_examples=20)
 def test_dense_layer_matches_keras(inputs: int, outputs: int, use_bias: bool) -> None:
     layer = L.Dense(outputs, use_bias=use_bias)
     layer_row = summary_of(layer, shape=(inputs,)).layers[-1]
@@ -134,7 +130,6 @@ def test_dense_layer_matches_keras(inputs: int, outputs: int, use_bias: bool) ->
     st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3), paddings), min_size=1, max_size=3),
     st.booleans(),
 )
-@settings(max_examples=15)
 def test_output_depends_exactly_on_its_receptive_field(chain: list[tuple[int, int, str]], with_branch: bool) -> None:
     # Large enough that the receptive field of the middle output is far from the padding.
     shape = (125, 118, 1)
