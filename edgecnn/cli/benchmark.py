@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +12,17 @@ from edgecnn.cli.benchmark_tables import print_benchmark, print_comparison
 from edgecnn.cli.console import ProgressBars, print_json, say
 from edgecnn.cli.options import Baseline, Json, Labels, Preprocess, settings_from
 from edgecnn.cli.remote_option import On, SshConfig, to_argv
-from edgecnn.core.settings.command_settings import BenchmarkSettings
+from edgecnn.core.settings.command_settings import (
+    FULL_QUERIES,
+    FULL_SECONDS,
+    QUICK_QUERIES,
+    QUICK_SECONDS,
+    BenchmarkSettings,
+)
 
 if TYPE_CHECKING:
     from edgecnn.bench.photo_sample import PhotoSample
+    from edgecnn.core.records.benchmark import BenchmarkRecord
 
 
 def register(app: typer.Typer) -> None:
@@ -30,12 +37,14 @@ def benchmark(
     threads: Annotated[
         str, typer.Option(help="Threads of the interpreter; several, such as 1,2,4, are compared with one another.")
     ] = str(BenchmarkSettings.default("threads")),
-    quick: Annotated[bool, typer.Option("--quick", help="128 queries and 10 s, for a first look.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help=f"{QUICK_QUERIES} queries and {QUICK_SECONDS:g} s, for a first look.")
+    ] = False,
     queries: Annotated[
-        int | None, typer.Option(help="Least number of samples of each model; 1024 if not given.", min=1)
+        int | None, typer.Option(help=f"Least number of samples of each model; {FULL_QUERIES} if not given.", min=1)
     ] = BenchmarkSettings.default("queries"),
     seconds: Annotated[
-        float | None, typer.Option(help="Least duration of the measured part; 60 if not given.", min=0)
+        float | None, typer.Option(help=f"Least duration of the measured part; {FULL_SECONDS:g} if not given.", min=0)
     ] = BenchmarkSettings.default("seconds"),
     data: Annotated[
         Path | None, typer.Option(help="Class folders with photos, to measure accuracy on as well.")
@@ -85,14 +94,15 @@ def benchmark(
             record = _benchmark_remote(on, words, photos, ssh_config)
     for path in photos.unreadable if photos else ():
         say(f"skipped, cannot be decoded: {path}")
+    printed = record.to_json()
     if out:
-        write_json(out, record)
+        write_json(out, printed)
     if saved := save_benchmark(model, record):
         say(f"saved {saved}")
     if json:
-        print_json(record)
+        print_json(printed)
     else:
-        print_benchmark(record)
+        print_benchmark(printed)
 
 
 def compare(
@@ -110,7 +120,7 @@ def compare(
 
     percent = None if fail_above is None else parse_percent(fail_above)
     comparison = compare_reports(reports, fail_above_percent=percent, seed=seed)
-    record = comparison_record(comparison)
+    record = comparison_record(comparison).to_json()
     if json:
         print_json(record)
     else:
@@ -124,7 +134,7 @@ def compare(
 
 def _benchmark_remote(
     on: str, words: Sequence[str | Path], photos: PhotoSample | None, ssh_config: Path | None
-) -> dict[str, Any]:
+) -> BenchmarkRecord:
     """The record of a benchmark on the device `on`; leaves with the device's exit status if it did not measure."""
     from edgecnn.deploy.address import parse_address
     from edgecnn.deploy.benchmarking import benchmark_remote

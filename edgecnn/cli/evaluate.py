@@ -67,7 +67,7 @@ def evaluate(
         say(f"skipped, cannot be decoded: {path}")
     if photos.unreadable:
         say(f"{len(photos.unreadable)} unreadable photos were skipped; --strict refuses them")
-    record = evaluation_record(evaluation)
+    record = evaluation_record(evaluation).to_json()
     for saved in save_evaluation(evaluation):
         say(f"saved {saved}")
     if json:

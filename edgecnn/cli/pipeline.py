@@ -63,7 +63,8 @@ def _say_done(result: StageResult) -> None:
 
 
 def _outcome(recipe: Recipe, results: tuple[StageResult, ...]) -> dict[str, Any]:
-    from edgecnn.core.run.run_folder import read_results, read_run
+    from edgecnn.core.run.run_folder import read_run
+    from edgecnn.core.run.saved_results import read_benchmarks, read_evaluations
 
     folder, run = read_run(recipe.run)
     return {
@@ -71,11 +72,8 @@ def _outcome(recipe: Recipe, results: tuple[StageResult, ...]) -> dict[str, Any]
         "run": str(folder.path),
         "stages": [result._asdict() for result in results],
         "metrics": run.metrics,
-        "evaluations": dict(read_results(folder, "evaluation")),
-        "benchmarks": {
-            name: {key: value for key, value in result.items() if key != "samples"}
-            for name, result in read_results(folder, "benchmark")
-        },
+        "evaluations": {name: record.to_json() for name, record in read_evaluations(folder).items()},
+        "benchmarks": {name: record.to_json(without={"samples"}) for name, record in read_benchmarks(folder).items()},
         "report": str(folder.report),
     }
 

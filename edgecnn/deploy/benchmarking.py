@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edgecnn.bench.measure import INTERRUPTED
 from edgecnn.bench.photo_sample import PhotoSample, photos_record
-from edgecnn.bench.saved_benchmark import parse_benchmark
 from edgecnn.core.errors import DeviceError, InputError, Interrupted
 from edgecnn.core.progress import Log
+from edgecnn.core.records.benchmark import BenchmarkRecord, parse_benchmark
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.remote import run_remote
 
@@ -26,7 +26,7 @@ class RemoteBenchmark(NamedTuple):
     """What `edgecnn benchmark` left with on a device, and the record of its report if it measured."""
 
     status: int
-    record: dict[str, Any] | None
+    record: BenchmarkRecord | None
 
 
 def benchmark_remote(
@@ -54,10 +54,10 @@ def benchmark_remote(
     if done.status:
         return RemoteBenchmark(done.status, None)
     record = _record_in(done.stdout, address)
-    there, here = record["environment"].get("edgecnn"), version("edgecnn")
+    there, here = record.environment.edgecnn, version("edgecnn")
     if log and there != here:
         log(f"measured by edgecnn {there}, this is {here}; {_what_to_do(address)}")
-    return RemoteBenchmark(0, record if sample is None else {**record, "photos": photos_record(sample)})
+    return RemoteBenchmark(0, record if sample is None else record.model_copy(update={"photos": photos_record(sample)}))
 
 
 @contextmanager
@@ -75,17 +75,15 @@ def _laid_out(sample: PhotoSample | None) -> Iterator[Path | None]:
         yield Path(folder, "photos")
 
 
-def _record_in(said: str, address: Address) -> dict[str, Any]:
+def _record_in(said: str, address: Address) -> BenchmarkRecord:
     try:
-        record = dict(json.loads(said))
-        parse_benchmark(record, f"what {address} sent", _what_to_do(address))
+        return parse_benchmark(dict(json.loads(said)), f"what {address} sent", _what_to_do(address))
     except InputError as error:
         raise DeviceError(str(error)) from None
     except (TypeError, ValueError):
         raise DeviceError(
             f"expected a benchmark report in JSON from {address}, got {said.strip()[:60]!r}; {_what_to_do(address)}"
         ) from None
-    return record
 
 
 def _what_to_do(address: Address) -> str:

@@ -20,6 +20,10 @@ LOG_SIZE = "10MB"
 """A log of this size makes way for a new one."""
 LOG_KEEP = 5
 """So many of the older logs stay."""
+FULL_QUERIES, FULL_SECONDS = 1024, 60.0
+"""Minimum samples per model and minimum duration of `edgecnn benchmark`."""
+QUICK_QUERIES, QUICK_SECONDS = 128, 10.0
+"""Both minimums with `--quick`."""
 UNCERTAIN = "score=0.6"
 """When the model is unsure of a frame: below this score."""
 UNCERTAIN_SIZE = "500MB"
@@ -118,11 +122,12 @@ class BenchmarkSettings(Settings):
     """`edgecnn benchmark` in a recipe."""
 
     quick: bool = True
+    """A recipe measures briefly unless it asks for more; the command measures in full unless `--quick` is given."""
     threads: int = Field(default=1, ge=1)
     queries: int | None = Field(default=None, ge=1)
-    """At least, of each model; where not given 1024, and 128 if `quick`."""
+    """Minimum samples per model; by default `FULL_QUERIES`, or `QUICK_QUERIES` if `quick`."""
     seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """At least, of the measured part; where not given 60, and 10 if `quick`."""
+    """Minimum duration of the measured part; by default `FULL_SECONDS`, or `QUICK_SECONDS` if `quick`."""
 
 
 class RunSettings(Settings):
