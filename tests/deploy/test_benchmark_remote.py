@@ -75,7 +75,7 @@ def test_photos_are_looked_at_before_anything_is_sent(tmp_path: Path, model: Pat
     photos = write_color_photos(tmp_path / "photos", 1)
     (photos / "red").rename(photos / "purple")
     outcome = run_here("benchmark", model, "--data", photos, "--on", "ssh://pi@127.0.0.1:1")
-    assert outcome.status == 1 and "'purple' is no class of" in outcome.errors[0]
+    assert outcome.status == 1 and "'purple' is not a class of" in outcome.errors[0]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_photos_are_looked_at_before_anything_is_sent(tmp_path: Path, model: Pat
             "echo '{\"format_version\": 1}'",
             f"what {ADDRESS} sent is a benchmark report of format version 1, expected 2",
         ),
-        ("echo '{\"format_version\": 2}'", f"what {ADDRESS} sent is no whole benchmark report: "),
+        ("echo '{\"format_version\": 2}'", f"what {ADDRESS} sent is an incomplete benchmark report: "),
         ("echo hello", f"expected a benchmark report in JSON from {ADDRESS}, got 'hello'; {REMEDY}"),
         ("echo 1", f"expected a benchmark report in JSON from {ADDRESS}, got '1'; {REMEDY}"),
     ],
