@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -89,10 +90,11 @@ def test_a_trained_run_is_far_better_than_chance(trained_run: Path) -> None:
 
 def test_a_run_folder_has_its_record_weights_pictures_and_logs(trained_run: Path) -> None:
     names = {path.name for path in trained_run.iterdir()}
-    pictures = {"learning_curves.png", "confusion_matrix.png", "mistakes.png"}
-    assert names == {"run.json", "float.h5", "tensorboard"} | pictures
-    for picture in pictures:
-        assert cv2.imread(str(trained_run / picture)) is not None
+    charts = {"learning_curves.svg", "confusion_matrix.svg"}
+    assert names == {"run.json", "float.h5", "tensorboard", "mistakes.png"} | charts
+    assert cv2.imread(str(trained_run / "mistakes.png")) is not None
+    for chart in charts:
+        assert ElementTree.parse(trained_run / chart).getroot().tag.endswith("svg")
 
 
 def test_a_run_whose_photos_were_varied_shows_how(fine_tuned: Path) -> None:
