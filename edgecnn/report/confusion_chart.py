@@ -82,10 +82,10 @@ def _cells(grid: _Grid, labels: Sequence[str], counts: Counts) -> Iterator[Marku
         for decision, count in enumerate(row):
             if count:
                 title = f"{count} of {sum(row)} {labels[truth]} decided as {labels[decision]}"
-                yield _cell(grid, truth, decision, count, count / sum(row), title)
+                yield _cell(grid, truth, decision, count=count, share=count / sum(row), title=title)
 
 
-def _cell(grid: _Grid, truth: int, decision: int, count: int, share: float, title: str) -> Markup:
+def _cell(grid: _Grid, truth: int, decision: int, *, count: int, share: float, title: str) -> Markup:
     kind, shade = ("right", share) if truth == decision else ("wrong", math.sqrt(share))
     # The gap between two cells.
     side = grid.cell - (1 if grid.cell >= _CELL_WITH_NAME else 0)

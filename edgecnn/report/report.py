@@ -13,10 +13,10 @@ from edgecnn.core.run.best_epoch import best_epochs
 from edgecnn.core.run.run_folder import EpochRecord, Phase, RunRecord, read_run
 from edgecnn.core.run.saved_results import read_benchmarks, read_evaluations
 from edgecnn.report.accuracy_details import accuracy_details
+from edgecnn.report.charts import epochs_of_phases, phase_charts, phase_title
 from edgecnn.report.drawing import inline_svg
 from edgecnn.report.markup import Markup, element, join
 from edgecnn.report.page import NONE, STYLE, details, fields, percent, table
-from edgecnn.report.run_charts import epochs_of_phases, phase_charts, phase_title
 
 
 def render_report(

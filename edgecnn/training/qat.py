@@ -15,7 +15,7 @@ from edgecnn.core.run.best_epoch import best_epochs
 from edgecnn.core.run.run_dataset import dataset_of_run
 from edgecnn.core.run.run_folder import EpochRecord, QatRecord, RunFolder, RunRecord, read_run, write_run
 from edgecnn.core.settings.command_settings import QatSettings
-from edgecnn.report.run_charts import write_learning_curves
+from edgecnn.report.charts import write_learning_curves
 from edgecnn.training.fitting.input_pipeline import (
     Labeled,
     Samples,

@@ -276,7 +276,9 @@ class BenchmarkRecord(Measured, _Header):
     """A finished benchmark. Times are in milliseconds."""
 
     sweep: tuple[SweepRecord, ...]
-    """One entry per number of threads; empty for a single number."""
+    """One object per number of threads, with `threads` and the keys from `cold_start_ms` to `energy`.
+
+    Empty for a single number."""
     photos: PhotosRecord | None
     """The photos of `--data`."""
     paired: PairedRecord | None
@@ -286,7 +288,9 @@ class BenchmarkRecord(Measured, _Header):
     invalid_reasons: tuple[str, ...]
     """What disturbed the measurement, and what to do."""
     baseline: BaselineRecord | None
-    """The baseline, measured in turns with the model."""
+    """The baseline, measured in turns with the model.
+
+    It has the keys of `model`, then those from `cold_start_ms` to `decisions`."""
     speedup_p50: float | None
     """p50 of the baseline's total over the model's: 2 is twice as fast."""
     size_ratio: float | None

@@ -12,7 +12,7 @@ from edgecnn.core.records.record import Record
 
 
 class AccuracyRecord(Record):
-    """Accuracy of one model. Files saved by an older edgecnn lack the keys that have a default here."""
+    """Accuracy of one model. A file that an older edgecnn saved may lack the keys that have a default here."""
 
     n: int
     """Number of photos."""

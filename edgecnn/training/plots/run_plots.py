@@ -8,7 +8,7 @@ import numpy as np
 
 from edgecnn.core.dataset import TRAIN
 from edgecnn.core.run.best_epoch import best_epochs
-from edgecnn.report.run_charts import write_confusion_matrix, write_learning_curves
+from edgecnn.report.charts import write_confusion_matrix, write_learning_curves
 from edgecnn.training.features.cache import cached_pixels
 from edgecnn.training.fitting.input_pipeline import classes_of
 from edgecnn.training.fitting.phases import Training

@@ -54,3 +54,16 @@ def test_an_invalid_result_is_refused_in_one_line(folder: RunFolder, kind: str, 
     with pytest.raises(InputError, match=message) as raised:
         read_evaluations(folder) if kind == "evaluation" else read_benchmarks(folder)
     assert str(raised.value).startswith(f"{path} is ") and "\n" not in str(raised.value)
+
+
+def test_results_of_version_0_1_are_read_and_written_unchanged() -> None:
+    folder = RunFolder(Path(__file__).parents[2] / "compatibility" / "edgecnn-0.1" / "run")
+    kinds = {"evaluation": read_evaluations(folder), "benchmark": read_benchmarks(folder)}
+    assert {kind: list(records) for kind, records in kinds.items()} == {
+        "evaluation": ["run-float32", "run-int8"],
+        "benchmark": ["run-int8"],
+    }
+    for kind, records in kinds.items():
+        for name, record in records.items():
+            saved = (folder.results / f"{name}.{kind}.json").read_text()
+            assert json.dumps(record.to_json(), indent=1) + "\n" == saved

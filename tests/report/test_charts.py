@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from edgecnn.core.errors import WriteError
 from edgecnn.core.run.run_folder import EpochRecord
+from edgecnn.report.charts import write_confusion_matrix, write_learning_curves
 from edgecnn.report.confusion_chart import confusion_chart
 from edgecnn.report.drawing import CHART_STYLE, DARK, LIGHT, inline_svg
 from edgecnn.report.line_chart import Curve, line_chart
-from edgecnn.report.run_charts import write_confusion_matrix, write_learning_curves
 from tests.report.epochs import epoch
 
 SVG = "{http://www.w3.org/2000/svg}"
