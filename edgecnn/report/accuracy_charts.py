@@ -50,8 +50,7 @@ def roc_chart(curves: Mapping[str, Sequence[_Point]], shown: str, decided: _Poin
     Args:
         curves: Points `(false positive rate, true positive rate)` from corner to corner, by class.
         shown: The class whose curve is highlighted.
-        decided: The rates of its decisions, which are marked by a point; it is beside the curve if another class has a
-            threshold.
+        decided: The rates of its decisions, marked by a point. With more than two classes it may lie off the curve.
 
     Returns:
         A figure.
