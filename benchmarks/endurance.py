@@ -35,7 +35,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from peers.process import Peer
 
-from edgecnn.bench.environment import describe_environment, environment_record
+from edgecnn.bench.environment import describe_environment
 from edgecnn.core.atomic import write_json
 from edgecnn.core.model_file.model_file import sha256_of
 from edgecnn.runtime.inference.classifier import Classifier, load_model
@@ -62,7 +62,7 @@ def main() -> None:
         record = {
             "format_version": 1,
             "model": {"name": model.stem, "sha256": sha256_of(model)},
-            "environment": environment_record(describe_environment()),
+            "environment": describe_environment().to_json(),
             "frames": frames,
             "faults": faults,
         }

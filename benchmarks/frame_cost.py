@@ -22,7 +22,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from edgecnn.bench.environment import describe_environment, environment_record
+from edgecnn.bench.environment import describe_environment
 from edgecnn.bench.frames import synthetic_frames
 from edgecnn.core.atomic import write_json
 from edgecnn.core.metrics.latency import latency_stats
@@ -98,11 +98,11 @@ def measure(path: Path) -> dict[str, Any]:
     return {
         "format_version": 1,
         "model": {"name": path.stem, "sha256": sha256_of(path), "backbone": classifier.model.card.backbone},
-        "environment": environment_record(describe_environment()),
+        "environment": describe_environment().to_json(),
         "protocol": {"frames": "640x480", "threads": 1, "block": BLOCK, "rounds": ROUNDS, "warm_up": WARM_UP},
-        "whole_path": latency_stats(whole_ms)._asdict(),
-        "its_invoke": latency_stats(inner_ms)._asdict(),
-        "bare_invoke": latency_stats(bare_ms)._asdict(),
+        "whole_path": latency_stats(whole_ms).to_json(),
+        "its_invoke": latency_stats(inner_ms).to_json(),
+        "bare_invoke": latency_stats(bare_ms).to_json(),
         "ratio_to_its_invoke": statistics.median(whole_ms) / statistics.median(inner_ms),
         "ratio_to_bare_invoke": statistics.median(whole_ms) / statistics.median(bare_ms),
         "target": TARGET,

@@ -37,7 +37,7 @@ import numpy as np
 from frame_cost import export_imagenet_model
 from peers.process import Peer, PeerFailed
 
-from edgecnn.bench.environment import describe_environment, environment_record
+from edgecnn.bench.environment import describe_environment
 from edgecnn.core.atomic import write_json
 from edgecnn.core.metrics.latency import latency_stats
 from edgecnn.core.model_file.model_file import sha256_of
@@ -102,7 +102,7 @@ def measure(model: Path, transports: list[str], seconds: float) -> dict[str, Any
     return {
         "format_version": 1,
         "model": {"name": model.stem, "sha256": sha256_of(model)},
-        "environment": environment_record(describe_environment()),
+        "environment": describe_environment().to_json(),
         "protocol": {"frames": "640x480", "fps": FPS, "consumer_ms": CONSUMER_S * 1000, "seconds": seconds},
         "runs": runs,
         "absent": absent,
@@ -166,12 +166,12 @@ def summarize(transport: str, processed: list[Processed], summaries: tuple[RunSu
     return {
         "transport": transport,
         "cameras": len(summaries),
-        "age": age._asdict(),
-        "arrival": arrival._asdict(),
-        "work": latency_stats([result.work_ms for result in processed])._asdict(),
-        "waited": latency_stats([result.waited_ms for result in processed])._asdict(),
+        "age": age.to_json(),
+        "arrival": arrival.to_json(),
+        "work": latency_stats([result.work_ms for result in processed]).to_json(),
+        "waited": latency_stats([result.waited_ms for result in processed]).to_json(),
         "frame_interval_ms": INTERVAL_MS,
-        "capture_to_output": capture_to_output._asdict(),
+        "capture_to_output": capture_to_output.to_json(),
         "goals": [
             goal_record("age p95, ms", age.p95_ms, INTERVAL_MS + capture_to_output.p95_ms),
             goal_record("arrival p50, ms", arrival.p50_ms, MAX_ARRIVAL_MS),

@@ -27,7 +27,7 @@ from frame_cost import export_imagenet_model
 from peers.environments import python_of
 from peers.process import Peer, PeerFailed
 
-from edgecnn.bench.environment import describe_environment, environment_record
+from edgecnn.bench.environment import describe_environment
 from edgecnn.bench.frames import synthetic_frames
 from edgecnn.core.atomic import write_json
 from edgecnn.core.metrics.latency import latency_stats
@@ -152,7 +152,7 @@ def measure(models: Models, arguments: argparse.Namespace, folder: Path) -> dict
             for precision, path in models._asdict().items()
             if path is not None
         },
-        "environment": environment_record(describe_environment()),
+        "environment": describe_environment().to_json(),
         "protocol": {
             "frames": f"{FRAMES} of 640x480, BGR, in memory",
             "threads": 1,
@@ -197,10 +197,10 @@ def summarize(blocks: list[dict[str, Any]], versions: dict[str, str]) -> dict[st
     return {
         "versions": versions,
         "fps": len(samples_ms) / seconds,
-        "frame": latency_stats(samples_ms)._asdict(),
+        "frame": latency_stats(samples_ms).to_json(),
         "cpu_ms_per_frame": sum(block["cpu_seconds"] for block in blocks) * 1000 / len(samples_ms),
         "details": {
-            name: latency_stats([sample for block in blocks for sample in block["details_ms"][name]])._asdict()
+            name: latency_stats([sample for block in blocks for sample in block["details_ms"][name]]).to_json()
             for name in blocks[0]["details_ms"]
         },
     }

@@ -37,8 +37,8 @@ cv2.imwrite(sys.argv[1], numpy.full((480, 640, 3), (9, 99, 199), numpy.uint8))
 """
 DESCRIBE = """
 import json
-from edgecnn.bench.environment import describe_environment, environment_record
-print(json.dumps(environment_record(describe_environment())))
+from edgecnn.bench.environment import describe_environment
+print(json.dumps(describe_environment().to_json()))
 """
 
 

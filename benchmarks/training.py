@@ -157,13 +157,13 @@ def report_of(
     arguments: argparse.Namespace, photos: dict[str, int], samples: dict[str, list[Run]], histories: list[Any]
 ) -> dict[str, Any]:
     """Summarize the runs."""
-    from edgecnn.bench.environment import describe_environment, environment_record
+    from edgecnn.bench.environment import describe_environment
     from edgecnn.core.versions import versions_of
 
     programs = {name: summarize(runs) for name, runs in samples.items()}
     return {
         "format_version": 1,
-        "environment": environment_record(describe_environment()),
+        "environment": describe_environment().to_json(),
         "versions": versions_of(("edgecnn", "tensorflow", "tf-keras", "ai-edge-litert", "opencv-python", "numpy")),
         "protocol": {
             "model": arguments.model,

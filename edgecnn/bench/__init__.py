@@ -1,1 +1,1 @@
-"""How good and how fast a model file is: accuracy, float against int8, the gate, latency, the report. No TensorFlow."""
+"""Accuracy and latency of model files, comparison with a baseline, gates and reports. Imports no TensorFlow."""

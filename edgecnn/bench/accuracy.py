@@ -1,4 +1,4 @@
-"""Runs photos of a dataset through the device's own classifier, and through a baseline beside it."""
+"""Accuracy on the photos of a dataset, measured with the device's own classifier, and with a baseline next to it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.bench.gate import Gate, check_max_drop, classify_observation, gate_record
+from edgecnn.bench.gate import Gate, check_max_drop, decide_accuracy_gate, gate_record
 from edgecnn.bench.paired import Paired, compare, paired_record
 from edgecnn.core.dataset import Example
 from edgecnn.core.errors import DataError, InputError, ModelFileError
 from edgecnn.core.images import read_image
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.metrics.accuracy import AccuracyMetrics, accuracy_metrics, metrics_record
+from edgecnn.core.metrics.accuracy import AccuracyMetrics, accuracy_metrics
 from edgecnn.core.model_file.card import ClassThreshold
+from edgecnn.core.records.evaluation import AccuracyRecord, EvaluationRecord, accuracy_record
 from edgecnn.runtime.inference.classifier import Classifier
 from edgecnn.runtime.inference.threshold import decided
 
 
 class Decision(NamedTuple):
-    """What a model said of one photo."""
+    """A model's decision on one photo."""
 
     path: Path
     truth: str
@@ -34,23 +35,28 @@ class Decision(NamedTuple):
 
     @property
     def correct(self) -> bool:
+        """True if the decision is the true class."""
         return self.truth == self.decision
 
 
 @dataclass(frozen=True, slots=True)
 class ModelAccuracy:
-    """One model's part of an evaluation; `decisions` are in the order of the examples."""
+    """Accuracy of one model; `decisions` are in the order of the examples."""
 
     path: Path
     metrics: AccuracyMetrics
     decisions: tuple[Decision, ...]
     threshold: ClassThreshold | None = None
-    """By which the model decides on one of its classes."""
+    """The decision threshold in the model card."""
+
+    def record(self) -> AccuracyRecord:
+        """Return the JSON object of the accuracy."""
+        return accuracy_record(self.metrics, self.threshold)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A model over a set of photos, and against a baseline and a gate where they were given."""
+    """Accuracy of a model, compared with a baseline and checked by a gate if they were given."""
 
     candidate: ModelAccuracy
     baseline: ModelAccuracy | None
@@ -67,12 +73,25 @@ def evaluate(
     max_drop: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Classifies every photo once with each model and compares with the truth.
+    """Classify every photo once with each model and compare with the true classes.
 
-    `labels` are the dataset's, which `Example.label` counts in; models find them by name, in any order, among others.
-    Each model prepares the photo by its own preprocessing. `max_drop`, in percentage points of top-1, needs a baseline.
-    `progress(done, total)` is called for every photo. Raises `InputError`, of which `DataError` for labels that a model
-    does not have.
+    Each model preprocesses the photos in its own way.
+
+    Args:
+        classifier: The model to evaluate.
+        examples: Labeled photos.
+        labels: Labels of the dataset, which `Example.label` indexes. They are matched with the labels of the models by
+            name; a model may have them in another order and may have more.
+        baseline: Another model for the same photos.
+        max_drop: Largest drop of top-1 against the baseline in percentage points; needs a baseline.
+        progress: Called with `(done, total)` after every photo.
+
+    Returns:
+        Accuracy, comparison and verdict.
+
+    Raises:
+        DataError: If there are no photos, or a model lacks one of the labels.
+        InputError: If `max_drop` is invalid or given without a baseline.
     """
     if max_drop is not None:
         check_max_drop(max_drop)
@@ -94,38 +113,50 @@ def evaluate(
         candidate=results[0],
         baseline=results[1] if baseline else None,
         paired=paired,
-        gate=classify_observation(paired, max_drop) if paired and max_drop is not None else None,
+        gate=decide_accuracy_gate(paired, max_drop) if paired and max_drop is not None else None,
     )
 
 
-def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
-    """The JSON object that `edgecnn evaluate --json` prints."""
+def evaluation_record(evaluation: Evaluation) -> EvaluationRecord:
+    """Return the JSON object that `edgecnn evaluate --json` prints.
+
+    Args:
+        evaluation: A finished evaluation.
+
+    Returns:
+        The record.
+    """
     baseline, paired, gate = evaluation.baseline, evaluation.paired, evaluation.gate
-    return {
-        **accuracy_record(evaluation.candidate),
-        "baseline": accuracy_record(baseline) if baseline else None,
-        "paired": paired_record(paired) if paired else None,
-        "gate": gate_record(gate) if gate else None,
-    }
-
-
-def accuracy_record(accuracy: ModelAccuracy) -> dict[str, Any]:
-    """The JSON object of one model's part: its metrics, and the threshold that they hold for."""
-    threshold = accuracy.threshold
-    return {**metrics_record(accuracy.metrics), "threshold": threshold.model_dump(mode="json") if threshold else None}
+    return EvaluationRecord(
+        **dict(evaluation.candidate.record()),
+        baseline=baseline.record() if baseline else None,
+        paired=paired_record(paired) if paired else None,
+        gate=gate_record(gate) if gate else None,
+    )
 
 
 def match_labels(dataset: LabelMap, model: LabelMap, path: Path) -> tuple[int, ...]:
-    """For every label of `dataset`, its index in `model`, whose file is `path`. Raises `DataError`.
+    """Find the labels of a dataset among those of a model.
 
-    A label that the model has twice (ImageNet's two cranes) is refused: a folder cannot say which one it means.
+    A label that the model has twice (ImageNet has two classes "crane") is refused: a folder cannot say which is meant.
+
+    Args:
+        dataset: Labels to find.
+        model: Labels of the model.
+        path: File of the model, for error messages.
+
+    Returns:
+        For every label of the dataset, its index in the model.
+
+    Raises:
+        DataError: If the model has a label of the dataset twice or not at all.
     """
     for name in dataset:
-        found = model.names.count(name)
-        if found > 1:
-            raise DataError(f"{path} has {found} classes named {name!r}: the folder could mean any of them; remove it")
-        if not found:
-            raise DataError(f"the folder {name!r} is no class of {path}{_nearest(name, model)}; rename or remove it")
+        count = model.names.count(name)
+        if count > 1:
+            raise DataError(f"{path} has {count} classes named {name!r}: the folder could mean any of them; remove it")
+        if not count:
+            raise DataError(f"the folder {name!r} is not a class of {path}{_nearest(name, model)}; rename or remove it")
     return tuple(model.names.index(name) for name in dataset)
 
 
@@ -136,7 +167,7 @@ def _nearest(name: str, known: LabelMap) -> str:
 
 
 def _truth(examples: Sequence[Example], labels: LabelMap, classifier: Classifier) -> NDArray[np.intp]:
-    """`[n]` true classes as the classifier counts them."""
+    """Return `[n]` true classes as indices into the classifier's labels."""
     index = np.array(match_labels(labels, classifier.labels, classifier.model.path), np.intp)
     return index[[example.label for example in examples]]
 
@@ -144,7 +175,7 @@ def _truth(examples: Sequence[Example], labels: LabelMap, classifier: Classifier
 def _probabilities(
     classifiers: Sequence[Classifier], examples: Sequence[Example], progress: Callable[[int, int], None] | None
 ) -> list[NDArray[np.float32]]:
-    """`[n, classes]` for each classifier; every photo is decoded once."""
+    """Return `[n, classes]` for each classifier; every photo is decoded once."""
     answers = [np.empty((len(examples), len(each.labels)), np.float32) for each in classifiers]
     for number, example in enumerate(examples):
         image = read_image(example.path)
@@ -171,7 +202,7 @@ def _model_accuracy(
 
 
 def _compare(candidate: ModelAccuracy, baseline: ModelAccuracy) -> Paired:
-    """By name, since the two may number their classes differently."""
+    """Compare decisions by name, since the two models may number their classes differently."""
     return compare(
         np.array([each.correct for each in candidate.decisions]),
         np.array([each.correct for each in baseline.decisions]),

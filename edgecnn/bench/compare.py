@@ -1,38 +1,29 @@
-"""Benchmark reports side by side, the first of them the base."""
+"""Comparison of benchmark reports with the first of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
+from edgecnn.bench.benchmark_record import read_benchmark
 from edgecnn.bench.bootstrap import Ratio, Series, median_ratio
-from edgecnn.bench.saved_benchmark import SavedBenchmark, SavedDecision, read_benchmark
-from edgecnn.bench.speed_gate import SpeedGate, judge_speed, speed_gate_record
+from edgecnn.bench.speed_gate import SpeedGate, decide_speed_gate, speed_gate_record
 from edgecnn.core.errors import InputError
-
-
-class Agreement(NamedTuple):
-    """How often two reports decided on the same class, over the photos that both have."""
-
-    n: int
-    agreement: float
-    """A fraction from 0 to 1."""
-    differing: tuple[str, ...]
-    """The SHA-256 of every photo on which they did not."""
+from edgecnn.core.records.benchmark import BenchmarkRecord, DecisionRecord
+from edgecnn.core.records.comparison import Agreement, ComparedRecord, ComparisonRecord, RatioRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A report, and what it is to the base; the base itself has neither ratio nor agreement."""
+    """A report compared with the first one, which itself has neither ratio nor agreement."""
 
     path: Path
-    report: SavedBenchmark
+    report: BenchmarkRecord
     ratio: Ratio | None
-    """p50 of the total over the base's: 2 is twice as slow."""
+    """p50 of the total over that of the first report: 2 is twice as slow."""
     agreement: Agreement | None
-    """None as well where not both have decisions, or no photo in common."""
+    """Also None if one of the reports has no decisions, or they have no photo in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +33,22 @@ class Comparison:
     reports: tuple[Compared, ...]
     gate: SpeedGate | None
     warnings: tuple[str, ...]
-    """Why the figures may not mean what they seem to, a line each."""
+    """Reasons why the figures may be misleading, one line each."""
 
 
 def compare_reports(paths: Sequence[Path], *, fail_above_percent: float | None = None, seed: int = 0) -> Comparison:
-    """Reads reports and compares every later one with the first. Raises `InputError`.
+    """Read reports and compare every later one with the first.
 
-    `fail_above_percent` makes it a gate: by how much slower than the first a report may be, see `judge_speed`. `seed`
-    is of the intervals.
+    Args:
+        paths: At least two report files.
+        fail_above_percent: Limit of a gate: how much slower than the first a report may be, see `decide_speed_gate`.
+        seed: Seed of the confidence intervals.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        InputError: If there are fewer than two reports, a file is not a report or the limit is invalid.
     """
     if len(paths) < 2:
         raise InputError(f"expected two reports or more to compare, got {len(paths)}")
@@ -59,53 +58,68 @@ def compare_reports(paths: Sequence[Path], *, fail_above_percent: float | None =
         ratio = median_ratio(_totals(report), _totals(base), seed=seed)
         compared.append(Compared(path, report, ratio, agreement_of(base.decisions, report.decisions)))
     ratios = [(str(each.path), each.ratio) for each in compared if each.ratio]
-    gate = None if fail_above_percent is None else judge_speed(str(paths[0]), ratios, fail_above_percent)
+    gate = None if fail_above_percent is None else decide_speed_gate(str(paths[0]), ratios, fail_above_percent)
     return Comparison(tuple(compared), gate, tuple(_warnings(compared)))
 
 
-def agreement_of(first: Sequence[SavedDecision] | None, later: Sequence[SavedDecision] | None) -> Agreement | None:
-    """Compares decisions photo by photo; None without photos that both have. A photo is known by its content."""
+def agreement_of(first: Sequence[DecisionRecord] | None, later: Sequence[DecisionRecord] | None) -> Agreement | None:
+    """Compare decisions photo by photo. Photos are identified by their content.
+
+    Args:
+        first: Decisions of the first report.
+        later: Decisions of a later report.
+
+    Returns:
+        The agreement, or None if the reports have no photo in common.
+    """
     if first is None or later is None:
         return None
-    said, said_later = ({each.sha256: each.predicted for each in decisions} for decisions in (first, later))
-    common = said.keys() & said_later.keys()
+    before, after = ({each.sha256: each.predicted for each in decisions} for decisions in (first, later))
+    common = before.keys() & after.keys()
     if not common:
         return None
-    differing = tuple(sorted(photo for photo in common if said[photo] != said_later[photo]))
-    return Agreement(len(common), 1 - len(differing) / len(common), differing)
+    differing = tuple(sorted(photo for photo in common if before[photo] != after[photo]))
+    return Agreement(n=len(common), agreement=1 - len(differing) / len(common), differing=differing)
 
 
-def comparison_record(comparison: Comparison) -> dict[str, Any]:
-    """The JSON object that `edgecnn compare --json` prints."""
-    return {
-        "reports": [_compared_record(each) for each in comparison.reports],
-        "gate": speed_gate_record(comparison.gate) if comparison.gate else None,
-        "warnings": list(comparison.warnings),
-    }
+def comparison_record(comparison: Comparison) -> ComparisonRecord:
+    """Return the JSON object that `edgecnn compare --json` prints.
+
+    Args:
+        comparison: A finished comparison.
+
+    Returns:
+        The record.
+    """
+    return ComparisonRecord(
+        reports=tuple(_compared_record(each) for each in comparison.reports),
+        gate=speed_gate_record(comparison.gate) if comparison.gate else None,
+        warnings=comparison.warnings,
+    )
 
 
-def _compared_record(compared: Compared) -> dict[str, Any]:
-    report, total = compared.report, compared.report.stages.total
-    return {
-        "path": str(compared.path),
-        "model": report.model.name,
-        "sha256": report.model.sha256,
-        "device": report.environment.device,
-        "threads": report.model.threads,
-        "p50_ms": total.p50_ms,
-        "p90_ms": total.p90_ms,
-        "p99_ms": total.p99_ms,
-        "fps": 1000 / total.mean_ms,
-        "size_bytes": report.model.size_bytes,
-        "peak_rss_bytes": report.peak_rss_bytes,
-        "top1": report.accuracy.top1 if report.accuracy else None,
-        "valid": report.valid,
-        "ratio_p50": {"ratio": compared.ratio.value, "ci95": compared.ratio.ci95} if compared.ratio else None,
-        "agreement": compared.agreement._asdict() if compared.agreement else None,
-    }
+def _compared_record(compared: Compared) -> ComparedRecord:
+    report, ratio, total = compared.report, compared.ratio, compared.report.stages.total
+    return ComparedRecord(
+        path=str(compared.path),
+        model=report.model.name,
+        sha256=report.model.sha256,
+        device=report.environment.device,
+        threads=report.model.threads,
+        p50_ms=total.p50_ms,
+        p90_ms=total.p90_ms,
+        p99_ms=total.p99_ms,
+        fps=1000 / total.mean_ms,
+        size_bytes=report.model.size_bytes,
+        peak_rss_bytes=report.peak_rss_bytes,
+        top1=report.accuracy.top1 if report.accuracy else None,
+        valid=report.valid,
+        ratio_p50=RatioRecord(ratio=ratio.value, ci95=ratio.ci95) if ratio else None,
+        agreement=compared.agreement,
+    )
 
 
-def _totals(report: SavedBenchmark) -> Series:
+def _totals(report: BenchmarkRecord) -> Series:
     return Series(report.samples.model.total, report.protocol.block)
 
 

@@ -1,6 +1,6 @@
-"""Whether the machine stayed the same, and was left in peace, while it was measured.
+"""State of the machine during a measurement: heat, clock, and load by other processes.
 
-What the system does not tell is None, and speaks against nothing.
+A value that the system does not provide is None and invalidates nothing.
 """
 
 from __future__ import annotations
@@ -9,58 +9,54 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from edgecnn.bench.environment import (
-    Environment,
-    MachineState,
-    other_busy_cores,
-    read_machine_state,
-    was_throttled,
-)
+from edgecnn.bench.environment import MachineState, other_busy_cores, read_machine_state, was_throttled
 from edgecnn.core import board
 from edgecnn.core.board import ROOT, THROTTLED_NOW
+from edgecnn.core.records.benchmark import ConditionsRecord, Environment
 from edgecnn.core.settings.device_profile import profile_of_board
 
 MAX_OTHERS_SHARE = 0.5
-"""Share of the cores that other processes may keep busy."""
+"""Maximum share of the cores that other processes may keep busy."""
 MAX_CELSIUS = 80.0
-"""From here on a processor holds itself back, where no device profile knows better."""
+"""Temperature at which a processor is assumed to throttle, unless a device profile specifies another."""
 MIN_CLOCK_SHARE = 0.9
-"""Share of its highest clock below which the fastest core is slow."""
+"""The fastest core is slow below this share of its highest clock."""
 MAX_SLOW_SHARE = 0.1
-"""Share of the readings in which the fastest core may be slow."""
+"""Maximum share of the readings in which the fastest core may be slow."""
 MAX_CLOCK_SHIFT_S = 0.5
-"""By so much the system's clock may move against the one that measures."""
+"""Maximum shift of the system clock against the monotonic clock."""
 
 
 class Reading(NamedTuple):
     """The machine at one moment."""
 
     celsius: float | None
-    """Of the hottest thermal zone."""
+    """Temperature of the hottest thermal zone."""
     clock_hz: int | None
-    """Of the core that is fastest at this moment."""
+    """Clock of the core that is fastest at this moment."""
     governor: str | None
     throttle_bits: int | None
     clock_offset_s: float
-    """The system's clock (`time.time`) minus `time.monotonic`."""
+    """The system clock (`time.time`) minus `time.monotonic`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the machine was like from before the first sample until after the last."""
+    """The machine from before the first sample until after the last."""
 
     before: MachineState
     after: MachineState
     readings: tuple[Reading, ...]
-    """The first before the first sample, the others between turns and after the last."""
+    """The first is from before the first sample, the others from between turns and after the last sample."""
     top_clock_hz: int | None
-    """The highest that the system's own settings allowed the fastest core at the beginning."""
+    """Highest clock that the system's settings allowed the fastest core at the start."""
     limit_celsius: float
 
     @property
     def celsius(self) -> tuple[float, ...]:
+        """Temperatures of the readings that have one."""
         return tuple(reading.celsius for reading in self.readings if reading.celsius is not None)
 
     @property
@@ -73,18 +69,19 @@ class Conditions:
 
     @property
     def clock_shift_s(self) -> float:
-        """The largest difference between the offsets of the system's clock."""
+        """Largest difference between the readings' clock offsets."""
         offsets = [reading.clock_offset_s for reading in self.readings]
         return max(offsets) - min(offsets)
 
     @property
     def throttled(self) -> bool | None:
+        """True if the firmware throttled the processor at a reading or between two."""
         bits = [reading.throttle_bits or 0 for reading in self.readings]
         return any(each & THROTTLED_NOW for each in bits) or was_throttled(self.before, self.after)
 
 
 class Watch:
-    """Collects readings of the machine, in the measuring thread, so that none falls into a sample."""
+    """Takes readings of the machine in the measuring thread, so that no reading disturbs a sample."""
 
     def __init__(self, environment: Environment, interval_s: float, root: Path = ROOT) -> None:
         self._interval_s = interval_s
@@ -92,24 +89,31 @@ class Watch:
         self._limit_celsius = limit_celsius(environment.board)
         self._top_clock_hz = _fastest_hz(root, "scaling_max_freq")
         self._readings = [read_conditions(root)]
-        self._looked_s = time.monotonic()
+        self._last_reading_s = time.monotonic()
         self._before = read_machine_state(root)
 
-    def look(self) -> None:
-        """Takes a reading if it is time for one."""
-        if time.monotonic() - self._looked_s >= self._interval_s:
+    def poll(self) -> None:
+        """Take a reading if the interval has passed."""
+        if time.monotonic() - self._last_reading_s >= self._interval_s:
             self._readings.append(read_conditions(self._root))
-            self._looked_s = time.monotonic()
+            self._last_reading_s = time.monotonic()
 
-    def conclude(self) -> Conditions:
-        """The conditions from the beginning until now."""
+    def finish(self) -> Conditions:
+        """Return the conditions from the start until now."""
         after = read_machine_state(self._root)
         readings = (*self._readings, read_conditions(self._root))
         return Conditions(self._before, after, readings, self._top_clock_hz, self._limit_celsius)
 
 
 def read_conditions(root: Path = ROOT) -> Reading:
-    """The machine at this moment; `root` is where `/proc` and `/sys` are."""
+    """Read the state of the machine at this moment.
+
+    Args:
+        root: Folder that contains `/proc` and `/sys`.
+
+    Returns:
+        The reading.
+    """
     return Reading(
         celsius=max(board.temperatures_celsius(root).values(), default=None),
         clock_hz=_fastest_hz(root, "scaling_cur_freq"),
@@ -120,7 +124,14 @@ def read_conditions(root: Path = ROOT) -> Reading:
 
 
 def limit_celsius(board_name: str | None) -> float:
-    """The temperature from which on a board holds its processor back, by its device profile."""
+    """Return the temperature at which a board throttles its processor.
+
+    Args:
+        board_name: Name in the device tree.
+
+    Returns:
+        Degrees Celsius from the board's device profile, or `MAX_CELSIUS` without a profile.
+    """
     profile = profile_of_board(board_name) if board_name else None
     if profile is None or profile.temperature is None:
         return MAX_CELSIUS
@@ -128,9 +139,17 @@ def limit_celsius(board_name: str | None) -> float:
 
 
 def machine_reasons(environment: Environment, conditions: Conditions) -> Iterator[str]:
-    """Why the conditions spoil the numbers."""
+    """Find what about the machine makes a measurement invalid.
+
+    Args:
+        environment: The machine before the measurement.
+        conditions: The machine during the measurement.
+
+    Yields:
+        One line per reason, with what to do.
+    """
     if conditions.throttled:
-        yield "the firmware held the processor back (heat or low voltage): cool the board, use its own power supply"
+        yield "the firmware throttled the processor (heat or low voltage): cool the board, use its own power supply"
     hottest = max(conditions.celsius, default=0.0)
     if hottest >= conditions.limit_celsius:
         yield (
@@ -141,20 +160,27 @@ def machine_reasons(environment: Environment, conditions: Conditions) -> Iterato
     yield from _load_reasons(environment, conditions)
 
 
-def conditions_record(conditions: Conditions) -> dict[str, Any]:
-    """The JSON object of `conditions`."""
+def conditions_record(conditions: Conditions) -> ConditionsRecord:
+    """Return the JSON object of the conditions.
+
+    Args:
+        conditions: The machine during a measurement.
+
+    Returns:
+        The record; durations are rounded to milliseconds.
+    """
     celsius = conditions.celsius
-    return {
-        "duration_s": round(conditions.after.clock_s - conditions.before.clock_s, 3),
-        "readings": len(conditions.readings),
-        "temperature_celsius": [celsius[0], max(celsius), celsius[-1]] if celsius else None,
-        "limit_celsius": conditions.limit_celsius,
-        "top_clock_hz": conditions.top_clock_hz,
-        "slow_clock_share": conditions.slow_share,
-        "throttled": conditions.throttled,
-        "other_busy_cores": other_busy_cores(conditions.before, conditions.after),
-        "clock_shift_s": round(conditions.clock_shift_s, 3),
-    }
+    return ConditionsRecord(
+        duration_s=round(conditions.after.clock_s - conditions.before.clock_s, 3),
+        readings=len(conditions.readings),
+        temperature_celsius=(celsius[0], max(celsius), celsius[-1]) if celsius else None,
+        limit_celsius=conditions.limit_celsius,
+        top_clock_hz=conditions.top_clock_hz,
+        slow_clock_share=conditions.slow_share,
+        throttled=conditions.throttled,
+        other_busy_cores=other_busy_cores(conditions.before, conditions.after),
+        clock_shift_s=round(conditions.clock_shift_s, 3),
+    )
 
 
 def _clock_reasons(conditions: Conditions) -> Iterator[str]:
@@ -165,12 +191,12 @@ def _clock_reasons(conditions: Conditions) -> Iterator[str]:
     if slow is not None and slow > MAX_SLOW_SHARE:
         yield (
             f"in {slow:.0%} of the readings the fastest core ran below {MIN_CLOCK_SHARE:.0%} of its highest clock, "
-            f"governor {next(iter(governors), 'unknown')}: set the governor performance, cool the machine"
+            f"governor {next(iter(governors), 'unknown')}: set the governor to performance, cool the machine"
         )
     if conditions.clock_shift_s > MAX_CLOCK_SHIFT_S:
         yield (
-            f"the system's clock moved by {conditions.clock_shift_s:.1f} s against the one that measures: the machine "
-            "slept, or its time was set"
+            f"the system clock shifted by {conditions.clock_shift_s:.1f} s against the monotonic clock: the machine "
+            "slept, or its time was set; measure again"
         )
 
 
@@ -180,12 +206,15 @@ def _load_reasons(environment: Environment, conditions: Conditions) -> Iterator[
     if others is not None and others > MAX_OTHERS_SHARE * cores:
         yield f"other processes kept {others:.1f} of {cores} cores busy: stop them and measure again"
     elif others is None and (environment.load_average or 0.0) > MAX_OTHERS_SHARE * cores:
-        yield f"the load average was {environment.load_average:.1f} on {cores} cores before: let it settle"
+        yield (
+            f"the load average before the measurement was {environment.load_average:.1f} on {cores} cores: "
+            "wait until it drops"
+        )
 
 
 def _fastest_hz(root: Path, quantity: str) -> int | None:
-    """The highest of a quantity that the kernel gives in kHz for every core."""
+    """Return the maximum over all cores of a quantity that the kernel gives in kHz."""
     files = root.glob(f"sys/devices/system/cpu/cpu[0-9]*/cpufreq/{quantity}")
-    found = [board.read_text(file) for file in files]
-    # A driver that does not know says so in a word.
-    return max((int(kilohertz) * 1000 for kilohertz in found if kilohertz and kilohertz.isdigit()), default=None)
+    values = [board.read_text(file) for file in files]
+    # A driver that does not know the value writes a word instead, such as <unknown>.
+    return max((int(kilohertz) * 1000 for kilohertz in values if kilohertz and kilohertz.isdigit()), default=None)

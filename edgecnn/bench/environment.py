@@ -1,72 +1,29 @@
-"""What a measurement was made on, and whether the machine was left in peace meanwhile.
+"""The machine that a measurement runs on, and counters that show whether other processes disturbed it.
 
-Nothing here names a host or a user. What the system does not tell is None.
+Nothing here names a host or a user. A value that the system does not provide is None.
 """
 
 from __future__ import annotations
 
 import platform
 import time
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from edgecnn.core import board
-from edgecnn.core.board import ROOT, SINCE_BOOT_SHIFT, THROTTLED_NOW, peak_rss_bytes
+from edgecnn.core.board import ROOT, SINCE_BOOT_SHIFT, THROTTLED_NOW
 from edgecnn.core.errors import MissingDependency
 from edgecnn.core.processors import usable_cores
+from edgecnn.core.records.benchmark import Environment
 from edgecnn.runtime.inference.interpreter import find_runtime
-
-__all__ = [
-    "Environment",
-    "MachineState",
-    "describe_environment",
-    "environment_record",
-    "other_busy_cores",
-    "peak_rss_bytes",
-    "read_machine_state",
-    "was_throttled",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """Hardware and software of a measurement."""
-
-    machine: str | None
-    """Architecture, such as aarch64."""
-    board: str | None
-    """Name in the device tree, as single-board computers have it."""
-    cpu: str | None
-    cores: int | None
-    """Cores that this process may run on."""
-    memory_bytes: int | None
-    os: str | None
-    kernel: str | None
-    governor: str | None
-    """Frequency policy of the first core."""
-    max_frequency_hz: int | None
-    """Of the fastest core."""
-    temperatures_celsius: dict[str, float]
-    """By kind of thermal zone; the hottest, where a kind has several zones."""
-    throttled: bool | None
-    """Whether a Raspberry Pi's firmware holds the processor back at this moment."""
-    load_average: float | None
-    """Tasks running or waiting, mean of the last minute."""
-    python: str
-    numpy: str
-    opencv: str
-    interpreter: str | None
-    interpreter_version: str | None
-    edgecnn: str | None
 
 
 class MachineState(NamedTuple):
-    """Counters to be read before and after a measurement."""
+    """Counters that are read before and after a measurement."""
 
     clock_s: float
     own_cpu_s: float
@@ -77,7 +34,14 @@ class MachineState(NamedTuple):
 
 
 def describe_environment(root: Path = ROOT) -> Environment:
-    """Describes this machine; `root` is where `/proc`, `/sys` and `/etc` are."""
+    """Describe this machine.
+
+    Args:
+        root: Folder that contains `/proc`, `/sys` and `/etc`.
+
+    Returns:
+        Hardware and software.
+    """
     bits = board.throttle_bits()
     package, package_version = _interpreter()
     return Environment(
@@ -102,28 +66,46 @@ def describe_environment(root: Path = ROOT) -> Environment:
     )
 
 
-def environment_record(environment: Environment) -> dict[str, Any]:
-    """The JSON object of `environment`."""
-    return asdict(environment)
-
-
 def read_machine_state(root: Path = ROOT) -> MachineState:
-    """The counters at this moment."""
+    """Read the counters at this moment.
+
+    Args:
+        root: Folder that contains `/proc`.
+
+    Returns:
+        The counters.
+    """
     return MachineState(time.monotonic(), time.process_time(), board.busy_cpu_s(root), board.throttle_bits())
 
 
 def other_busy_cores(before: MachineState, after: MachineState) -> float | None:
-    """Cores that other processes kept busy between two states, on average; a hypervisor's share counts as theirs."""
+    """Return the mean number of cores that other processes kept busy between two states.
+
+    Args:
+        before: The earlier state.
+        after: The later state.
+
+    Returns:
+        Number of cores, including a hypervisor's share; None if the system does not provide processor times.
+    """
     elapsed = after.clock_s - before.clock_s
     if before.busy_cpu_s is None or after.busy_cpu_s is None or elapsed <= 0:
         return None
     others = after.busy_cpu_s - before.busy_cpu_s - (after.own_cpu_s - before.own_cpu_s)
-    # The kernel counts in ticks of 10 ms and this process in nanoseconds, so that a quiet machine may come out below 0.
+    # The kernel counts in ticks of 10 ms and this process in nanoseconds, so an idle machine may yield less than 0.
     return max(0.0, others / elapsed)
 
 
 def was_throttled(before: MachineState, after: MachineState) -> bool | None:
-    """Whether the firmware held the processor back at either state or between them."""
+    """Check for throttling by the firmware at two states and between them.
+
+    Args:
+        before: The earlier state.
+        after: The later state.
+
+    Returns:
+        True if the processor was throttled; None on a board without such firmware.
+    """
     if before.throttle_bits is None or after.throttle_bits is None:
         return None
     newly = (after.throttle_bits & ~before.throttle_bits) >> SINCE_BOOT_SHIFT

@@ -1,13 +1,13 @@
-"""The accuracy gate: may a smaller model replace a larger one?"""
+"""The accuracy gate: a check that a smaller model may replace a larger one."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from edgecnn.bench.paired import Paired, difference_interval
 from edgecnn.core.errors import GateFailed, GateUndecided, InputError
+from edgecnn.core.records.evaluation import GateRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,58 +16,96 @@ class Gate:
 
     max_drop: float
     passed: bool | None
-    """None: the photos are too few to tell."""
+    """None if there are too few photos to decide."""
     images_needed: int | None
-    """For an undecided gate, about how many photos would decide it; None where no number would, or none are needed."""
+    """For an undecided gate, about how many photos would decide it; None if no number would or the gate is decided."""
     message: str
     """The verdict in one line, with its figures."""
 
 
-def classify_observation(paired: Paired, max_drop_points: float) -> Gate:
-    """A test of non-inferiority on the 95 % interval of the difference in top-1.
+def decide_accuracy_gate(paired: Paired, max_drop: float) -> Gate:
+    """Test non-inferiority with the 95 % interval of the difference in top-1.
 
-    Passed when the whole interval is above the limit, failed when all of it is below, undecided when it straddles it:
-    to have seen no significant drop is not to have shown that there is none. Raises `InputError`.
+    The gate passes if the whole interval is above the limit, fails if all of it is below, and is undecided if it
+    straddles the limit: not having observed a significant drop is no evidence that there is none.
+
+    Args:
+        paired: The model compared with the baseline.
+        max_drop: Largest drop of top-1 in percentage points.
+
+    Returns:
+        The verdict.
+
+    Raises:
+        InputError: If `max_drop` is not between 0 and 100.
     """
-    check_max_drop(max_drop_points)
-    limit = -max_drop_points / 100
+    check_max_drop(max_drop)
+    limit = -max_drop / 100
     low, high = paired.ci95
-    found = (
+    observed = (
         f"top-1 changes by {_points(paired.delta_top1)} points, 95% interval {_points(low)} to {_points(high)}, "
         f"on {paired.n} photos"
     )
-    allowed = f"a drop of {max_drop_points:g} points"
+    allowed = f"a drop of {max_drop:g} points"
     if low >= limit:
-        return Gate(max_drop_points, True, None, f"passed: {found}; {allowed} is allowed")
+        return Gate(max_drop, True, None, f"passed: {observed}; {allowed} is allowed")
     if high < limit:
-        return Gate(max_drop_points, False, None, f"failed: {found}; expected {allowed} at most")
+        return Gate(max_drop, False, None, f"failed: {observed}; expected {allowed} at most")
     needed = images_needed(paired, limit)
-    return Gate(max_drop_points, None, needed, f"undecided: {found}; {_advice(allowed, needed)}")
+    return Gate(max_drop, None, needed, f"undecided: {observed}; {_advice(allowed, needed)}")
 
 
 def check_max_drop(points: float) -> None:
-    """Raises `InputError` unless `points` is a number of percentage points from 0 to 100."""
+    """Check the limit of a gate.
+
+    Args:
+        points: Largest drop in percentage points.
+
+    Raises:
+        InputError: If it is not a number from 0 to 100.
+    """
     if not 0 <= points <= 100:
         raise InputError(f"expected a largest drop of 0 to 100 percentage points, such as 1.0, got {points:g}")
 
 
 def enforce(gate: Gate) -> None:
-    """Raises `GateFailed` or `GateUndecided` unless the gate passed."""
+    """Raise an error unless the gate passed.
+
+    Args:
+        gate: A decided or undecided gate.
+
+    Raises:
+        GateFailed: If it failed.
+        GateUndecided: If there are too few photos.
+    """
     if gate.passed is None:
         raise GateUndecided(gate.message)
     if not gate.passed:
         raise GateFailed(gate.message)
 
 
-def gate_record(gate: Gate) -> dict[str, Any]:
-    """The JSON object of `gate`."""
-    return {"max_drop": gate.max_drop, "passed": gate.passed}
+def gate_record(gate: Gate) -> GateRecord:
+    """Return the JSON object of a gate.
+
+    Args:
+        gate: A decided or undecided gate.
+
+    Returns:
+        The record.
+    """
+    return GateRecord(max_drop=gate.max_drop, passed=gate.passed)
 
 
 def images_needed(paired: Paired, limit: float) -> int | None:
-    """The least number of photos at which the interval leaves `limit` (a difference in top-1) on one side, if the
-    models go on to differ at the observed rates. None when the observed difference is the limit itself: the interval
-    narrows around it and never leaves it.
+    """Estimate how many photos would decide an undecided gate, if the models continue to differ at the observed rates.
+
+    Args:
+        paired: The model compared with the baseline.
+        limit: Difference in top-1, a fraction.
+
+    Returns:
+        The smallest number of photos for which the interval lies on one side of the limit. None if the observed
+        difference equals the limit: the interval narrows around it and never leaves it.
     """
     if math.isclose(paired.delta_top1, limit, rel_tol=1e-9, abs_tol=1e-12):
         return None
@@ -89,8 +127,8 @@ def _decides(paired: Paired, n: int, limit: float) -> bool:
 
 def _advice(allowed: str, needed: int | None) -> str:
     if needed is None:
-        return f"it is {allowed} itself, so no number of photos would decide; allow more, or improve the model"
-    return f"too few to tell whether it is within {allowed}: evaluate on about {needed} photos, or allow more"
+        return f"it is exactly {allowed}, so no number of photos would decide; allow more, or improve the model"
+    return f"too few to decide whether it is within {allowed}: evaluate on about {needed} photos, or allow more"
 
 
 def _points(fraction: float) -> str:

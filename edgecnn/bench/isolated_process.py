@@ -1,4 +1,4 @@
-"""What a model costs a process of its own, which does nothing but classify with it: time to begin, and memory."""
+"""Cold start and memory of a model, measured in a separate process that only classifies with this model."""
 
 from __future__ import annotations
 
@@ -20,24 +20,36 @@ from edgecnn.runtime.inference.classifier import Classifier
 from edgecnn.runtime.inference.interpreter import find_runtime
 
 _PREDICTIONS = 3
-"""The first allocate what they need, the later ones nothing."""
+"""The first ones allocate the memory that they need, later ones none."""
 
 
-class Alone(NamedTuple):
-    """What was found in a process of the model's own."""
+class IsolatedResult(NamedTuple):
+    """Measurements of a process that runs only one model."""
 
     cold_start_ms: float
-    """From opening the file to the first prediction; Python and its packages are loaded before."""
+    """Time from opening the file to the first prediction; Python and its packages are loaded before."""
     peak_rss_bytes: int | None
-    """The most memory that the process has occupied, Python, NumPy, OpenCV and the interpreter included, as in
-    `edgecnn run`; None where the system does not tell."""
+    """Peak memory of the process, including Python, NumPy, OpenCV and the interpreter, as in `edgecnn run`; None if the
+    system does not provide it."""
 
 
-def measure_alone(model: ModelFile, *, threads: int, height: int, width: int) -> Alone:
-    """Classifies frames of `height` x `width` pixels in a new process.
+def measure_isolated(model: ModelFile, *, threads: int, height: int, width: int) -> IsolatedResult:
+    """Classify frames in a new process and measure its cold start and memory.
 
-    In this one, whatever was opened first would pay for what all share, and memory could not be told apart. Raises
-    `EdgecnnError` if the process could not do it.
+    In this process, whatever is opened first would pay for what all models share, and the memory of the models could
+    not be separated.
+
+    Args:
+        model: The model.
+        threads: Threads of the interpreter.
+        height: Height of the frames in pixels.
+        width: Width of the frames in pixels.
+
+    Returns:
+        The measurements.
+
+    Raises:
+        EdgecnnError: If the process fails.
     """
     task = {
         "path": str(model.path),
@@ -47,7 +59,7 @@ def measure_alone(model: ModelFile, *, threads: int, height: int, width: int) ->
         "height": height,
         "width": width,
     }
-    # The same packages as in this process, wherever they come from; -P keeps the working directory out of the way.
+    # The process imports the same packages as this one, wherever they are; -P keeps the working directory out.
     packages = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
     process = subprocess.run(
         [sys.executable, "-P", "-m", __name__],
@@ -60,12 +72,12 @@ def measure_alone(model: ModelFile, *, threads: int, height: int, width: int) ->
     if process.returncode:
         silent = f"it ended with status {process.returncode}; is enough memory free?"
         reason = (process.stderr.strip().splitlines() or [silent])[-1]
-        raise EdgecnnError(f"a process that classifies with {model.path} alone failed: {reason}")
-    return Alone(**json.loads(process.stdout))
+        raise EdgecnnError(f"a separate process could not classify with {model.path}: {reason}")
+    return IsolatedResult(**json.loads(process.stdout))
 
 
-def _measure(task: dict[str, Any]) -> Alone:
-    """What the new process does."""
+def _measure(task: dict[str, Any]) -> IsolatedResult:
+    """Do the work of the new process."""
     labels = LabelMap(tuple(task["labels"])) if task["labels"] else None
     spec = PreprocessSpec(**task["preprocess"]) if task["preprocess"] else None
     model = read_model_file(task["path"]).with_overrides(labels, spec)
@@ -77,7 +89,7 @@ def _measure(task: dict[str, Any]) -> Alone:
     cold_start_ms = (time.perf_counter_ns() - started) / 1e6
     for _ in range(_PREDICTIONS - 1):
         classifier.classify(frame)
-    return Alone(cold_start_ms, peak_rss_bytes())
+    return IsolatedResult(cold_start_ms, peak_rss_bytes())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Latency of a model file by stage, beside a baseline where one is given, and with several numbers of threads.
+"""Latency of a model file by stage, with a baseline and several numbers of threads measured in turns with it.
 
-All of them take turns in short blocks, so that a processor that slows down does so to all. Every sample is kept.
+Turns are short blocks, so that a processor that slows down affects all models equally. Every sample is kept.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from statistics import fmean
 
 import numpy as np
 
-from edgecnn.bench.benchmark_report import BenchmarkReport, ModelIdentity, ModelLatency
+from edgecnn.bench.benchmark_report import BenchmarkReport, ModelLatency
 from edgecnn.bench.conditions import Watch, machine_reasons
 from edgecnn.bench.environment import describe_environment
-from edgecnn.bench.interleaving import Lane, take_turns
-from edgecnn.bench.isolated_process import Alone, measure_alone
+from edgecnn.bench.interleaving import Contender, take_turns
+from edgecnn.bench.isolated_process import IsolatedResult, measure_isolated
 from edgecnn.bench.power import PowerMeter, energy_of
-from edgecnn.bench.protocol import Protocol
 from edgecnn.core.errors import InputError
 from edgecnn.core.metrics.latency import latency_stats
 from edgecnn.core.model_file.model_file import ModelFile, sha256_of
 from edgecnn.core.preprocess import Image
+from edgecnn.core.records.benchmark import ModelIdentity, Protocol
 
 MAX_SPREAD = 3.0
-"""p99 over p50 of the total above which the tail is not the model's."""
+"""Ratio of p99 to p50 of the total above which the tail is not caused by the model."""
 MAX_SLOWDOWN = 1.25
-"""Median of the last quarter over that of the first above which the processor was not the same throughout."""
+"""Ratio of the last quarter's median to the first's above which the processor did not run steadily."""
 
 
 def benchmark(
@@ -40,33 +40,46 @@ def benchmark(
     protocol: Protocol | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> BenchmarkReport:
-    """Measures `model` in turns with `baseline`, both with `threads`, and with itself at every number in `sweep`.
+    """Measure a model in turns with a baseline, and with itself at other numbers of threads.
 
-    `frames` are uint8 HWC RGB of the protocol's size. `progress(done, total)` counts samples, more slowly where the
-    least duration takes longer than they do. Raises `InputError`.
+    Args:
+        model: The model to measure.
+        baseline: A model to compare with.
+        frames: uint8 HWC RGB images of the protocol's size.
+        threads: Threads of the interpreter for model and baseline.
+        sweep: Numbers of threads to measure the model with as well.
+        protocol: Rules of the measurement.
+        progress: Called with `(done, total)` samples; it advances more slowly if the minimum duration takes longer than
+            the samples.
+
+    Returns:
+        The report, without accuracy.
+
+    Raises:
+        InputError: If the frames do not match the protocol or a model cannot be run.
     """
     protocol = protocol or Protocol()
     _check_frames(frames, protocol)
     environment = describe_environment()
     endless = cycle(frames)
-    own = {count: Lane(model, count, endless, protocol) for count in dict.fromkeys((threads, *sweep))}
-    beside = Lane(baseline, threads, endless, protocol) if baseline else None
-    lanes = [*own.values(), *([beside] if beside else [])]
+    own = {count: Contender(model, count, endless, protocol) for count in dict.fromkeys((threads, *sweep))}
+    other = Contender(baseline, threads, endless, protocol) if baseline else None
+    contenders = [*own.values(), *([other] if other else [])]
     size = {"height": protocol.frame_height, "width": protocol.frame_width}
-    alone = {lane: measure_alone(lane.model, threads=lane.threads, **size) for lane in lanes}
+    isolated = {each: measure_isolated(each.model, threads=each.threads, **size) for each in contenders}
 
     watch = Watch(environment, protocol.watch_seconds)
     with PowerMeter(protocol.watch_seconds) as meter:
-        take_turns(lanes, endless, protocol, watch=watch, meter=meter, progress=progress)
-    conditions = watch.conclude()
+        take_turns(contenders, endless, protocol, watch=watch, meter=meter, progress=progress)
+    conditions = watch.finish()
 
-    measured = {lane: _result(lane, alone[lane], meter) for lane in lanes}
+    measured = {each: _result(each, isolated[each], meter) for each in contenders}
     reasons = [*machine_reasons(environment, conditions)]
     for result in measured.values():
         reasons.extend(sample_reasons(result, protocol))
     return BenchmarkReport(
         model=measured[own[threads]],
-        baseline=measured[beside] if beside else None,
+        baseline=measured[other] if other else None,
         sweep=tuple(measured[own[count]] for count in dict.fromkeys(sweep)),
         environment=environment,
         conditions=conditions,
@@ -77,7 +90,15 @@ def benchmark(
 
 
 def sample_reasons(result: ModelLatency, protocol: Protocol) -> Iterator[str]:
-    """Why the samples of a model spoil the numbers."""
+    """Find what about a model's samples makes a measurement invalid.
+
+    Args:
+        result: Samples of one model.
+        protocol: Rules of the measurement.
+
+    Yields:
+        One line per reason, with its figures.
+    """
     threads, totals = result.identity.threads, result.stage_ms("total")
     name = f"{result.identity.name}, {threads} thread{'s' if threads != 1 else ''}"
     if len(totals) < protocol.queries:
@@ -95,19 +116,24 @@ def sample_reasons(result: ModelLatency, protocol: Protocol) -> Iterator[str]:
             yield f"{name}: slowed from {first:.2f} to {last:.2f} ms during the measurement: heat, or another process"
 
 
-def _result(lane: Lane, alone: Alone, meter: PowerMeter) -> ModelLatency:
-    mean_ms = fmean(sum(sample) for sample in lane.samples)
+def _result(contender: Contender, isolated: IsolatedResult, meter: PowerMeter) -> ModelLatency:
+    mean_ms = fmean(sum(sample) for sample in contender.samples)
     return ModelLatency(
-        identity=_identity(lane.model, lane.threads),
-        alone=alone,
-        samples=tuple(lane.samples),
-        energy=energy_of(meter.watts_of(lane), mean_ms),
+        identity=_identity(contender.model, contender.threads),
+        isolated=isolated,
+        samples=tuple(contender.samples),
+        energy=energy_of(meter.watts_of(contender), mean_ms),
     )
 
 
 def _identity(model: ModelFile, threads: int) -> ModelIdentity:
-    precision = model.card.precision if model.card else None
-    return ModelIdentity(model.name, sha256_of(model.path), model.path.stat().st_size, precision, threads)
+    return ModelIdentity(
+        name=model.name,
+        sha256=sha256_of(model.path),
+        size_bytes=model.path.stat().st_size,
+        precision=model.card.precision if model.card else None,
+        threads=threads,
+    )
 
 
 def _check_frames(frames: Sequence[Image], protocol: Protocol) -> None:
@@ -116,4 +142,4 @@ def _check_frames(frames: Sequence[Image], protocol: Protocol) -> None:
     expected = (protocol.frame_height, protocol.frame_width, 3)
     for frame in frames:
         if frame.shape != expected:
-            raise InputError(f"expected frames of shape {expected}, as the protocol says, got {frame.shape}")
+            raise InputError(f"expected frames of shape {expected}, the size in the protocol, got {frame.shape}")

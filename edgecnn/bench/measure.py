@@ -1,4 +1,4 @@
-"""A whole benchmark: latency, and accuracy on the user's photos where there are some."""
+"""A complete benchmark: latency, and accuracy on the user's photos if there are any."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgecnn.core.progress import Progress, silent
 from edgecnn.core.settings.command_settings import BenchmarkSettings
 
 INTERRUPTED = "interrupted before the measurement was complete; nothing was written"
-"""What is said of a measurement that Ctrl-C ended."""
+"""Message for a measurement that Ctrl-C ended."""
 
 
 def measure(
@@ -29,9 +29,23 @@ def measure(
     seed: int = 0,
     progress: Progress = silent,
 ) -> BenchmarkReport:
-    """Measures latency as `settings` say, see `benchmark`, on frames of that `seed`, then accuracy on `sample`.
+    """Measure latency, see `benchmark`, then accuracy on a sample of photos.
 
-    Raises `InputError`, and `Interrupted` on Ctrl-C.
+    Args:
+        model: The model to measure.
+        baseline: A model to compare with.
+        settings: Number of threads and length of the measurement.
+        sweep: Numbers of threads to measure the model with as well.
+        sample: Photos to measure accuracy on.
+        seed: Seed of the synthetic frames.
+        progress: Called as the work proceeds.
+
+    Returns:
+        The report.
+
+    Raises:
+        InputError: If a model cannot be run.
+        Interrupted: On Ctrl-C.
     """
     protocol = protocol_for(settings)
     try:
@@ -59,9 +73,19 @@ def measure(
 
 
 def parse_thread_counts(text: str) -> tuple[int, ...]:
-    """Reads numbers of threads such as `4`, or `1,2,4` for a sweep. Raises `InputError`."""
-    words = [word.strip() for word in text.split(",")]
-    counts = tuple(dict.fromkeys(int(word) for word in words if word.isascii() and word.isdigit()))
-    if len(counts) != len(words) or min(counts) < 1:
+    """Parse numbers of threads.
+
+    Args:
+        text: Such as `4`, or `1,2,4` for a sweep.
+
+    Returns:
+        The numbers in their order.
+
+    Raises:
+        InputError: If one is not a positive integer or occurs twice.
+    """
+    numbers = [number.strip() for number in text.split(",")]
+    counts = tuple(dict.fromkeys(int(number) for number in numbers if number.isascii() and number.isdigit()))
+    if len(counts) != len(numbers) or min(counts) < 1:
         raise InputError(f"expected threads as different numbers of 1 or more, such as 1,2,4, got {text!r}")
     return counts

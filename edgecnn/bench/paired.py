@@ -1,7 +1,7 @@
-"""Two models on the same photos: how far apart they are, and how sure that is.
+"""Statistics of two models on the same photos: their difference in accuracy and its uncertainty.
 
-The same photos make the answers of both models dependent; only the photos on which one is right and the other wrong say
-which is better. Intervals and tests for independent samples would need many times the photos.
+The same photos make the answers of both models dependent; only the photos on which one model is right and the other
+wrong show which is better. Intervals and tests for independent samples would need many times the photos.
 """
 
 from __future__ import annotations
@@ -13,27 +13,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.core.records.evaluation import PairedRecord
+
 Z95 = 1.959963984540054
 """97.5th percentile of the normal distribution: two-sided 95 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """A candidate against a baseline over `n` photos."""
+    """A candidate compared with a baseline over `n` photos."""
 
     n: int
     candidate_only: int
-    """Photos that the candidate alone gets right."""
+    """Number of photos that only the candidate gets right."""
     baseline_only: int
-    """Photos that the baseline alone gets right."""
+    """Number of photos that only the baseline gets right."""
     delta_top1: float
-    """Candidate's top-1 minus the baseline's, a fraction: -0.01 is one point worse."""
+    """Top-1 of the candidate minus that of the baseline, a fraction: -0.01 is one point worse."""
     ci95: tuple[float, float]
     """95 % confidence interval of `delta_top1`."""
     agreement: float
-    """Fraction of photos for which both decide on the same class, right or wrong."""
+    """Fraction of the photos for which both models decide on the same class, right or wrong."""
     p_value: float
-    """Exact McNemar test of "both are equally often right", two-sided."""
+    """Two-sided p-value of the exact McNemar test that both models are right equally often."""
 
 
 def compare(
@@ -42,7 +44,20 @@ def compare(
     candidate_decisions: NDArray[Any],
     baseline_decisions: NDArray[Any],
 ) -> Paired:
-    """Compares two models from `[n]` arrays over the same photos, n 1 or more; decisions are indices or names."""
+    """Compare two models over the same photos.
+
+    Args:
+        candidate_correct: `[n]`, True where the candidate is right; n at least 1.
+        baseline_correct: `[n]`, True where the baseline is right.
+        candidate_decisions: `[n]` class indices or names.
+        baseline_decisions: `[n]` class indices or names.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ValueError: If the arrays are empty or differ in length.
+    """
     n = len(candidate_correct)
     if not n or {len(baseline_correct), len(candidate_decisions), len(baseline_decisions)} != {n}:
         raise ValueError("expected four arrays of one length, 1 or more")
@@ -59,22 +74,35 @@ def compare(
     )
 
 
-def paired_record(paired: Paired) -> dict[str, Any]:
-    """The JSON object of `paired`."""
-    return {
-        "delta_top1": paired.delta_top1,
-        "ci95": list(paired.ci95),
-        "agreement": paired.agreement,
-        "p_value": paired.p_value,
-    }
+def paired_record(paired: Paired) -> PairedRecord:
+    """Return the JSON object of a comparison.
+
+    Args:
+        paired: A comparison of two models.
+
+    Returns:
+        The record.
+    """
+    return PairedRecord(
+        delta_top1=paired.delta_top1, ci95=paired.ci95, agreement=paired.agreement, p_value=paired.p_value
+    )
 
 
 def difference_interval(candidate_only: float, baseline_only: float, n: float) -> tuple[float, float]:
-    """95 % interval of the difference of two paired proportions: the adjusted Wald interval of Bonett & Price (2012,
-    Journal of Educational and Behavioral Statistics 37:479-488).
+    """Return the 95 % interval of the difference of two paired proportions.
 
-    One photo is added to either discordant count (Laplace), so the interval keeps its coverage for few photos, and has
-    a width where the models never differ. Counts may be fractions, as when planning for photos not yet taken.
+    This is the adjusted Wald interval of Bonett & Price (2012, Journal of Educational and Behavioral Statistics
+    37:479-488). One photo is added to each discordant count (Laplace), so the interval keeps its coverage for few
+    photos and has a width even if the models never differ.
+
+    Args:
+        candidate_only: Number of photos that only the candidate gets right; may be a fraction when planning for photos
+            that do not exist yet.
+        baseline_only: Number of photos that only the baseline gets right, likewise.
+        n: Number of photos, likewise.
+
+    Returns:
+        Lower and upper bound, fractions from -1 to 1.
     """
     total = n + 2
     gain, loss = (candidate_only + 1) / total, (baseline_only + 1) / total
@@ -83,15 +111,22 @@ def difference_interval(candidate_only: float, baseline_only: float, n: float) -
 
 
 def mcnemar_exact(candidate_only: int, baseline_only: int) -> float:
-    """Two-sided p-value of McNemar's test (1947, Psychometrika 12:153-157) in its exact form: under equal accuracy each
-    discordant photo is a fair coin, so the smaller count is binomial(discordant, 1/2).
+    """Return the two-sided p-value of McNemar's test (1947, Psychometrika 12:153-157) in its exact form.
 
-    Integers throughout, thus exact for any count; 1 where the models never differ.
+    Under equal accuracy each discordant photo is a fair coin, so the smaller count is binomial(discordant, 1/2). The
+    computation uses integers throughout and is therefore exact for any count.
+
+    Args:
+        candidate_only: Number of photos that only the candidate gets right.
+        baseline_only: Number of photos that only the baseline gets right.
+
+    Returns:
+        The p-value; 1 if the models never differ.
     """
     discordant = candidate_only + baseline_only
     term = tail = 1
-    for draw_uniform in range(min(candidate_only, baseline_only)):
+    for hits in range(min(candidate_only, baseline_only)):
         # The next binomial coefficient from this one; the division leaves no remainder.
-        term = term * (discordant - draw_uniform) // (draw_uniform + 1)
+        term = term * (discordant - hits) // (hits + 1)
         tail += term
     return min(1.0, 2 * tail / (1 << discordant))

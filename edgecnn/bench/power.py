@@ -1,7 +1,8 @@
-"""What a board consumes while it works, where it can tell: a Raspberry Pi 5 by its power management chip.
+"""Power of the board while it works, if it can measure it: on a Raspberry Pi 5, with its power management chip.
 
-`vcgencmd pmic_read_adc` gives current and voltage of every rail that the chip makes. The sum of their products is what
-the board's own electronics take; what hangs on 5 V (USB, fan, HAT) and the converters' losses are not in it.
+`vcgencmd pmic_read_adc` returns current and voltage of every rail that the chip supplies. The sum of their products is
+the power of the board's own electronics; it does not include what is supplied from 5 V (USB, fan, HAT) or the
+converters' losses.
 """
 
 from __future__ import annotations
@@ -12,30 +13,26 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from statistics import fmean
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from edgecnn.core.board import firmware_answer
+from edgecnn.core.records.benchmark import Energy
 
 _CHANNEL = re.compile(
     r"^\s*(?P<rail>\S+)_(?P<quantity>[AV])\s+(?:current|volt)\(\d+\)=(?P<value>\d+\.\d+)(?P=quantity)\s*$"
 )
 
 
-class Energy(NamedTuple):
-    """What the board took while one model ran, the share of doing nothing included."""
-
-    n: int
-    """Readings of the board's power."""
-    mean_watts: float
-    mj_per_frame: float
-    """Millijoules: mean power times mean time of a frame."""
-
-
 def rail_watts(answer: str) -> float | None:
-    """The sum of volts times amperes over the rails in an answer of `vcgencmd pmic_read_adc`.
+    """Sum volts times amperes over the rails.
 
-    None where there is no rail, as on boards without that chip, or where one has a current and no voltage. The input
-    (`EXT5V`) and the clock's battery have a voltage alone, and are no rails.
+    The input (`EXT5V`) and the clock's battery have only a voltage and are not rails.
+
+    Args:
+        answer: Output of `vcgencmd pmic_read_adc`.
+
+    Returns:
+        Watts. None if there is no rail, as on boards without that chip, or a rail has a current but no voltage.
     """
     values: dict[str, dict[str, float]] = {"A": {}, "V": {}}
     for line in answer.splitlines():
@@ -48,21 +45,33 @@ def rail_watts(answer: str) -> float | None:
 
 
 def board_watts() -> float | None:
-    """The board's power at this moment; None where it does not tell."""
+    """Read the power of the board.
+
+    Returns:
+        Watts at this moment, or None if the board does not measure its power.
+    """
     answer = firmware_answer("pmic_read_adc")
     return None if answer is None else rail_watts(answer)
 
 
 def energy_of(watts: Sequence[float], mean_frame_ms: float) -> Energy | None:
-    """Energy of a frame from readings taken while one model ran; None where there are none."""
+    """Return the energy per frame.
+
+    Args:
+        watts: Power readings taken while one model ran.
+        mean_frame_ms: Mean latency of a frame in milliseconds.
+
+    Returns:
+        The energy, or None without readings.
+    """
     # Watts times milliseconds are millijoules.
-    return Energy(len(watts), fmean(watts), fmean(watts) * mean_frame_ms) if watts else None
+    return Energy(n=len(watts), mean_watts=fmean(watts), mj_per_frame=fmean(watts) * mean_frame_ms) if watts else None
 
 
 class PowerMeter:
-    """Owns a thread that reads the board's power once in a while, and knows which model was running meanwhile.
+    """Owns a thread that reads the board's power at intervals and assigns each reading to the model that was running.
 
-    On a board that does not tell there is no thread.
+    On a board that does not measure its power there is no thread.
     """
 
     def __init__(self, interval_s: float) -> None:
@@ -70,16 +79,16 @@ class PowerMeter:
         self._turn: tuple[Hashable] | None = None
         self._watts: dict[Hashable, list[float]] = defaultdict(list)
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._read_on, name="power meter", daemon=True)
+        self._thread = threading.Thread(target=self._read_repeatedly, name="power meter", daemon=True)
 
-    def turn_of(self, model: Hashable) -> None:
-        """Tells that the turn of `model` begins, or goes on."""
+    def begin_turn(self, model: Hashable) -> None:
+        """Record that the turn of a model begins or continues."""
         if self._turn is None or self._turn[0] != model:
-            # A new object, by which a reading knows whether the turn was the same before and after it.
+            # A new object, so that a reading can check that the turn was the same before and after it.
             self._turn = (model,)
 
     def watts_of(self, model: Hashable) -> tuple[float, ...]:
-        """The readings that lie wholly in turns of `model`."""
+        """Return the readings that lie entirely within turns of a model."""
         return tuple(self._watts[model])
 
     def __enter__(self) -> Self:
@@ -94,7 +103,7 @@ class PowerMeter:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _read_on(self) -> None:
+    def _read_repeatedly(self) -> None:
         while not self._done.wait(self._interval_s):
             turn = self._turn
             watts = board_watts()

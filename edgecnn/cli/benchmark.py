@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ from edgecnn.core.settings.command_settings import THREADS, BenchmarkSettings
 
 if TYPE_CHECKING:
     from edgecnn.bench.photo_sample import PhotoSample
+    from edgecnn.core.records.benchmark import BenchmarkRecord
 
 
 def register(app: typer.Typer) -> None:
@@ -90,14 +91,15 @@ def benchmark(
             record = _benchmark_on_device(on, [model, *to_argv(options)], photos, ssh_config)
     for path in photos.unreadable if photos else ():
         say(f"skipped, cannot be decoded: {path}")
+    printed = record.to_json()
     if out:
-        write_json(out, record)
+        write_json(out, printed)
     if saved := save_benchmark(model, record):
         say(f"saved {saved}")
     if json:
-        print_json(record)
+        print_json(printed)
     else:
-        print_benchmark(record)
+        print_benchmark(printed)
 
 
 def compare(
@@ -120,7 +122,7 @@ def compare(
 
     percent = None if fail_above is None else parse_percent(fail_above)
     comparison = compare_reports(reports, fail_above_percent=percent, seed=seed)
-    record = comparison_record(comparison)
+    record = comparison_record(comparison).to_json()
     if json:
         print_json(record)
     else:
@@ -134,7 +136,7 @@ def compare(
 
 def _benchmark_on_device(
     on: str, argv: Sequence[str | Path], photos: PhotoSample | None, ssh_config: Path | None
-) -> dict[str, Any]:
+) -> BenchmarkRecord:
     """Return the record of a benchmark on a device; exit with the device's status if it did not measure."""
     from edgecnn.deploy.address import parse_address
     from edgecnn.deploy.remote_benchmark import benchmark_remote

@@ -70,7 +70,7 @@ def evaluate(
     report_unreadable(unreadable)
     for saved in save_evaluation(evaluation):
         say(f"saved {saved}")
-    record = evaluation_record(evaluation)
+    record = evaluation_record(evaluation).to_json()
     if json:
         print_json(record)
     else:

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from edgecnn.bench.measure import INTERRUPTED
 from edgecnn.bench.photo_sample import PhotoSample, photos_record
-from edgecnn.bench.saved_benchmark import parse_benchmark
 from edgecnn.core.errors import DeviceError, InputError, Interrupted
 from edgecnn.core.progress import Log
+from edgecnn.core.records.benchmark import BenchmarkRecord, parse_benchmark
 from edgecnn.deploy.address import Address
 from edgecnn.deploy.remote_command import run_remote
 
@@ -27,7 +27,7 @@ class RemoteBenchmark(NamedTuple):
 
     status: int
     """Exit status of the command."""
-    record: dict[str, Any] | None
+    record: BenchmarkRecord | None
     """The benchmark report; None if the benchmark failed."""
 
 
@@ -70,10 +70,10 @@ def benchmark_remote(
     if done.status:
         return RemoteBenchmark(done.status, None)
     record = _parse_report(done.stdout, address)
-    remote, local = record["environment"].get("edgecnn"), version("edgecnn")
+    remote, local = record.environment.edgecnn, version("edgecnn")
     if log and remote != local:
         log(f"measured by edgecnn {remote}, this is {local}; {_advice(address)}")
-    return RemoteBenchmark(0, record if sample is None else {**record, "photos": photos_record(sample)})
+    return RemoteBenchmark(0, record if sample is None else record.model_copy(update={"photos": photos_record(sample)}))
 
 
 @contextmanager
@@ -91,17 +91,15 @@ def _linked_photos(sample: PhotoSample | None) -> Iterator[Path | None]:
         yield Path(folder, "photos")
 
 
-def _parse_report(text: str, address: Address) -> dict[str, Any]:
+def _parse_report(text: str, address: Address) -> BenchmarkRecord:
     try:
-        record = dict(json.loads(text))
-        parse_benchmark(record, f"the report from {address}", _advice(address))
+        return parse_benchmark(dict(json.loads(text)), f"the report from {address}", _advice(address))
     except InputError as error:
         raise DeviceError(str(error)) from None
     except (TypeError, ValueError):
         raise DeviceError(
             f"expected a benchmark report in JSON from {address}, got {text.strip()[:60]!r}; {_advice(address)}"
         ) from None
-    return record
 
 
 def _advice(address: Address) -> str:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from edgecnn.core.atomic import write_json
 from edgecnn.core.progress import Log, Progress, silent
-from edgecnn.core.run.run_folder import read_results, read_run
+from edgecnn.core.run.run_folder import read_run
+from edgecnn.core.run.saved_results import read_benchmarks, read_evaluations
 from edgecnn.core.settings.recipe import Recipe
 from edgecnn.pipeline.stages import Stage, stages_of
 
@@ -78,11 +79,8 @@ def recipe_record(recipe: Recipe, results: Sequence[StageResult]) -> dict[str, A
         "run": str(folder.path),
         "stages": [result._asdict() for result in results],
         "metrics": run.metrics,
-        "evaluations": dict(read_results(folder, "evaluation")),
-        "benchmarks": {
-            name: {key: value for key, value in result.items() if key != "samples"}
-            for name, result in read_results(folder, "benchmark")
-        },
+        "evaluations": {name: record.to_json() for name, record in read_evaluations(folder).items()},
+        "benchmarks": {name: record.to_json(without={"samples"}) for name, record in read_benchmarks(folder).items()},
         "report": str(folder.report),
     }
 

@@ -1,1 +1,1 @@
-"""The HTML report of a run."""
+"""The HTML report of a run, and its charts as SVG files."""

@@ -1,11 +1,12 @@
-"""Pictures of what probabilities are worth, as inline SVG: the reliability diagram and ROC curves."""
+"""Charts of the quality of probabilities, as inline SVG: the reliability diagram and ROC curves."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+from edgecnn.core.metrics.calibration_error import Bin
+from edgecnn.report.drawing import Drawing, inline_svg
 from edgecnn.report.markup import Markup, element, join
 
 _SIDE = 200
@@ -13,36 +14,46 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 14, 14, 46
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LARGEST_BUBBLE = 14
 
-_Point = Sequence[float]
+_Point = tuple[float, float]
 """x and y, both from 0 to 1."""
 
 
-def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> Markup:
-    """Accuracy over confidence, one bubble for each bin (`n`, `confidence`, `accuracy`), its area the share of photos.
+def reliability_chart(bins: Sequence[Bin]) -> Markup:
+    """Draw accuracy over confidence: one bubble per bin, whose area is the share of photos.
 
-    On the diagonal a model is right as often as it says; below it is too sure of itself.
+    On the diagonal a model is right as often as it claims; below it, the model is overconfident.
+
+    Args:
+        bins: At least one bin.
+
+    Returns:
+        A figure.
     """
-    total = sum(each["n"] for each in bins)
+    total = sum(each.n for each in bins)
     bubbles = (
         element(
             "circle",
-            element(
-                "title", f"{each['n']} photos: confidence {each['confidence']:.3f}, accuracy {each['accuracy']:.3f}"
-            ),
-            cx=_x(each["confidence"]),
-            cy=_y(each["accuracy"]),
-            r=max(2.0, _LARGEST_BUBBLE * math.sqrt(each["n"] / total)),
+            element("title", f"{each.n} photos: confidence {each.confidence:.3f}, accuracy {each.accuracy:.3f}"),
+            cx=_x(each.confidence),
+            cy=_y(each.accuracy),
+            r=max(2.0, _LARGEST_BUBBLE * math.sqrt(each.n / total)),
             class_="bubble",
         )
         for each in bins
     )
-    return _chart("Reliability", (), "confidence", "accuracy", bubbles)
+    return _figure("Reliability", (), "confidence", "accuracy", bubbles)
 
 
 def roc_chart(curves: Mapping[str, Sequence[_Point]], shown: str, decided: _Point) -> Markup:
-    """ROC curves by class, `[false positive rate, true positive rate]` from corner to corner.
+    """Draw ROC curves.
 
-    The one of the class `shown` stands out, and on it, or beside it, the point where its decisions are made.
+    Args:
+        curves: Points `(false positive rate, true positive rate)` from corner to corner, by class.
+        shown: The class whose curve is highlighted.
+        decided: The rates of its decisions, marked by a point. With more than two classes it may lie off the curve.
+
+    Returns:
+        A figure.
     """
     others = (_path(curve) for label, curve in curves.items() if label != shown)
     drawing = (
@@ -53,14 +64,13 @@ def roc_chart(curves: Mapping[str, Sequence[_Point]], shown: str, decided: _Poin
     keys = [(shown, "training"), ("its decisions", "point")]
     if len(curves) > 1:
         keys.append(("other classes", "others"))
-    return _chart("ROC", keys, "false positive rate", "true positive rate", drawing)
+    return _figure("ROC", keys, "false positive rate", "true positive rate", drawing)
 
 
-def _chart(title: str, keys: Iterable[tuple[str, str]], across: str, up: str, drawing: Iterable[Markup]) -> Markup:
-    """A square from 0 to 1 both ways, with its diagonal."""
+def _figure(title: str, keys: Iterable[tuple[str, str]], across: str, up: str, drawing: Iterable[Markup]) -> Markup:
+    """Return a square plot from 0 to 1 in both directions, with its diagonal."""
     middle_x, middle_y = _x(0.5), _y(0.5)
-    svg = element(
-        "svg",
+    content = join(
         *map(_ticks, _TICKS),
         element("line", x1=_x(0), y1=_y(0), x2=_x(1), y2=_y(1), class_="diagonal"),
         *drawing,
@@ -68,10 +78,9 @@ def _chart(title: str, keys: Iterable[tuple[str, str]], across: str, up: str, dr
         element(
             "text", up, x=12, y=middle_y, text_anchor="middle", transform=f"rotate(-90 12 {middle_y:g})", class_="axis"
         ),
-        viewBox=f"0 0 {_LEFT + _SIDE + _RIGHT} {_TOP + _SIDE + _BOTTOM}",
-        role="img",
-        aria_label=f"{title}: {up} over {across}",
     )
+    label = f"{title}: {up} over {across}"
+    svg = inline_svg(Drawing(label, _LEFT + _SIDE + _RIGHT, _TOP + _SIDE + _BOTTOM, content))
     legend = [element("span", text, class_=f"key {style}") for text, style in keys]
     return element("figure", element("figcaption", element("b", title), *legend), svg, class_="square")
 
@@ -87,7 +96,7 @@ def _ticks(value: float) -> Markup:
 
 
 def _path(points: Sequence[_Point]) -> Markup:
-    steps = (f"{'L' if place else 'M'}{_x(x):.1f} {_y(y):.1f}" for place, (x, y) in enumerate(points))
+    steps = (f"{'L' if index else 'M'}{_x(x):.1f} {_y(y):.1f}" for index, (x, y) in enumerate(points))
     return element("path", d=" ".join(steps))
 
 

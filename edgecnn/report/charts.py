@@ -1,155 +1,108 @@
-"""Pictures for the report: curves by epoch as inline SVG, the confusion matrix as a shaded table."""
+"""The charts of a training run: in its report, and as SVG files in its folder."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import NamedTuple, TypeGuard
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from edgecnn.report.markup import Markup, element, join
+from edgecnn.core.atomic import write_text
+from edgecnn.core.run.run_folder import EpochRecord, Phase
+from edgecnn.report.confusion_chart import Counts, confusion_chart
+from edgecnn.report.drawing import Drawing, side_by_side, stacked, svg_file
+from edgecnn.report.line_chart import Curve, line_chart
+from edgecnn.report.markup import element
 
-_WIDTH, _HEIGHT = 360, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 48, 12, 12, 30
-_POINTS_WITH_DOTS = 30
-_DIVERGED = 1e30
-"""A loss of this size tells nothing more, and its axis would overflow."""
-
-
-class Curve(NamedTuple):
-    """Values by epoch; None where an epoch has none."""
-
-    name: str
-    style: str
-    """CSS class that gives the color: `training` or `validation`."""
-    values: Sequence[float | None]
+_GAP = 20
+_HEADING_HEIGHT = 24
 
 
-class _Axes(NamedTuple):
-    """The ranges of data that fill the plot."""
+def epochs_of_phases(history: Sequence[EpochRecord]) -> dict[Phase, list[EpochRecord]]:
+    """Group epochs by phase: each phase has its own charts, since the next one measures differently.
 
-    first: int
-    last: int
-    low: float
-    high: float
+    Args:
+        history: Epochs of all phases.
 
-    def x(self, epoch: float) -> float:
-        span = max(1, self.last - self.first)
-        return _LEFT + (epoch - self.first) / span * (_WIDTH - _LEFT - _RIGHT)
-
-    def y(self, value: float) -> float:
-        return _TOP + (self.high - value) / (self.high - self.low) * (_HEIGHT - _TOP - _BOTTOM)
-
-
-def line_chart(title: str, epochs: Sequence[int], curves: Sequence[Curve], marked: int | None = None) -> Markup:
-    """A chart of `curves` over `epochs`, all of one length; values that are None, NaN or beyond drawing leave a gap.
-
-    `marked` is an epoch that a line goes through.
+    Returns:
+        Epochs by phase, phases in order of first occurrence.
     """
-    drawable = [value for curve in curves for value in curve.values if _is_drawable(value)]
-    if not drawable:
-        return element("p", f"{title}: no values.", class_="empty")
-    ticks = _ticks(min(drawable), max(drawable))
-    axes = _Axes(min(epochs), max(epochs), ticks[0], ticks[-1])
-    drawing = element(
-        "svg",
-        *(_grid_line(axes, tick) for tick in ticks),
-        *(_epoch_label(axes, epoch) for epoch in _epoch_ticks(axes.first, axes.last)),
-        *([_mark(axes, marked)] if marked is not None else []),
-        *(_curve(axes, epochs, curve) for curve in curves),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        role="img",
-        aria_label=f"{title} by epoch",
-    )
-    legend = [element("span", curve.name, class_=f"key {curve.style}") for curve in curves]
-    return element("figure", element("figcaption", element("b", title), *legend), drawing)
+    phases: dict[Phase, list[EpochRecord]] = {}
+    for epoch in history:
+        phases.setdefault(epoch.phase, []).append(epoch)
+    return phases
 
 
-def confusion_table(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Markup:
-    """Rows are the truth, columns the decision; a number counts photos, and its shade shows their share of the row.
+def phase_charts(epochs: Sequence[EpochRecord], best: int | None) -> tuple[Drawing, ...]:
+    """Draw loss, accuracy and learning rate of one phase.
 
-    Errors are shaded by the square root of their share: they are what one looks for, and mostly few.
+    Args:
+        epochs: Epochs of the phase.
+        best: Number of the best epoch, which is marked. None or 0, the calibrated start, marks nothing.
+
+    Returns:
+        Three charts.
     """
-    heads = [element("th", element("span", label), scope="col", title=label) for label in labels]
-    rows = [
-        element(
-            "tr",
-            element("th", label, scope="row"),
-            *(_cell(labels, truth, decision, count, sum(row)) for decision, count in enumerate(row)),
+    numbers = [epoch.epoch for epoch in epochs]
+    quality = (
+        line_chart(
+            name.capitalize(),
+            numbers,
+            (
+                Curve("training", "training", [getattr(epoch, name) for epoch in epochs]),
+                Curve("validation", "validation", [getattr(epoch, f"val_{name}") for epoch in epochs]),
+            ),
+            best or None,
         )
-        for truth, (label, row) in enumerate(zip(labels, counts, strict=True))
-    ]
-    corner = element("th", "truth ↓ decision →", class_="corner")
-    table = element(
-        "table",
-        element("thead", element("tr", corner, *heads)),
-        element("tbody", *rows),
-        class_="confusion",
+        for name in ("loss", "accuracy")
     )
-    return element("div", table, class_="scroll")
+    rates = Curve("learning rate", "rate", [epoch.learning_rate for epoch in epochs])
+    return (*quality, line_chart("Learning rate", numbers, [rates]))
 
 
-def _cell(labels: Sequence[str], truth: int, decision: int, count: int, total: int) -> Markup:
-    share = count / max(1, total)
-    kind, shade = ("right", share) if truth == decision else ("wrong", math.sqrt(share))
-    return element(
-        "td",
-        str(count) if count else "",
-        class_=f"{kind} deep" if shade > 0.5 else kind,
-        style=f"--shade:{shade:.3f}",
-        title=f"{count} of {total} {labels[truth]} decided as {labels[decision]}",
-    )
+def phase_title(phase: Phase, epochs: Sequence[EpochRecord], best: int | None) -> str:
+    """Return the heading of a phase.
+
+    Args:
+        phase: The phase.
+        epochs: Its epochs.
+        best: Number of the best epoch; 0 is the calibrated start, None is unknown.
+
+    Returns:
+        One line.
+    """
+    count = f"{len(epochs)} epoch{'s' if len(epochs) != 1 else ''}"
+    which = "" if best is None else f"; best: epoch {best}" if best else "; best: the calibrated start"
+    return f"{phase}, {count}{which}"
 
 
-def _curve(axes: _Axes, epochs: Sequence[int], curve: Curve) -> Markup:
-    commands: list[str] = []
-    dots: list[Markup] = []
-    pen = "M"
-    for epoch, value in zip(epochs, curve.values, strict=True):
-        if not _is_drawable(value):
-            pen = "M"
-            continue
-        x, y = axes.x(epoch), axes.y(value)
-        commands.append(f"{pen}{x:.1f} {y:.1f}")
-        dots.append(element("circle", cx=x, cy=y, r=2.2))
-        pen = "L"
-    if len(dots) > _POINTS_WITH_DOTS:
-        dots = []
-    return element("g", element("path", d=" ".join(commands)), *dots, class_=curve.style)
+def write_learning_curves(history: Sequence[EpochRecord], best_epochs: Mapping[Phase, int], path: Path) -> None:
+    """Write an SVG file with a row of charts for each phase.
+
+    Args:
+        history: Epochs of all phases, at least one.
+        best_epochs: Number of the best epoch by phase.
+        path: File to write.
+
+    Raises:
+        WriteError: If the file cannot be written.
+    """
+    rows = []
+    for phase, epochs in epochs_of_phases(history).items():
+        best = best_epochs.get(phase)
+        title = phase_title(phase, epochs, best)
+        heading = element("text", title, x=0, y=14, class_="title")
+        rows += [Drawing(title, 0, _HEADING_HEIGHT, heading), side_by_side(phase_charts(epochs, best), _GAP)]
+    write_text(path, svg_file(stacked(rows, gap=6)))
 
 
-def _grid_line(axes: _Axes, tick: float) -> Markup:
-    y = axes.y(tick)
-    line = element("line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=y, y2=y, class_="grid")
-    return join(line, element("text", f"{tick:.4g}", x=_LEFT - 6, y=y + 4, text_anchor="end"))
+def write_confusion_matrix(labels: Sequence[str], counts: Counts, path: Path) -> None:
+    """Write an SVG file with a confusion matrix.
 
+    Args:
+        labels: Class names.
+        counts: Photo counts by truth and decision, in the order of `labels`.
+        path: File to write.
 
-def _epoch_label(axes: _Axes, epoch: int) -> Markup:
-    return element("text", str(epoch), x=axes.x(epoch), y=_HEIGHT - _BOTTOM + 18, text_anchor="middle")
-
-
-def _mark(axes: _Axes, epoch: int) -> Markup:
-    x = axes.x(epoch)
-    return element("line", x1=x, x2=x, y1=_TOP, y2=_HEIGHT - _BOTTOM, class_="mark")
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Round values, about four apart, the first at or below `low` and the last at or above `high`."""
-    # As good as constant: room around it, in proportion, as 0.5 would be lost in the rounding of a large value.
-    if high - low < 1e-6 * max(1.0, abs(high)):
-        room = 0.5 * max(1.0, abs(high))
-        low, high = low - room, high + room
-    rough = (high - low) / 4
-    magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = magnitude * next(factor for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [index * step for index in range(first, last + 1)]
-
-
-def _epoch_ticks(first: int, last: int) -> list[int]:
-    """At most seven whole epochs, the first and last among them."""
-    step = max(1, math.ceil((last - first) / 6))
-    return [*range(first, last - step // 2, step), last] if last > first else [first]
-
-
-def _is_drawable(value: float | None) -> TypeGuard[float]:
-    return value is not None and abs(value) < _DIVERGED
+    Raises:
+        WriteError: If the file cannot be written.
+    """
+    write_text(path, svg_file(confusion_chart(labels, counts)))

@@ -1,4 +1,4 @@
-"""HTML and SVG as values: text is escaped unless it is markup already."""
+"""HTML and SVG as values: text is escaped unless it already is markup."""
 
 from __future__ import annotations
 
@@ -8,15 +8,22 @@ Attribute = str | float | None
 
 
 class Markup(str):
-    """Text that may stand in a page as it is."""
+    """Text that is inserted into a page without escaping."""
 
     __slots__ = ()
 
 
 def element(name: str, *children: str, **attributes: Attribute) -> Markup:
-    """`<name attributes>children</name>`; children that are not `Markup` are escaped, as are all attributes.
+    """Return `<name attributes>children</name>`.
 
-    An attribute's underscores become hyphens, a trailing one is dropped (`class_`), and None leaves it out.
+    Args:
+        name: Name of the element.
+        *children: Text and markup; text is escaped.
+        **attributes: Attribute values, always escaped; None omits the attribute. Underscores in a name become hyphens,
+            a trailing one is dropped (`class_`).
+
+    Returns:
+        The element.
     """
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(_number(value))}"'
@@ -27,8 +34,29 @@ def element(name: str, *children: str, **attributes: Attribute) -> Markup:
 
 
 def join(*parts: str) -> Markup:
-    """Parts one after the other, those that are not `Markup` escaped."""
+    """Concatenate text and markup.
+
+    Args:
+        *parts: Text and markup; text is escaped.
+
+    Returns:
+        The markup.
+    """
     return Markup("".join(part if isinstance(part, Markup) else html.escape(part) for part in parts))
+
+
+def shortened(text: str, characters: int) -> str:
+    """Replace the middle of a long text with an ellipsis.
+
+    Args:
+        text: The text.
+        characters: Maximum length.
+
+    Returns:
+        The text, if it is short enough, or its start and end.
+    """
+    half = (characters - 1) // 2
+    return text if len(text) <= characters else f"{text[:half]}…{text[-half:]}"
 
 
 def _number(value: str | float) -> str:

@@ -1,4 +1,4 @@
-"""What the sections of a report are made of, and how they look."""
+"""Building blocks of the report and their style."""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from edgecnn.report.drawing import CHART_STYLE, DARK, LIGHT
 from edgecnn.report.markup import Markup, element, join
 
 NONE = "-"
-"""Stands where there is nothing to tell."""
+"""Placeholder for a missing value."""
 
 
 def table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> Markup:
-    """A table whose first column names the row."""
+    """Return a table whose first column names the row.
+
+    Args:
+        heads: Titles of the columns.
+        rows: Cells by row.
+
+    Returns:
+        The table, which scrolls if it is too wide.
+    """
     head = element("tr", *(element("th", text, scope="col") for text in heads))
     body = [
         element("tr", element("th", row[0], scope="row"), *(element("td", text) for text in row[1:])) for row in rows
@@ -22,13 +31,29 @@ def table(heads: Iterable[str], rows: Iterable[Sequence[str]]) -> Markup:
 
 
 def fields(values: Mapping[str, Any]) -> Markup:
-    """A list of names and what they are."""
+    """Return a list of names and values.
+
+    Args:
+        values: Plain JSON values by name.
+
+    Returns:
+        The list; empty markup without values.
+    """
     pairs = [join(element("dt", name), element("dd", _plain(value))) for name, value in values.items()]
     return element("dl", *pairs) if pairs else Markup()
 
 
 def details(summary: str, content: Iterable[Markup], *, opened: bool) -> Markup:
-    """A part that folds under its `summary`."""
+    """Return a part of the page that can be folded.
+
+    Args:
+        summary: Title, which stays visible.
+        content: Content to fold.
+        opened: True if the part is unfolded at first.
+
+    Returns:
+        The part.
+    """
     return element("details", element("summary", summary), *content, open="" if opened else None)
 
 
@@ -41,16 +66,39 @@ def _plain(value: object) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """A fraction with a digit behind the point."""
+    """Format a fraction as a percentage with one decimal.
+
+    Args:
+        fraction: A fraction, or None for a missing value.
+
+    Returns:
+        The percentage, or `NONE`.
+    """
     return NONE if fraction is None else f"{100 * fraction:.1f}%"
 
 
-STYLE = """
-:root { color-scheme: light dark; --text: #1c2330; --dim: #5b6573; --page: #f6f7f9; --card: #fff; --line: #dde1e7;
-  --training: #2563eb; --validation: #d9620b; --right: 37 99 235; --wrong: 217 70 30; --warning: #b42318; }
-@media (prefers-color-scheme: dark) { :root { --text: #e6e9ee; --dim: #9aa4b2; --page: #12151a; --card: #1b2027;
-  --line: #313945; --training: #6ea0ff; --validation: #ffa15c; --right: 70 120 230; --wrong: 225 95 60;
-  --warning: #ff8a7a; } }
+def figure(value: float | None) -> str:
+    """Format a number with four decimals.
+
+    Args:
+        value: A number, or None for a missing value.
+
+    Returns:
+        The number, or `NONE`.
+    """
+    return NONE if value is None else f"{value:.4f}"
+
+
+def _variables(colors: Mapping[str, str]) -> str:
+    return " ".join(f"--{name}: {color};" for name, color in colors.items())
+
+
+STYLE = (
+    f"""
+:root {{ color-scheme: light dark; {_variables(LIGHT)} }}
+@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}
+{CHART_STYLE}"""
+    + """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 1040px; margin: 0 auto; padding: 16px; }
@@ -75,28 +123,11 @@ figcaption { display: flex; flex-wrap: wrap; gap: 0 14px; font-size: .875rem; }
 .key::before { content: ""; display: inline-block; width: 14px; height: 3px; margin: 0 6px 4px 0;
   background: currentColor; }
 .key.training { color: var(--training); } .key.validation { color: var(--validation); }
-svg { display: block; width: 100%; }
-svg text { font-size: 11px; fill: var(--dim); }
-svg .grid { stroke: var(--line); }
-svg g.training { color: var(--training); } svg g.validation { color: var(--validation); }
-svg path { fill: none; stroke: currentColor; stroke-width: 2; stroke-linejoin: round; }
-svg circle { fill: currentColor; }
+svg { display: block; }
+.charts svg { width: 100%; height: auto; }
 .square { max-width: 340px; }
-svg .axis { font-size: 12px; }
-svg .diagonal, svg .mark { stroke: var(--dim); stroke-dasharray: 4 4; }
-svg g.others { color: var(--dim); } svg g.others path { stroke-width: 1; opacity: .45; }
 .key.others { color: var(--dim); }
-svg .bubble { fill: var(--training); fill-opacity: .55; }
-svg .point { fill: var(--validation); }
 .key.point { color: var(--validation); }
-.confusion th, .confusion td { padding: 4px; border: 1px solid var(--card); text-align: center; }
-.confusion td { min-width: 34px; height: 34px; }
-.confusion thead th span { writing-mode: vertical-rl; transform: rotate(180deg); }
-.confusion tbody th { text-align: right; padding: 4px 8px 4px 0; }
-.confusion .corner { font-weight: 400; text-align: right; vertical-align: bottom; }
-.confusion .right { background: rgb(var(--right) / var(--shade)); }
-.confusion .wrong { background: rgb(var(--wrong) / var(--shade)); }
-.confusion .deep { color: #fff; }
 details + details { margin-top: 12px; }
 summary { cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: 4px 16px; margin: 0;
@@ -107,3 +138,4 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .empty { font-style: italic; }
 .warning { color: var(--warning); }
 """
+)

@@ -16,6 +16,7 @@ from edgecnn.core.run.best_epoch import best_epochs
 from edgecnn.core.run.run_dataset import dataset_of_run
 from edgecnn.core.run.run_folder import QatRecord, RunFolder, RunRecord, read_run, write_run
 from edgecnn.core.settings.command_settings import QatSettings
+from edgecnn.report.charts import write_learning_curves
 from edgecnn.training.fitting.input_pipeline import (
     Labeled,
     Samples,
@@ -33,7 +34,6 @@ from edgecnn.training.keras import keras
 from edgecnn.training.networks.classifier_model import load_float_model
 from edgecnn.training.networks.weights import save_weights
 from edgecnn.training.normalization import normalized_batches
-from edgecnn.training.plots.plots import plot_history
 from edgecnn.training.quantization.bias_correction import correct_biases
 from edgecnn.training.quantization.calibration import calibrate_with
 from edgecnn.training.quantization.fold_batch_norm import fold_model
@@ -262,6 +262,6 @@ def _write(model: keras.Model, context: _Context) -> RunRecord:
     record = record.model_copy(update={"history": (*float_history, *history), "qat": qat})
     save_weights(model, folder.qat_weights)
     marked = best_epochs(record.history, record.settings.monitor, record.qat)
-    plot_history(record.history, marked, folder.path / "learning_curves.png")
+    write_learning_curves(record.history, marked, folder.learning_curves)
     write_run(folder, record)
     return record

@@ -17,9 +17,9 @@ from edgecnn.core.dataset import Dataset, Example, all_examples, scan_dataset
 from edgecnn.core.errors import DataError, InputError, ModelFileError
 from edgecnn.core.images import read_image
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.metrics.accuracy import metrics_record
 from edgecnn.core.model_file.model_file import ModelFile, read_model_file
 from edgecnn.core.preprocess import Image
+from edgecnn.core.records.evaluation import AccuracyRecord
 from edgecnn.runtime.inference.classifier import Classifier
 from tests.colors import write_color_model
 from tests.pixel_model import pixel_card, with_threshold
@@ -35,7 +35,7 @@ SUBJECTS = {
 
 
 class FakeClassifier:
-    """Stands for a classifier of plain colors: a function from the mean RGB to probabilities."""
+    """Stand-in for a classifier of plain colors: a function from the mean RGB to probabilities."""
 
     def __init__(self, labels: tuple[str, ...], answer: Callable[[NDArray[np.float64]], list[float]]) -> None:
         self.labels = LabelMap(labels)
@@ -52,18 +52,18 @@ def _fake(labels: tuple[str, ...], answer: Callable[[NDArray[np.float64]], list[
 
 
 def _by_color(mean: NDArray[np.float64]) -> list[float]:
-    """For labels in the order red, green, blue, other."""
+    """Return probabilities for labels in the order red, green, blue, other."""
     return [*(0.9 * mean), 0.05]
 
 
 def _never_red(mean: NDArray[np.float64]) -> list[float]:
-    """For labels in the order blue, green, red."""
+    """Return probabilities for labels in the order blue, green, red."""
     return [0.5 * mean[2] + 0.1, 0.5 * mean[1], 0.05]
 
 
 @pytest.fixture
 def colors(tmp_path: Path) -> Dataset:
-    """Four plain pictures of each color."""
+    """Write four plain pictures of each color."""
     for name, bgr in COLORS.items():
         (tmp_path / name).mkdir()
         for number in range(4):
@@ -72,7 +72,7 @@ def colors(tmp_path: Path) -> Dataset:
 
 
 RGB = _fake(("red", "green", "blue", "other"), _by_color)
-BLIND = _fake(("blue", "green", "red"), _never_red)
+NEVER_RED = _fake(("blue", "green", "red"), _never_red)
 
 
 def test_labels_are_matched_by_name_in_any_order_and_among_others(colors: Dataset) -> None:
@@ -84,7 +84,7 @@ def test_labels_are_matched_by_name_in_any_order_and_among_others(colors: Datase
 
 
 def test_a_baseline_with_other_labels_is_compared_photo_by_photo(colors: Dataset) -> None:
-    evaluation = evaluate(BLIND, all_examples(colors), colors.labels, baseline=RGB, max_drop=1.0)
+    evaluation = evaluate(NEVER_RED, all_examples(colors), colors.labels, baseline=RGB, max_drop=1.0)
     assert evaluation.paired is not None
     assert evaluation.gate is not None
     assert (evaluation.paired.candidate_only, evaluation.paired.baseline_only) == (0, 4)
@@ -93,65 +93,70 @@ def test_a_baseline_with_other_labels_is_compared_photo_by_photo(colors: Dataset
     assert evaluation.gate.passed is None
 
 
-def test_the_record_is_plain_json_with_the_printed_keys(colors: Dataset) -> None:
-    record = evaluation_record(evaluate(BLIND, all_examples(colors), colors.labels, baseline=RGB, max_drop=1.0))
-    metrics = [*metrics_record(evaluate(RGB, all_examples(colors), colors.labels).candidate.metrics), "threshold"]
+def test_the_record_is_plain_json_with_every_key(colors: Dataset) -> None:
+    evaluation = evaluate(NEVER_RED, all_examples(colors), colors.labels, baseline=RGB, max_drop=1.0)
+    record = evaluation_record(evaluation).to_json()
+    metrics = list(AccuracyRecord.model_fields)
     assert list(record) == [*metrics, "baseline", "paired", "gate"]
     assert list(record["baseline"]) == metrics
+    assert record["baseline"] == evaluation_record(evaluate(RGB, all_examples(colors), colors.labels)).to_json(
+        without=("baseline", "paired", "gate")
+    )
     assert record["gate"] == {"max_drop": 1.0, "passed": None}
     assert json.loads(json.dumps(record)) == record
 
 
 def test_without_a_baseline_nothing_is_compared(colors: Dataset) -> None:
     record = evaluation_record(evaluate(RGB, all_examples(colors), colors.labels))
-    assert (record["baseline"], record["paired"], record["gate"]) == (None, None, None)
+    assert (record.baseline, record.paired, record.gate) == (None, None, None)
 
 
 @pytest.fixture
 def watching(tmp_path: Path) -> Classifier:
-    """Decides on green from 0.25 on, which is a byte of 144."""
+    """Return a classifier that decides on green if its score is at least 0.25, which is a byte of 144."""
     card = with_threshold(pixel_card(1, 1, ("red", "green", "blue")), "green", 0.25)
     return Classifier(read_model_file(write_color_model(tmp_path / "m.tflite", card=card)))
 
 
-def test_decisions_are_those_of_the_device_and_scores_stay_as_they_are(watching: Classifier, tmp_path: Path) -> None:
+def test_decisions_match_the_device_and_scores_are_unchanged(watching: Classifier, tmp_path: Path) -> None:
     for name, bgr in {"red": (0, 150, 255), "green": (0, 150, 255), "blue": (255, 0, 0)}.items():
         (tmp_path / "photos" / name).mkdir(parents=True)
         cv2.imwrite(str(tmp_path / "photos" / name / "0.png"), np.full((8, 8, 3), bgr, np.uint8))
     photos = scan_dataset(tmp_path / "photos")
     accuracy = evaluate(watching, all_examples(photos), photos.labels).candidate
-    said = {decision.truth: (decision.decision, decision.score) for decision in accuracy.decisions}
-    assert said == {"red": ("green", 22 / 64), "green": ("green", 22 / 64), "blue": ("blue", 127 / 64)}
+    decisions = {decision.truth: (decision.decision, decision.score) for decision in accuracy.decisions}
+    assert decisions == {"red": ("green", 22 / 64), "green": ("green", 22 / 64), "blue": ("blue", 127 / 64)}
     best = [watching.classify(read_image(photo.path)).best.label for photo in all_examples(photos)]
     assert best == [decision.decision for decision in accuracy.decisions]
-    found = {entry.label: (entry.precision, entry.recall) for entry in accuracy.metrics.per_class}
-    assert found == {"red": (0, 0), "green": (0.5, 1), "blue": (1, 1)}
+    rates = {entry.label: (entry.precision, entry.recall) for entry in accuracy.metrics.per_class}
+    assert rates == {"red": (0, 0), "green": (0.5, 1), "blue": (1, 1)}
 
 
-def test_the_record_has_the_threshold_that_its_metrics_hold_for(watching: Classifier, colors: Dataset) -> None:
+def test_the_record_contains_the_threshold_of_its_decisions(watching: Classifier, colors: Dataset) -> None:
     evaluation = evaluate(watching, all_examples(colors), colors.labels, baseline=RGB)
     record = evaluation_record(evaluation)
-    assert (record["threshold"]["label"], record["threshold"]["threshold"]) == ("green", 0.25)
-    assert record["baseline"]["threshold"] is None
+    assert record.threshold is not None and record.baseline is not None
+    assert (record.threshold.label, record.threshold.threshold) == ("green", 0.25)
+    assert record.baseline.threshold is None
 
 
-def test_progress_is_told_for_every_photo(colors: Dataset) -> None:
-    told: list[tuple[int, int]] = []
-    evaluate(RGB, all_examples(colors), colors.labels, progress=lambda done, total: told.append((done, total)))
-    assert told == [(done, 12) for done in range(1, 13)]
+def test_progress_is_reported_for_every_photo(colors: Dataset) -> None:
+    reports: list[tuple[int, int]] = []
+    evaluate(RGB, all_examples(colors), colors.labels, progress=lambda done, total: reports.append((done, total)))
+    assert reports == [(done, 12) for done in range(1, 13)]
 
 
-def test_an_unknown_folder_is_named_with_the_nearest_label() -> None:
-    with pytest.raises(DataError, match=r"folder 'Gren' is no class of a\.tflite, did you mean 'green'\?"):
+def test_an_unknown_folder_is_refused_with_the_nearest_label() -> None:
+    with pytest.raises(DataError, match=r"folder 'Gren' is not a class of a\.tflite, did you mean 'green'\?"):
         match_labels(LabelMap(("red", "Gren")), LabelMap(("red", "green")), Path("a.tflite"))
 
 
-def test_an_unknown_folder_without_a_near_label_is_told_how_many_classes_there_are() -> None:
+def test_an_unknown_folder_without_a_similar_label_is_refused_with_the_number_of_classes() -> None:
     with pytest.raises(DataError, match=r"\(2 classes, such as 'red'\)"):
         match_labels(LabelMap(("xyzzy",)), LabelMap(("red", "green")), Path("a.tflite"))
 
 
-def test_a_folder_that_could_be_either_of_two_classes_is_refused() -> None:
+def test_a_folder_that_matches_two_classes_is_refused() -> None:
     with pytest.raises(DataError, match="2 classes named 'crane'"):
         match_labels(LabelMap(("crane",)), LabelMap(("crane", "heron", "crane")), Path("a.tflite"))
 
@@ -161,7 +166,7 @@ def test_a_gate_without_a_baseline_is_refused(colors: Dataset) -> None:
         evaluate(RGB, all_examples(colors), colors.labels, max_drop=1.0)
 
 
-def test_no_photos_is_refused() -> None:
+def test_an_empty_set_of_photos_is_refused() -> None:
     with pytest.raises(DataError, match="got none"):
         evaluate(RGB, (), LabelMap(("red",)))
 
@@ -172,10 +177,10 @@ def test_a_model_that_gives_nan_is_refused(colors: Dataset) -> None:
         evaluate(broken, all_examples(colors), colors.labels)
 
 
-def test_a_photo_that_went_away_is_named(colors: Dataset) -> None:
-    gone = Example(colors.root / "red" / "gone.png", 2, "")
-    with pytest.raises(DataError, match=r"gone\.png"):
-        evaluate(RGB, (gone,), colors.labels)
+def test_a_missing_photo_is_named(colors: Dataset) -> None:
+    missing = Example(colors.root / "red" / "missing.png", 2, "")
+    with pytest.raises(DataError, match=r"missing\.png"):
+        evaluate(RGB, (missing,), colors.labels)
 
 
 def test_models_made_by_others_are_evaluated_and_compared(
@@ -192,7 +197,7 @@ def test_models_made_by_others_are_evaluated_and_compared(
     assert evaluation.paired is not None
     assert evaluation.gate is not None
     assert evaluation.baseline.metrics.top1 == 1.0
-    # The smallest MobileNet takes the uniform for a gown and the hot dog for a gecko.
+    # The smallest MobileNet classifies the uniform as a gown and the hot dog as a gecko.
     assert evaluation.paired.baseline_only == 2
     assert evaluation.paired.delta_top1 == pytest.approx(-0.4)
     assert evaluation.gate.passed is None

@@ -1,4 +1,4 @@
-"""The scripts in `benchmarks/` measure what they say they do; here for a moment only, so their figures mean nothing."""
+"""Tests of the scripts in `benchmarks/`; the runs are so short that their figures mean nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BRIEF = ("--rounds", 2, "--block", 4, "--warm-up", 2)
 
 
 def record_of(script: str, out: Path, *arguments: object) -> dict[str, Any]:
-    """What a script writes to `out`."""
+    """Run a script and return the record that it writes to `out`."""
     command = [sys.executable, str(BENCHMARKS / script), *(str(each) for each in arguments), "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
@@ -39,7 +39,7 @@ def mediapipe_or_skip() -> Path:
     return Path(MEDIAPIPE_VENV)
 
 
-def test_every_contender_goes_through_the_same_frames(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_every_contender_classifies_the_same_frames(exported: dict[Precision, Path], tmp_path: Path) -> None:
     names = ["bare_invoke", "edgecnn", "tutorial", "opencv_dnn"]
     models = ("--model", exported["int8"], "--float-model", exported["float32"])
     record = record_of("runtime.py", tmp_path / "runtime.json", *models, *BRIEF, "--contenders", *names)
@@ -58,7 +58,7 @@ def test_every_contender_goes_through_the_same_frames(exported: dict[Precision, 
     assert record["answers"]["edgecnn"] == [classifier.classify(frame).best.index for frame in frames]
 
 
-def test_mediapipe_is_a_contender_in_its_own_environment(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_mediapipe_runs_in_its_own_environment(exported: dict[Precision, Path], tmp_path: Path) -> None:
     environments = tmp_path / "environments"
     environments.mkdir()
     (environments / "mediapipe").symlink_to(mediapipe_or_skip())
@@ -68,7 +68,7 @@ def test_mediapipe_is_a_contender_in_its_own_environment(exported: dict[Precisio
     assert [goal["what"] for goal in record["goals"]] == ["fps of edgecnn / mediapipe"]
 
 
-def test_a_peer_that_cannot_take_part_leaves_its_reason(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_a_peer_that_cannot_run_is_recorded_with_its_reason(exported: dict[Precision, Path], tmp_path: Path) -> None:
     program = tmp_path / "teachable_machine_lite" / "bin" / "python"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\necho 'last words' >&2\nexit 1\n")
@@ -83,7 +83,7 @@ def test_a_peer_that_cannot_take_part_leaves_its_reason(exported: dict[Precision
 
 
 @pytest.mark.parametrize("transport", ["http", "rtsp-jpeg", "rtsp-h264"])
-def test_the_age_of_a_picture_is_told_by_its_camera(
+def test_the_age_of_a_frame_is_measured_with_each_transport(
     transport: str, exported: dict[Precision, Path], tmp_path: Path
 ) -> None:
     if transport != "http" and (reason := why_no_rtsp_camera()):
@@ -107,7 +107,7 @@ def test_the_age_of_a_picture_is_told_by_its_camera(
                 assert sample["age_ms"] == pytest.approx(parts_ms)
 
 
-def test_faults_are_counted_recovered_from_and_cleaned_up(exported: dict[Precision, Path], tmp_path: Path) -> None:
+def test_faults_are_counted_and_recovered_from_without_leaks(exported: dict[Precision, Path], tmp_path: Path) -> None:
     counts = ("--frames", 300, "--warm-up", 100, "--every", 50, "--faults", 8, "--deaths", 1)
     record = record_of("endurance.py", tmp_path / "endurance.json", "--model", exported["int8"], *counts)
     rss_bytes = record["frames"]["samples"]["rss_bytes"]
@@ -119,7 +119,7 @@ def test_faults_are_counted_recovered_from_and_cleaned_up(exported: dict[Precisi
     assert [goal["met"] for goal in faults["goals"]] == [True, True, True]
 
 
-def test_the_program_whose_instructions_are_counted_runs(exported: dict[Precision, Path]) -> None:
+def test_the_program_for_instruction_counts_runs(exported: dict[Precision, Path]) -> None:
     program = BENCHMARKS / "instructions" / "classify_frames.py"
     done = subprocess.run([sys.executable, program, exported["int8"], "1"], capture_output=True, text=True, check=False)
     assert (done.returncode, json.loads(done.stdout or "null")) == (0, [8, 7]), done.stderr
@@ -133,9 +133,9 @@ def test_the_first_line_of_every_program_is_a_label(exported: dict[Precision, Pa
     labels = load_model(exported["int8"]).labels
     assert labels is not None
     assert all(json.loads(start["line"])["label"] in labels for name in ("run", "classify") for start in samples[name])
-    # A picture of one color is the same however it is cropped.
+    # Cropping does not change a picture of one color.
     assert int(samples["tutorial"][0]["line"]) == json.loads(samples["classify"][0]["line"])["index"]
-    # Bytes, whatever unit the system counts in: no Python with OpenCV is smaller or larger.
+    # The unit is bytes on every system: no Python with OpenCV is smaller or larger.
     assert all(10e6 < start["peak_rss_bytes"] < 1e9 for starts in samples.values() for start in starts)
 
 
@@ -151,7 +151,7 @@ def test_training_and_its_peer_see_the_same_photos(few_digits: Path, tmp_path: P
     (history,), programs = record["peer_histories"], record["programs"]
     assert programs["keras"]["validation_accuracy"] == history["val_accuracy"][-1]
     assert programs["edgecnn"]["validation_accuracy"] == programs["edgecnn again"]["validation_accuracy"]
-    seconds = {name: told["seconds_p50"] for name, told in programs.items()}
+    seconds = {name: program["seconds_p50"] for name, program in programs.items()}
     ratios = [seconds["keras"] / seconds[name] for name in ("edgecnn", "edgecnn again")]
     assert [goal["value"] for goal in record["goals"][:2]] == pytest.approx(ratios)
     assert all(100e6 < run["peak_rss_bytes"] < 10e9 for runs in record["samples"].values() for run in runs)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,39 +10,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecnn.bench.benchmark_record import benchmark_record
-from edgecnn.bench.benchmark_report import BenchmarkReport, ModelIdentity, ModelLatency
+from edgecnn.bench.benchmark_record import benchmark_record, read_benchmark
+from edgecnn.bench.benchmark_report import BenchmarkReport, ModelLatency
 from edgecnn.bench.bootstrap import MIN_TURNS, Ratio, Series, median_ratio
 from edgecnn.bench.compare import agreement_of, compare_reports, comparison_record
 from edgecnn.bench.conditions import Conditions, read_conditions
 from edgecnn.bench.environment import describe_environment, read_machine_state
-from edgecnn.bench.isolated_process import Alone
-from edgecnn.bench.protocol import Protocol
-from edgecnn.bench.saved_benchmark import SavedDecision, read_benchmark
-from edgecnn.bench.speed_gate import enforce_speed, judge_speed, parse_percent
+from edgecnn.bench.isolated_process import IsolatedResult
+from edgecnn.bench.speed_gate import decide_speed_gate, enforce_speed, parse_percent
 from edgecnn.core.errors import GateFailed, GateUndecided, InputError
 from edgecnn.core.frame import StageLatency
+from edgecnn.core.records.benchmark import DecisionRecord, ModelIdentity, Protocol
+from edgecnn.core.records.comparison import Agreement
 
 BLOCK = 16
 
 
 def _record(p50_ms: float, *, turns: int = 40, board: str = "Raspberry Pi 4", sha256: str = "a") -> dict[str, Any]:
-    """The record of a benchmark whose turns differ by a few percent."""
+    """Return the record of a benchmark whose turns differ by a few percent."""
     random = np.random.default_rng(1)
     totals = p50_ms * np.repeat(random.uniform(0.98, 1.02, turns), BLOCK)
     samples = tuple(StageLatency(1.0, total - 1.5, 0.5) for total in totals.tolist())
     state = read_machine_state()
+    identity = ModelIdentity(name="clothes-int8", sha256=sha256, size_bytes=4000, precision="int8", threads=2)
     report = BenchmarkReport(
-        model=ModelLatency(ModelIdentity("clothes-int8", sha256, 4000, "int8", 2), Alone(12.0, 90_000_000), samples),
+        model=ModelLatency(identity, IsolatedResult(12.0, 90_000_000), samples),
         baseline=None,
         sweep=(),
-        environment=replace(describe_environment(), board=board),
+        environment=describe_environment().model_copy(update={"board": board}),
         conditions=Conditions(state, state, (read_conditions(),) * 2, None, 80.0),
         protocol=Protocol(block=BLOCK),
         invalid_reasons=(),
         created=datetime(2026, 3, 1, 12, tzinfo=UTC),
     )
-    return benchmark_record(report)
+    return benchmark_record(report).to_json()
 
 
 def _write(path: Path, record: dict[str, Any]) -> Path:
@@ -57,6 +57,7 @@ def base(tmp_path: Path) -> Path:
 
 
 def test_a_report_is_read_as_it_was_written(base: Path) -> None:
+    assert read_benchmark(base).to_json() == json.loads(base.read_text())
     report, record = read_benchmark(base), json.loads(base.read_text())
     assert report.model.name == "clothes-int8"
     assert report.environment.device == "Raspberry Pi 4"
@@ -65,10 +66,11 @@ def test_a_report_is_read_as_it_was_written(base: Path) -> None:
     assert (report.accuracy, report.decisions) == (None, None)
 
 
-def test_every_report_is_set_against_the_first(base: Path, tmp_path: Path) -> None:
+def test_every_report_is_compared_with_the_first(base: Path, tmp_path: Path) -> None:
     slower = _write(tmp_path / "slower.json", _record(12.0, board="Raspberry Pi 3"))
     faster = _write(tmp_path / "faster.json", _record(5.0))
-    record = json.loads(json.dumps(comparison_record(compare_reports([base, slower, faster])), allow_nan=False))
+    record = comparison_record(compare_reports([base, slower, faster])).to_json()
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
     first, second, third = record["reports"]
     assert [each["path"] for each in record["reports"]] == [str(base), str(slower), str(faster)]
     assert (first["ratio_p50"], first["agreement"]) == (None, None)
@@ -88,21 +90,36 @@ def test_the_same_seed_gives_the_same_interval(base: Path, tmp_path: Path) -> No
     assert intervals[0] == intervals[1] != intervals[2]
 
 
+def test_keys_of_a_newer_edgecnn_are_kept(tmp_path: Path) -> None:
+    record = _record(10.0)
+    record["humidity"] = record["environment"]["humidity"] = 0.5
+    assert read_benchmark(_write(tmp_path / "newer.json", record)).to_json() == record
+
+
+def test_keys_that_an_older_edgecnn_did_not_write_may_be_missing(base: Path, tmp_path: Path) -> None:
+    record = _record(10.0)
+    classes = [{"label": label, "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1} for label in ("cat", "dog")]
+    record["accuracy"] = {"n": 2, "top1": 1.0, "top5": 1.0, "macro_f1": 1.0, "auc_roc": 1.0}
+    record["accuracy"] |= {"per_class": classes, "confusion": [[1, 0], [0, 1]]}
+    comparison = comparison_record(compare_reports([base, _write(tmp_path / "older.json", record)]))
+    assert comparison.reports[1].top1 == 1.0
+
+
 @pytest.mark.parametrize(
-    ("p50_ms", "error", "words"),
+    ("p50_ms", "error", "verdict"),
     [
         (10.2, None, "passed: "),
         (11.0, GateUndecided, "undecided: "),
         (12.0, GateFailed, "failed: "),
     ],
 )
-def test_the_gate_judges_by_the_interval(
-    base: Path, tmp_path: Path, p50_ms: float, error: type[Exception] | None, words: str
+def test_the_gate_decides_by_the_interval(
+    base: Path, tmp_path: Path, p50_ms: float, error: type[Exception] | None, verdict: str
 ) -> None:
     later = _write(tmp_path / "later.json", _record(p50_ms))
     gate = compare_reports([base, later], fail_above_percent=10).gate
     assert gate is not None
-    assert gate.message.startswith(f"{words}{later} takes ")
+    assert gate.message.startswith(f"{verdict}{later} takes ")
     if error is None:
         enforce_speed(gate)
     else:
@@ -111,13 +128,13 @@ def test_the_gate_judges_by_the_interval(
 
 
 def test_one_failure_among_several_reports_fails_the_gate() -> None:
-    passing, unsure, failing = Ratio(1.0, (0.9, 1.05)), Ratio(1.1, (1.0, 1.2)), Ratio(1.3, (1.2, 1.4))
-    gate = judge_speed("base", [("a", passing), ("b", failing), ("c", unsure)], 10)
+    passing, undecided, failing = Ratio(1.0, (0.9, 1.05)), Ratio(1.1, (1.0, 1.2)), Ratio(1.3, (1.2, 1.4))
+    gate = decide_speed_gate("base", [("a", passing), ("b", failing), ("c", undecided)], 10)
     assert gate.passed is False
-    found = "failed: b takes 130.0% of the time of base, 95% interval 120.0% to 140.0%"
-    assert gate.message == f"{found}; up to 110.0% is allowed"
-    assert judge_speed("base", [("a", passing), ("c", unsure)], 10).passed is None
-    assert judge_speed("base", [("a", passing)], 10).passed is True
+    verdict = "failed: b takes 130.0% of the time of base, 95% interval 120.0% to 140.0%"
+    assert gate.message == f"{verdict}; up to 110.0% is allowed"
+    assert decide_speed_gate("base", [("a", passing), ("c", undecided)], 10).passed is None
+    assert decide_speed_gate("base", [("a", passing)], 10).passed is True
 
 
 def test_too_few_samples_leave_the_gate_undecided(base: Path, tmp_path: Path) -> None:
@@ -129,37 +146,37 @@ def test_too_few_samples_leave_the_gate_undecided(base: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("text", "percent"), [("10%", 10), ("7.5 %", 7.5), (" 0", 0)])
-def test_percentages_are_read_with_or_without_their_sign(text: str, percent: float) -> None:
+def test_percentages_are_parsed_with_or_without_their_sign(text: str, percent: float) -> None:
     assert parse_percent(text) == percent
 
 
 @pytest.mark.parametrize("text", ["", "ten", "%"])
-def test_what_is_no_percentage_is_refused(text: str) -> None:
+def test_an_invalid_percentage_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="expected a percentage such as 10%"):
         parse_percent(text)
 
 
 @pytest.mark.parametrize("percent", [-1.0, float("nan"), float("inf")])
-def test_a_limit_is_a_percentage_from_zero_on(base: Path, percent: float) -> None:
+def test_a_negative_or_infinite_limit_is_refused(base: Path, percent: float) -> None:
     with pytest.raises(InputError, match="expected a limit of 0 % or more"):
         compare_reports([base, base], fail_above_percent=percent)
 
 
-def _decisions(*predicted: str, first: int = 0) -> tuple[SavedDecision, ...]:
+def _decisions(*predicted: str, first: int = 0) -> tuple[DecisionRecord, ...]:
     return tuple(
-        SavedDecision(sha256=f"{number:02}", label="cat", predicted=each)
+        DecisionRecord(sha256=f"{number:02}", label="cat", predicted=each, score=0.9)
         for number, each in enumerate(predicted, start=first)
     )
 
 
 def test_decisions_are_compared_photo_by_photo() -> None:
     agreement = agreement_of(_decisions("cat", "dog", "cat", "cat"), _decisions("cat", "cat", "cat", "dog")[::-1])
-    assert agreement == (4, 0.5, ("01", "03"))
+    assert agreement == Agreement(n=4, agreement=0.5, differing=("01", "03"))
 
 
-def test_only_photos_that_both_have_are_compared() -> None:
+def test_only_photos_in_both_reports_are_compared() -> None:
     agreement = agreement_of(_decisions("cat", "dog", "cat"), _decisions("dog", "dog", "cat", first=1))
-    assert agreement == (2, 0.5, ("02",))
+    assert agreement == Agreement(n=2, agreement=0.5, differing=("02",))
     assert agreement_of(_decisions("cat"), _decisions("cat", first=1)) is None
     assert agreement_of(None, _decisions("cat")) is None
 
@@ -170,13 +187,13 @@ def test_reports_of_different_models_are_compared_with_a_warning(base: Path, tmp
     assert warning == f"{other} and {base} measured different model files, clothes-int8 and clothes-int8"
 
 
-def test_a_measurement_that_does_not_hold_is_compared_with_a_warning(base: Path, tmp_path: Path) -> None:
-    spoiled = _write(tmp_path / "x.json", {**_record(12.0), "valid": False, "invalid_reasons": ["hot", "busy"]})
-    (warning,) = compare_reports([base, spoiled]).warnings
-    assert warning == f"{spoiled} is not a valid measurement: hot (and 1 more)"
+def test_an_invalid_measurement_is_compared_with_a_warning(base: Path, tmp_path: Path) -> None:
+    disturbed = _write(tmp_path / "x.json", {**_record(12.0), "valid": False, "invalid_reasons": ["hot", "busy"]})
+    (warning,) = compare_reports([base, disturbed]).warnings
+    assert warning == f"{disturbed} is not a valid measurement: hot (and 1 more)"
 
 
-def test_other_photos_are_told(tmp_path: Path) -> None:
+def test_reports_without_common_photos_are_compared_with_a_warning(tmp_path: Path) -> None:
     paths = []
     for photo in ("a", "b"):
         decision = {"sha256": photo, "label": "cat", "predicted": "cat", "score": 0.9}
@@ -195,30 +212,30 @@ def test_a_report_of_another_format_version_is_refused_in_one_line(base: Path, t
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "is no benchmark report"),
-        ('{"n": 3, "top1": 0.5}', "is no benchmark report"),
-        ('{"format_version": 2, "stages": {}}', "is no whole benchmark report: model: "),
+        ("[]", "is not a benchmark report"),
+        ('{"n": 3, "top1": 0.5}', "is not a benchmark report"),
+        ('{"format_version": 2, "stages": {}}', "is an incomplete benchmark report: created: "),
     ],
 )
-def test_a_file_that_is_no_report_is_refused(base: Path, tmp_path: Path, content: str, words: str) -> None:
+def test_a_file_that_is_not_a_report_is_refused(base: Path, tmp_path: Path, content: str, message: str) -> None:
     other = tmp_path / "other.json"
     other.write_text(content)
-    with pytest.raises(InputError, match=words) as raised:
+    with pytest.raises(InputError, match=message) as raised:
         compare_reports([base, other])
     assert "\n" not in str(raised.value)
 
 
-def test_a_report_that_is_not_there_is_refused(base: Path, tmp_path: Path) -> None:
+def test_a_missing_report_is_refused(base: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such report: .*absent\.json; write one with edgecnn benchmark"):
         compare_reports([base, tmp_path / "absent.json"])
     with pytest.raises(InputError, match=f"cannot read {tmp_path}: Is a directory"):
         compare_reports([base, tmp_path])
 
 
-def test_one_report_alone_is_refused(base: Path) -> None:
+def test_a_single_report_is_refused(base: Path) -> None:
     with pytest.raises(InputError, match="two reports or more to compare, got 1"):
         compare_reports([base])
 
@@ -227,7 +244,7 @@ times_ms = st.lists(st.floats(0.1, 100), min_size=MIN_TURNS * 4, max_size=80)
 
 
 @given(times_ms, st.sampled_from([0.25, 2.0, 8.0]))
-def test_a_machine_that_is_slower_throughout_is_so_by_that_factor(times: list[float], factor: float) -> None:
+def test_the_ratio_of_a_uniformly_slower_machine_is_its_factor(times: list[float], factor: float) -> None:
     first, later = Series(times, 4), Series([factor * each for each in times], 4)
     ratio, same = median_ratio(later, first, seed=0), median_ratio(first, first, seed=0)
     assert ratio.value == pytest.approx(factor)
@@ -236,7 +253,7 @@ def test_a_machine_that_is_slower_throughout_is_so_by_that_factor(times: list[fl
     assert ratio.ci95[0] <= ratio.ci95[1]
 
 
-def test_turns_that_differ_widen_the_interval_however_many_samples_they_have() -> None:
+def test_differing_turns_widen_the_interval_regardless_of_their_number_of_samples() -> None:
     random = np.random.default_rng(0)
     levels = random.uniform(9, 11, 20)
     few, many = (Series(np.repeat(levels, block).tolist(), block) for block in (2, 200))

@@ -16,7 +16,8 @@ from edgecnn.bench.conditions import (
     machine_reasons,
     read_conditions,
 )
-from edgecnn.bench.environment import Environment, MachineState, describe_environment
+from edgecnn.bench.environment import MachineState, describe_environment
+from edgecnn.core.records.benchmark import Environment
 from edgecnn.core.settings.device_profile import read_profiles
 
 CPU = "sys/devices/system/cpu"
@@ -25,12 +26,12 @@ ZONE = "sys/class/thermal/thermal_zone0"
 
 @pytest.fixture
 def environment() -> Environment:
-    return replace(describe_environment(), cores=4, board=None, load_average=None)
+    return describe_environment().model_copy(update={"cores": 4, "board": None, "load_average": None})
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Callable[[str, str], None]:
-    """Writes files of a machine of two cores, which lies in `tmp_path`."""
+    """Return a function that writes files of a machine with two cores, whose root is `tmp_path`."""
 
     def write(name: str, content: str) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +47,7 @@ def machine(tmp_path: Path) -> Callable[[str, str], None]:
 
 
 def _conditions(*readings: Reading, others_s: float | None = 0.0) -> Conditions:
-    """Ten seconds in which other processes took `others_s` of processor time."""
+    """Return ten seconds in which other processes used `others_s` of processor time."""
     busy = None if others_s is None else 10 + others_s
     before, after = MachineState(0, 0, None if others_s is None else 0, None), MachineState(10, 10, busy, None)
     return Conditions(before, after, readings or (STEADY, STEADY), 1_800_000_000, 80.0)
@@ -59,50 +60,50 @@ def _reasons(environment: Environment, conditions: Conditions) -> list[str]:
     return list(machine_reasons(environment, conditions))
 
 
-def test_nothing_speaks_against_a_machine_that_stays_as_it_is(environment: Environment) -> None:
+def test_a_steady_machine_has_no_reasons(environment: Environment) -> None:
     assert _reasons(environment, _conditions()) == []
 
 
-def test_a_core_that_was_idle_at_the_beginning_is_not_slow(
+def test_a_core_that_was_idle_at_the_start_is_not_slow(
     environment: Environment, machine: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     watch = Watch(environment, 1e-9, tmp_path)
     machine(f"{CPU}/cpu1/cpufreq/scaling_cur_freq", "1800000\n")
-    watch.look()
-    conditions = watch.conclude()
+    watch.poll()
+    conditions = watch.finish()
     assert [reading.clock_hz for reading in conditions.readings] == [600_000_000, 1_800_000_000, 1_800_000_000]
     assert conditions.slow_share == 0
     assert _reasons(environment, conditions) == []
 
 
-def test_a_clock_below_its_highest_is_told_with_the_governor(
+def test_a_slow_clock_is_reported_with_the_governor(
     environment: Environment, machine: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     watch = Watch(environment, 1e-9, tmp_path)
     machine(f"{CPU}/cpu0/cpufreq/scaling_cur_freq", "1500000\n")
-    watch.look()
+    watch.poll()
     machine(f"{CPU}/cpu0/cpufreq/scaling_cur_freq", "1800000\n")
-    watch.look()
-    watch.look()
-    (reason,) = _reasons(environment, watch.conclude())
+    watch.poll()
+    watch.poll()
+    (reason,) = _reasons(environment, watch.finish())
     assert reason.startswith("in 25% of the readings the fastest core ran below 90% of its highest clock, governor ond")
 
 
-def test_heat_is_told_against_the_limit(
+def test_heat_is_reported_with_the_limit(
     environment: Environment, machine: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     machine(f"{CPU}/cpu0/cpufreq/scaling_cur_freq", "1800000\n")
     watch = Watch(environment, 1e-9, tmp_path)
     machine(f"{ZONE}/temp", "80500\n")
-    watch.look()
+    watch.poll()
     machine(f"{ZONE}/temp", "70000\n")
-    conditions = watch.conclude()
+    conditions = watch.finish()
     (reason,) = _reasons(environment, conditions)
     assert reason.startswith("the temperature rose to 80.5 degrees Celsius, expected less than 80:")
-    assert conditions_record(conditions)["temperature_celsius"] == [50.0, 80.5, 70.0]
+    assert conditions_record(conditions).temperature_celsius == (50.0, 80.5, 70.0)
 
 
-def test_the_limit_of_temperature_is_the_boards_own() -> None:
+def test_the_temperature_limit_is_that_of_the_board() -> None:
     limits = [profile for profile in read_profiles() if profile.temperature and profile.board_names]
     assert limits
     for profile in limits:
@@ -112,66 +113,64 @@ def test_the_limit_of_temperature_is_the_boards_own() -> None:
     assert limit_celsius("A board that nobody knows") == limit_celsius(None) == MAX_CELSIUS
 
 
-def test_a_governor_that_changes_is_told(environment: Environment) -> None:
+def test_a_change_of_governor_is_reported(environment: Environment) -> None:
     (reason,) = _reasons(environment, _conditions(STEADY, STEADY._replace(governor="powersave")))
     assert "changed during the measurement (performance, powersave)" in reason
 
 
-def test_a_system_clock_that_jumps_is_told(environment: Environment) -> None:
+def test_a_jump_of_the_system_clock_is_reported(environment: Environment) -> None:
     assert _reasons(environment, _conditions(STEADY, STEADY._replace(clock_offset_s=1000.03))) == []
     (reason,) = _reasons(environment, _conditions(STEADY, STEADY._replace(clock_offset_s=1007.0), STEADY))
-    assert "clock moved by 7.0 s" in reason
+    assert "clock shifted by 7.0 s" in reason
 
 
-def test_a_machine_that_others_keep_busy_is_told(environment: Environment) -> None:
+def test_load_by_other_processes_is_reported(environment: Environment) -> None:
     assert _reasons(environment, _conditions(others_s=10)) == []
     (reason,) = _reasons(environment, _conditions(others_s=30))
     assert "3.0 of 4 cores" in reason
 
 
-def test_the_load_average_speaks_where_the_system_hides_processor_times(environment: Environment) -> None:
+def test_the_load_average_is_used_if_the_system_hides_processor_times(environment: Environment) -> None:
     hidden = _conditions(others_s=None)
-    (reason,) = _reasons(replace(environment, load_average=2.5), hidden)
-    assert "2.5 on 4 cores" in reason
+    (reason,) = _reasons(environment.model_copy(update={"load_average": 2.5}), hidden)
+    assert "was 2.5 on 4 cores" in reason
     assert _reasons(environment, hidden) == []
 
 
 @pytest.mark.parametrize("bits", [(0x0, 0x4), (0x40000, 0x40004)])
-def test_throttling_between_the_ends_is_told_even_if_it_happened_before(
+def test_throttling_during_the_measurement_is_reported_even_if_it_also_happened_before(
     environment: Environment, bits: tuple[int, int]
 ) -> None:
-    calm, held_back = (STEADY._replace(throttle_bits=each) for each in bits)
-    conditions = _conditions(calm, held_back, calm)
+    steady, throttled = (STEADY._replace(throttle_bits=each) for each in bits)
+    conditions = _conditions(steady, throttled, steady)
     assert conditions.throttled is True
     (reason,) = _reasons(environment, conditions)
-    assert "held the processor back" in reason
+    assert "throttled the processor" in reason
 
 
-def test_throttling_between_two_readings_is_seen_by_the_bits_that_stay(environment: Environment) -> None:
+def test_throttling_between_two_readings_is_detected_by_the_sticky_bits(environment: Environment) -> None:
     conditions = _conditions()
     before, after = conditions.before._replace(throttle_bits=0), conditions.after._replace(throttle_bits=0x40000)
     assert replace(conditions, before=before, after=after).throttled is True
     assert conditions.throttled is None
 
 
-def test_what_a_machine_does_not_tell_speaks_against_nothing(environment: Environment, tmp_path: Path) -> None:
+def test_values_that_a_machine_does_not_provide_are_no_reasons(environment: Environment, tmp_path: Path) -> None:
     watch = Watch(environment, 1e-9, tmp_path)
-    watch.look()
-    conditions = watch.conclude()
+    watch.poll()
+    conditions = watch.finish()
     assert _reasons(environment, conditions) == []
     record = conditions_record(conditions)
-    assert (record["temperature_celsius"], record["top_clock_hz"], record["slow_clock_share"]) == (None, None, None)
+    assert (record.temperature_celsius, record.top_clock_hz, record.slow_clock_share) == (None, None, None)
 
 
-def test_a_driver_that_does_not_know_its_clock_leaves_it_unknown(
-    machine: Callable[[str, str], None], tmp_path: Path
-) -> None:
+def test_an_unknown_clock_is_none(machine: Callable[[str, str], None], tmp_path: Path) -> None:
     for core in ("cpu0", "cpu1"):
         machine(f"{CPU}/{core}/cpufreq/scaling_cur_freq", "<unknown>\n")
     assert read_conditions(tmp_path).clock_hz is None
 
 
-def test_a_look_before_it_is_time_takes_no_reading(environment: Environment, tmp_path: Path) -> None:
+def test_a_poll_before_the_interval_has_passed_takes_no_reading(environment: Environment, tmp_path: Path) -> None:
     watch = Watch(environment, 3600, tmp_path)
-    watch.look()
-    assert len(watch.conclude().readings) == 2
+    watch.poll()
+    assert len(watch.finish().readings) == 2

@@ -10,12 +10,11 @@ import pytest
 from edgecnn.bench.environment import (
     MachineState,
     describe_environment,
-    environment_record,
     other_busy_cores,
-    peak_rss_bytes,
     read_machine_state,
     was_throttled,
 )
+from edgecnn.core.board import peak_rss_bytes
 
 
 def _files(root: Path, content: dict[str, str]) -> Path:
@@ -27,7 +26,7 @@ def _files(root: Path, content: dict[str, str]) -> Path:
 
 @pytest.fixture
 def raspberry_pi(tmp_path: Path) -> Path:
-    """What a Raspberry Pi 4 shows of itself."""
+    """Return the root of a Raspberry Pi 4's system files."""
     cpu, thermal = "sys/devices/system/cpu", "sys/class/thermal"
     return _files(
         tmp_path,
@@ -62,10 +61,10 @@ def test_a_raspberry_pi_is_described(raspberry_pi: Path) -> None:
     assert environment.load_average == 0.52
 
 
-def test_what_the_system_does_not_tell_is_none(tmp_path: Path) -> None:
+def test_values_that_the_system_does_not_provide_are_none(tmp_path: Path) -> None:
     environment = describe_environment(tmp_path)
-    told = (environment.board, environment.cpu, environment.memory_bytes, environment.governor)
-    assert told == (None, None, None, None)
+    values = (environment.board, environment.cpu, environment.memory_bytes, environment.governor)
+    assert values == (None, None, None, None)
     assert environment.max_frequency_hz is None
     assert environment.load_average is None
     assert environment.temperatures_celsius == {}
@@ -73,15 +72,15 @@ def test_what_the_system_does_not_tell_is_none(tmp_path: Path) -> None:
     assert read_machine_state(tmp_path).busy_cpu_s is None
 
 
-def test_this_machine_is_described_in_plain_json_without_its_name() -> None:
-    record = environment_record(describe_environment())
+def test_the_description_of_this_machine_is_plain_json_without_its_host_name() -> None:
+    record = describe_environment().to_json()
     assert json.loads(json.dumps(record)) == record
     assert record["python"] == platform.python_version()
     assert platform.node() not in json.dumps(record).split('"')
 
 
 @pytest.mark.parametrize(("answer", "throttled"), [("0x0", False), ("0x50005", True), ("0x50000", False)])
-def test_the_firmware_of_a_raspberry_pi_is_asked(
+def test_throttling_is_read_from_the_firmware(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, throttled: bool
 ) -> None:
     command = _files(tmp_path, {"vcgencmd": f"#!/bin/sh\necho throttled={answer}\n"}) / "vcgencmd"
@@ -90,9 +89,7 @@ def test_the_firmware_of_a_raspberry_pi_is_asked(
     assert describe_environment(tmp_path).throttled is throttled
 
 
-def test_firmware_that_does_not_answer_leaves_throttling_unknown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_throttling_is_unknown_if_the_firmware_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = _files(tmp_path, {"vcgencmd": "#!/bin/sh\nexit 255\n"}) / "vcgencmd"
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
@@ -103,11 +100,11 @@ def test_peak_memory_is_in_bytes(raspberry_pi: Path) -> None:
     assert peak_rss_bytes(raspberry_pi) == 50 * 2**20
 
 
-def test_processor_time_counts_all_but_idling(raspberry_pi: Path) -> None:
+def test_processor_time_excludes_idle_time(raspberry_pi: Path) -> None:
     assert read_machine_state(raspberry_pi).busy_cpu_s == 1520 / os.sysconf("SC_CLK_TCK")
 
 
-def test_a_container_that_shows_no_processor_times_leaves_them_unknown(tmp_path: Path) -> None:
+def test_processor_times_are_unknown_in_a_container_that_hides_them(tmp_path: Path) -> None:
     _files(tmp_path, {"proc/stat": "cpu  0 0 0 0 0 0 0 0 0 0\n"})
     assert read_machine_state(tmp_path).busy_cpu_s is None
 
@@ -116,7 +113,7 @@ def _state(clock_s: float, own_cpu_s: float, busy_cpu_s: float | None, bits: int
     return MachineState(clock_s, own_cpu_s, busy_cpu_s, bits)
 
 
-def test_other_processes_are_what_is_busy_without_this_one() -> None:
+def test_other_processes_exclude_this_one() -> None:
     assert other_busy_cores(_state(0, 1, 100), _state(10, 9, 123)) == pytest.approx(1.5)
     assert other_busy_cores(_state(0, 1, 100), _state(10, 9, 107.99)) == 0.0
     assert other_busy_cores(_state(0, 1, None), _state(10, 9, 123)) is None
@@ -126,13 +123,13 @@ def test_other_processes_are_what_is_busy_without_this_one() -> None:
     ("before", "after", "throttled"),
     [
         (0x0, 0x0, False),
-        (0x50000, 0x50000, False),  # it happened before, since boot
+        (0x50000, 0x50000, False),  # only before, since boot
         (0x0, 0x4, True),  # now
-        (0x0, 0x40000, True),  # in between
+        (0x0, 0x40000, True),  # between the states
         (None, None, None),
     ],
 )
-def test_throttling_is_seen_at_both_ends_and_between(
+def test_throttling_is_detected_at_both_ends_and_between(
     before: int | None, after: int | None, throttled: bool | None
 ) -> None:
     assert was_throttled(_state(0, 0, 0, before), _state(1, 0, 0, after)) is throttled

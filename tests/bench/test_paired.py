@@ -15,7 +15,7 @@ counts = st.integers(0, 60)
 
 
 def test_a_worked_example() -> None:
-    # 100 photos, of which 2 are right in the candidate alone and 9 in the baseline alone; by hand from the formula.
+    # 100 photos: only the candidate gets 2 right, only the baseline gets 9 right; calculated by hand from the formula.
     low, high = difference_interval(2, 9, 100)
     gain, loss = 3 / 102, 10 / 102
     margin = 1.959964 * ((gain + loss - (gain - loss) ** 2) / 102) ** 0.5
@@ -24,7 +24,7 @@ def test_a_worked_example() -> None:
 
 
 @given(counts, counts, st.integers(0, 500))
-def test_the_interval_is_mirrored_when_the_models_change_places(gain: int, loss: int, same: int) -> None:
+def test_swapping_the_models_mirrors_the_interval(gain: int, loss: int, same: int) -> None:
     n = gain + loss + same + 1
     low, high = difference_interval(gain, loss, n)
     assert -1 <= low < high <= 1
@@ -44,27 +44,27 @@ def test_models_that_never_differ_still_have_an_interval() -> None:
     assert low < 0 < high
 
 
-def test_the_interval_covers_the_truth_about_95_times_in_100() -> None:
+def test_the_interval_covers_the_true_difference_about_95_times_in_100() -> None:
     random = np.random.default_rng(7)
     gain, loss, n = 0.03, 0.06, 200
     draws = random.multinomial(n, [gain, loss, 1 - gain - loss], size=4000)
-    intervals = np.array([difference_interval(draw_uniform[0], draw_uniform[1], n) for draw_uniform in draws])
+    intervals = np.array([difference_interval(draw[0], draw[1], n) for draw in draws])
     covered = np.mean((intervals[:, 0] <= gain - loss) & (gain - loss <= intervals[:, 1]))
     assert 0.93 < covered < 0.98
 
 
 @given(counts, counts)
-def test_the_p_value_is_that_of_a_fair_coin(gain: int, loss: int) -> None:
+def test_the_p_value_matches_the_binomial_test(gain: int, loss: int) -> None:
     expected = binomtest(gain, gain + loss).pvalue if gain + loss else 1.0
     assert mcnemar_exact(gain, loss) == pytest.approx(expected)
 
 
 def test_the_p_value_is_exact_for_thousands_of_photos() -> None:
-    exact = Fraction(2 * sum(comb(5000, draw_uniform) for draw_uniform in range(2401)), 2**5000)
+    exact = Fraction(2 * sum(comb(5000, hits) for hits in range(2401)), 2**5000)
     assert mcnemar_exact(2400, 2600) == float(exact)
 
 
-def test_a_comparison_counts_photos_that_one_model_alone_gets_right() -> None:
+def test_a_comparison_counts_photos_that_only_one_model_gets_right() -> None:
     candidate = np.array([True, True, False, False, True])
     baseline = np.array([True, False, True, True, True])
     paired = compare(candidate, baseline, np.array(list("aabca")), np.array(list("abcda")))
@@ -76,7 +76,7 @@ def test_a_comparison_counts_photos_that_one_model_alone_gets_right() -> None:
 
 def test_the_record_has_the_printed_keys() -> None:
     right = np.array([True])
-    record = paired_record(compare(right, right, np.array([3]), np.array([3])))
+    record = paired_record(compare(right, right, np.array([3]), np.array([3]))).to_json()
     assert list(record) == ["delta_top1", "ci95", "agreement", "p_value"]
     assert isinstance(record["ci95"], list)
 

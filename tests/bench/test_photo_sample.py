@@ -29,7 +29,7 @@ class_sizes = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 
 
 @given(class_sizes, st.integers(1, 120), st.integers(0, 5))
-def test_every_class_is_in_a_sample_in_proportion(counts: list[int], limit: int, seed: int) -> None:
+def test_a_sample_contains_every_class_in_proportion(counts: list[int], limit: int, seed: int) -> None:
     chosen = stratified(_examples(counts), limit, seed)
     assert len(chosen) == len(set(chosen)) == min(limit, sum(counts))
     share = len(chosen) / sum(counts)
@@ -39,9 +39,7 @@ def test_every_class_is_in_a_sample_in_proportion(counts: list[int], limit: int,
 
 
 @given(class_sizes, st.integers(1, 60), st.integers(0, 5), st.randoms())
-def test_a_sample_is_the_same_whatever_the_files_are_called(
-    counts: list[int], limit: int, seed: int, random: object
-) -> None:
+def test_a_sample_does_not_depend_on_file_names(counts: list[int], limit: int, seed: int, random: object) -> None:
     examples = _examples(counts)
     renamed = [example._replace(path=Path("b") / f"{example.sha256[::-1]}.jpg") for example in examples]
     random.shuffle(renamed)  # type: ignore[attr-defined]
@@ -54,13 +52,13 @@ def test_another_seed_chooses_other_photos() -> None:
     assert stratified(examples, 10, 0) != stratified(examples, 10, 1)
 
 
-def test_copies_of_a_photo_count_once() -> None:
+def test_duplicates_of_a_photo_count_once() -> None:
     examples = _examples([3])
     copies = [example._replace(path=example.path.with_suffix(".copy.png")) for example in examples]
     assert len(stratified([*examples, *copies], 10, 0)) == 3
 
 
-def test_photos_are_the_same_on_another_machine(tmp_path: Path) -> None:
+def test_the_same_photos_are_chosen_on_another_machine(tmp_path: Path) -> None:
     here = write_color_photos(tmp_path / "here", 10)
     there = shutil.copytree(here, tmp_path / "there")
     for photo in sorted(there.rglob("*.png")):
@@ -72,7 +70,7 @@ def test_photos_are_the_same_on_another_machine(tmp_path: Path) -> None:
     assert (samples[0].found, samples[0].limit) == (30, 6)
 
 
-def test_decisions_are_kept_photo_by_photo(tmp_path: Path) -> None:
+def test_decisions_are_recorded_photo_by_photo(tmp_path: Path) -> None:
     photos = write_color_photos(tmp_path / "photos", 4)
     right = load_model(write_color_model(tmp_path / "right.tflite"))
     wrong = load_model(write_color_model(tmp_path / "wrong.tflite", ("green", "red", "blue")))
@@ -81,20 +79,20 @@ def test_decisions_are_kept_photo_by_photo(tmp_path: Path) -> None:
     assert accuracy.evaluation.paired is not None
     assert accuracy.evaluation.paired.agreement == pytest.approx(1 / 3)
     decisions = decisions_record(accuracy.evaluation.candidate, sample.examples)
-    assert [each["label"] for each in decisions] == [each["predicted"] for each in decisions]
+    assert [each.label for each in decisions] == [each.predicted for each in decisions]
     by_content = {hashlib.sha256(path.read_bytes()).hexdigest(): path.parent.name for path in photos.rglob("*.png")}
-    assert {each["sha256"]: each["label"] for each in decisions} == by_content
+    assert {each.sha256: each.label for each in decisions} == by_content
 
 
-def test_labels_that_a_model_lacks_are_told_before_anything_is_measured(tmp_path: Path) -> None:
+def test_missing_labels_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
     photos = write_color_photos(tmp_path / "photos", 1)
     right = load_model(write_color_model(tmp_path / "right.tflite"))
     other = load_model(write_color_model(tmp_path / "other.tflite", ("red", "green", "violet")))
-    with pytest.raises(DataError, match=r"'blue' is no class of .*other\.tflite"):
+    with pytest.raises(DataError, match=r"'blue' is not a class of .*other\.tflite"):
         sample_photos([right, other], photos, limit=None, seed=0)
 
 
-def test_a_sample_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_an_empty_sample_is_refused(tmp_path: Path) -> None:
     model = load_model(write_color_model(tmp_path / "m.tflite"))
     with pytest.raises(InputError, match="limit of 1 photo or more, got 0"):
         sample_photos([model], tmp_path, limit=0, seed=0)

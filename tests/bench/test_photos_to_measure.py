@@ -16,15 +16,15 @@ from edgecnn.core.settings.command_settings import TrainSettings
 from tests.colors import COLORS, write_color, write_color_photos
 
 
-def divided(folder: Path) -> Path:
-    """Photos in three splits, of different numbers a class."""
+def split_photos(folder: Path) -> Path:
+    """Write photos in three splits, with a different number per class in each."""
     for split, count in (("train", 4), ("val", 3), ("test", 2)):
         write_color_photos(folder / split, count)
     return folder
 
 
 def model_of_a_run(folder: Path, photos: Path) -> Path:
-    """Where a model of a run over `photos` would lie; there need be none to find its photos."""
+    """Return the path of a model of a run that was trained on `photos`; the file need not exist."""
     settings = TrainSettings(seed=3)
     dataset = with_all_splits(
         scan_dataset(photos),
@@ -51,40 +51,40 @@ def model_of_a_run(folder: Path, photos: Path) -> Path:
     return run.model_file(folder.name, "int8")
 
 
-def test_of_a_divided_folder_it_is_the_test_photos(tmp_path: Path) -> None:
-    photos = photos_to_measure(tmp_path / "m.tflite", divided(tmp_path / "data"), None)
+def test_a_folder_with_splits_is_measured_on_its_test_photos(tmp_path: Path) -> None:
+    photos = photos_to_measure(tmp_path / "m.tflite", split_photos(tmp_path / "data"), None)
     assert photos.labels.names == tuple(sorted(COLORS))
     assert {path.path.parent.parent.name for path in photos.examples} == {"test"}
     assert len(photos.examples) == 6
 
 
-def test_of_an_undivided_folder_it_is_every_photo(tmp_path: Path) -> None:
+def test_a_folder_without_splits_is_measured_on_every_photo(tmp_path: Path) -> None:
     photos = photos_to_measure(tmp_path / "m.tflite", write_color_photos(tmp_path / "data", 5), None)
     assert len(photos.examples) == 15
 
 
 @pytest.mark.parametrize(("split", "count"), [("train", 12), ("validation", 9), ("test", 6), ("all", 27)])
-def test_a_split_can_be_asked_for(split: str, count: int, tmp_path: Path) -> None:
-    photos = photos_to_measure(tmp_path / "m.tflite", divided(tmp_path / "data"), split)
+def test_a_split_can_be_chosen(split: str, count: int, tmp_path: Path) -> None:
+    photos = photos_to_measure(tmp_path / "m.tflite", split_photos(tmp_path / "data"), split)
     assert len(photos.examples) == count
 
 
-def test_a_split_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path) -> None:
+def test_an_unknown_split_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="unknown split 'tests': did you mean 'test'"):
-        photos_to_measure(tmp_path / "m.tflite", divided(tmp_path / "data"), "tests")
+        photos_to_measure(tmp_path / "m.tflite", split_photos(tmp_path / "data"), "tests")
 
 
 def test_a_model_in_a_run_is_measured_on_photos_that_the_run_was_not_trained_on(tmp_path: Path) -> None:
     data = write_color_photos(tmp_path / "data", 20)
     model = model_of_a_run(tmp_path / "run", data)
-    kept_back = photos_to_measure(model, None, None)
-    assert len(kept_back.examples) == 9
+    held_out = photos_to_measure(model, None, None)
+    assert len(held_out.examples) == 9
     trained_on = photos_to_measure(model, None, "train")
-    assert not {each.sha256 for each in kept_back.examples} & {each.sha256 for each in trained_on.examples}
-    assert photos_to_measure(model, None, TEST) == kept_back
+    assert not {each.sha256 for each in held_out.examples} & {each.sha256 for each in trained_on.examples}
+    assert photos_to_measure(model, None, TEST) == held_out
 
 
-def test_the_runs_own_folder_is_divided_as_the_run_divided_it_also_when_it_is_named(
+def test_the_data_of_the_run_is_split_like_the_run_even_if_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = write_color_photos(tmp_path / "data", 20)
@@ -93,13 +93,13 @@ def test_the_runs_own_folder_is_divided_as_the_run_divided_it_also_when_it_is_na
     assert photos_to_measure(model, Path("data"), None) == photos_to_measure(model, None, None)
 
 
-def test_another_folder_is_measured_as_it_is(tmp_path: Path) -> None:
+def test_another_folder_is_measured_completely(tmp_path: Path) -> None:
     model = model_of_a_run(tmp_path / "run", write_color_photos(tmp_path / "data", 20))
     other = write_color_photos(tmp_path / "other", 4)
     assert len(photos_to_measure(model, other, None).examples) == 12
 
 
-def test_photos_that_are_not_those_of_the_run_any_more_are_refused(tmp_path: Path) -> None:
+def test_photos_that_changed_since_the_run_are_refused(tmp_path: Path) -> None:
     data = write_color_photos(tmp_path / "data", 20)
     model = model_of_a_run(tmp_path / "run", data)
     write_color(data / "red" / "new.png", 0, 99)
@@ -108,7 +108,7 @@ def test_photos_that_are_not_those_of_the_run_any_more_are_refused(tmp_path: Pat
 
 
 def test_a_model_outside_a_run_needs_photos(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="lies in no run folder: give DATA"):
+    with pytest.raises(InputError, match="is not in a run folder: give DATA"):
         photos_to_measure(tmp_path / "m.tflite", None, None)
 
 
@@ -130,12 +130,12 @@ def test_unreadable_photos_are_named_or_refused(tmp_path: Path) -> None:
         photos_to_measure(tmp_path / "m.tflite", data, None, strict=True)
 
 
-def test_progress_is_told_under_a_name(tmp_path: Path) -> None:
-    told: list[tuple[str, int, int]] = []
+def test_progress_is_reported_with_the_name_of_the_task(tmp_path: Path) -> None:
+    reports: list[tuple[str, int, int]] = []
     photos_to_measure(
         tmp_path / "m.tflite",
         write_color_photos(tmp_path / "data", 1),
         None,
-        progress=lambda task, done, total, detail="": told.append((task, done, total)),
+        progress=lambda task, done, total, detail="": reports.append((task, done, total)),
     )
-    assert told == [("reading photos", done, 3) for done in (1, 2, 3)]
+    assert reports == [("reading photos", done, 3) for done in (1, 2, 3)]

@@ -10,11 +10,11 @@ import pytest
 from edgecnn.bench.frames import synthetic_frames
 from edgecnn.bench.latency import benchmark
 from edgecnn.bench.power import PowerMeter, board_watts, energy_of, rail_watts
-from edgecnn.bench.protocol import Protocol
+from edgecnn.core.records.benchmark import Energy, Protocol
 from edgecnn.runtime.inference.classifier import load_model
 from tests.pixel_model import write_pixel_model
 
-# The layout of a Raspberry Pi 5's answer: channels out of order, an input and a battery that have no current.
+# Output in the layout of a Raspberry Pi 5: channels out of order, an input and a battery without current.
 PI_5 = """\
  3V7_WL_SW_A current(0)=0.10000000A
    3V3_SYS_A current(1)=0.20000000A
@@ -39,7 +39,7 @@ Firmware = Callable[[str], None]
 
 @pytest.fixture
 def firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Firmware:
-    """Puts a `vcgencmd` on PATH that runs a piece of shell for `pmic_read_adc`."""
+    """Return a function that puts a `vcgencmd` on PATH which runs a shell script for `pmic_read_adc`."""
     folder = tmp_path / "firmware"
     folder.mkdir()
     (folder / "pi_5").write_text(PI_5)
@@ -54,14 +54,14 @@ def firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Firmware:
     return install
 
 
-def _wait(what: Callable[[], object]) -> None:
+def _wait(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + DEADLINE_S
-    while not what():
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
 
 
-def test_power_is_the_sum_over_rails_that_have_current_and_voltage() -> None:
+def test_power_is_the_sum_over_rails_with_current_and_voltage() -> None:
     assert rail_watts(PI_5) == pytest.approx(PI_5_WATTS)
 
 
@@ -75,66 +75,65 @@ def test_power_is_the_sum_over_rails_that_have_current_and_voltage() -> None:
         "  VDD_CORE_A current(7)=2.50000000A\n   3V3_SYS_V volt(9)=3.30000000V\n",
     ],
 )
-def test_an_answer_that_does_not_tell_all_of_it_is_no_power(answer: str) -> None:
+def test_incomplete_output_gives_no_power(answer: str) -> None:
     assert rail_watts(answer) is None
 
 
-def test_the_firmware_is_asked(firmware: Firmware) -> None:
+def test_power_is_read_from_the_firmware(firmware: Firmware) -> None:
     firmware("cat pi_5")
     assert board_watts() == pytest.approx(PI_5_WATTS)
     firmware("exit 255")
     assert board_watts() is None
 
 
-def test_a_board_without_the_command_does_not_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_board_without_the_command_gives_no_power(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert board_watts() is None
 
 
-def test_energy_of_a_frame_is_power_times_time() -> None:
+def test_energy_per_frame_is_power_times_time() -> None:
     energy = energy_of([3.0, 5.0], 2.5)
-    assert energy is not None
-    assert energy == (2, 4.0, 10.0)
+    assert energy == Energy(n=2, mean_watts=4.0, mj_per_frame=10.0)
     assert energy_of([], 2.5) is None
 
 
-def test_readings_belong_to_the_model_whose_turn_it_is(firmware: Firmware) -> None:
+def test_readings_are_assigned_to_the_model_whose_turn_it_is(firmware: Firmware) -> None:
     firmware("cat pi_5")
     with PowerMeter(0.001) as meter:
         for model in ("first", "second"):
-            meter.turn_of(model)
+            meter.begin_turn(model)
             _wait(lambda model=model: len(meter.watts_of(model)) >= 2)
     assert all(watts == pytest.approx(PI_5_WATTS) for watts in meter.watts_of("first"))
 
 
-def test_a_reading_across_two_turns_belongs_to_neither(firmware: Firmware, tmp_path: Path) -> None:
-    firmware("if [ -e hold ]; then touch held; while [ -e hold ]; do sleep 0.01; done; fi; cat pi_5")
-    hold, held = tmp_path / "firmware" / "hold", tmp_path / "firmware" / "held"
+def test_a_reading_across_two_turns_is_assigned_to_neither(firmware: Firmware, tmp_path: Path) -> None:
+    firmware("if [ -e block ]; then touch blocked; while [ -e block ]; do sleep 0.01; done; fi; cat pi_5")
+    block, blocked = tmp_path / "firmware" / "block", tmp_path / "firmware" / "blocked"
     with PowerMeter(0.001) as meter:
-        meter.turn_of("first")
-        hold.touch()
-        _wait(held.exists)
+        meter.begin_turn("first")
+        block.touch()
+        _wait(blocked.exists)
         readings = len(meter.watts_of("first"))
-        meter.turn_of("second")
-        hold.unlink()
+        meter.begin_turn("second")
+        block.unlink()
         _wait(lambda: meter.watts_of("second"))
     assert len(meter.watts_of("first")) == readings
 
 
-def test_a_board_that_does_not_tell_has_no_readings(firmware: Firmware) -> None:
+def test_a_board_without_power_measurement_has_no_readings(firmware: Firmware) -> None:
     firmware("echo 'error=1 error_msg=\"Command not registered\"'")
     with PowerMeter(0.001) as meter:
-        meter.turn_of("first")
+        meter.begin_turn("first")
     assert meter.watts_of("first") == ()
 
 
-def test_a_benchmark_on_a_board_that_tells_has_the_energy_of_a_frame(firmware: Firmware, tmp_path: Path) -> None:
+def test_a_benchmark_measures_energy_per_frame_if_the_board_can(firmware: Firmware, tmp_path: Path) -> None:
     firmware("cat pi_5")
     protocol = Protocol(queries=1, min_seconds=1, watch_seconds=0.01)
     report = benchmark(
         load_model(write_pixel_model(tmp_path, 8, 8)), frames=synthetic_frames(480, 640, 2, seed=1), protocol=protocol
     )
-    energy, total = report.model.energy, report.model.stages()["total"]
+    energy, total = report.model.energy, report.model.stages().total
     assert energy is not None
     assert energy.mean_watts == pytest.approx(PI_5_WATTS)
     assert energy.mj_per_frame == pytest.approx(PI_5_WATTS * total.mean_ms)

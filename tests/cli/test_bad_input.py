@@ -238,7 +238,7 @@ def test_an_int8_file_of_a_pretrained_model_needs_photos(tmp_path: Path) -> None
 def test_a_class_that_the_model_lacks_is_refused(color_model: Path, photos: Path) -> None:
     (photos / "green").rename(photos / "grean")
     line = refusal("evaluate", color_model, photos)
-    assert line == f"the folder 'grean' is no class of {color_model}, did you mean 'green'?; rename or remove it"
+    assert line == f"the folder 'grean' is not a class of {color_model}, did you mean 'green'?; rename or remove it"
 
 
 def test_an_unknown_split_is_refused(color_model: Path, photos: Path) -> None:

@@ -77,7 +77,7 @@ def test_photos_are_checked_before_anything_is_sent(tmp_path: Path, model: Path)
     photos = write_color_photos(tmp_path / "photos", 1)
     (photos / "red").rename(photos / "purple")
     outcome = run_here("benchmark", model, "--data", photos, "--on", "ssh://pi@127.0.0.1:1")
-    assert outcome.status == 1 and "'purple' is no class of" in outcome.errors[0]
+    assert outcome.status == 1 and "'purple' is not a class of" in outcome.errors[0]
 
 
 @pytest.mark.parametrize(

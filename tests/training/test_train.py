@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -89,10 +90,11 @@ def test_a_trained_run_is_far_better_than_chance(trained_run: Path) -> None:
 
 def test_a_run_folder_has_its_record_weights_charts_and_logs(trained_run: Path) -> None:
     names = {path.name for path in trained_run.iterdir()}
-    charts = {"learning_curves.png", "confusion_matrix.png", "mistakes.png"}
-    assert names == {"run.json", "float.h5", "tensorboard"} | charts
+    charts = {"learning_curves.svg", "confusion_matrix.svg"}
+    assert names == {"run.json", "float.h5", "tensorboard", "mistakes.png"} | charts
+    assert cv2.imread(str(trained_run / "mistakes.png")) is not None
     for chart in charts:
-        assert cv2.imread(str(trained_run / chart)) is not None
+        assert ElementTree.parse(trained_run / chart).getroot().tag.endswith("svg")
 
 
 def test_a_run_shows_its_random_changes_to_photos(fine_tuned: Path) -> None:

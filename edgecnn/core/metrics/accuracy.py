@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,24 +11,29 @@ from numpy.typing import NDArray
 from edgecnn.core.labels import LabelMap
 from edgecnn.core.metrics.calibration_error import Reliability, reliability
 from edgecnn.core.metrics.roc import RocPoint, binary_auc, roc_curve
+from edgecnn.core.records.record import Record
 
 TOP_K = 5
 
 MAX_CURVES = 40
-"""Of more classes no ROC curves are kept: nobody could tell them apart."""
+"""Maximum number of classes with ROC curves; the chart would be unreadable above it."""
 
 
-class ClassMetrics(NamedTuple):
+class ClassMetrics(Record):
     """One class against the rest. A ratio without a denominator is 0, as in scikit-learn's `zero_division=0`."""
 
     label: str
+    """Name of the class."""
     precision: float
+    """Fraction of the decisions for the class that are right."""
     recall: float
+    """Fraction of the photos of the class that are found."""
     f1: float
+    """Harmonic mean of precision and recall."""
     support: int
-    """Photos whose truth this class is."""
-    auc_roc: float | None
-    """None where no photo, or every photo, shows the class."""
+    """Number of photos of the class."""
+    auc_roc: float | None = None
+    """Area under the ROC curve; null if no photo, or every photo, shows the class."""
 
 
 class Averages(NamedTuple):
@@ -43,25 +48,25 @@ class Averages(NamedTuple):
 class AccuracyMetrics:
     """Accuracy over `n` photos; every rate is a fraction from 0 to 1.
 
-    `per_class` and `confusion` cover the classes that are the truth or the decision of some photo, in label order; a
-    1001-class model on ten folders would otherwise give a million zeros.
+    `per_class` and `confusion` cover only classes that are the truth or the decision of some photo, in label order: a
+    model with 1001 classes on ten folders would otherwise produce a million zeros.
     """
 
     n: int
     top1: float
     top5: float
-    """The truth is among the five best, or among all where there are fewer."""
+    """Fraction of the photos whose true class is among the five best, or among all if there are fewer."""
     macro: Averages
-    """Every class of `per_class` counts the same."""
+    """Each class in `per_class` has the same weight."""
     weighted: Averages
-    """Every photo counts the same, through its class."""
+    """Each class is weighted by its photos."""
     auc_roc: float | None
-    """One-vs-rest, mean over the classes that have positives and negatives; None where no class has both."""
+    """Mean of one-vs-rest areas over the classes with positives and negatives; None if no class has both."""
     reliability: Reliability | None
-    """None where the outputs are no probabilities."""
+    """None if the outputs are not probabilities."""
     per_class: tuple[ClassMetrics, ...]
     confusion: tuple[tuple[int, ...], ...]
-    """Photos by truth (row) and decision (column), both in the order of `per_class`."""
+    """Photo counts by truth (row) and decision (column), both in the order of `per_class`."""
     roc: tuple[tuple[RocPoint, ...] | None, ...] | None
     """Curves in the order of `per_class`, None where `auc_roc` is; None for more than `MAX_CURVES` classes."""
 
@@ -72,11 +77,20 @@ def accuracy_metrics(
     labels: LabelMap,
     decisions: NDArray[np.intp] | None = None,
 ) -> AccuracyMetrics:
-    """Compares `probabilities [n, classes]` with `truth [n]`, indices into `labels`; n is 1 or more.
+    """Compare a model's probabilities and decisions with the true classes.
 
-    `decisions [n]` are what was decided where that is not always the best class; top-k, precision, recall, F1 and the
-    confusion are theirs, ROC and calibration the probabilities'. Ties go to the lower index, as in
-    `Classifier.classify`. Raises `ValueError` for probabilities that are not finite.
+    Args:
+        probabilities: `[n, classes]`, n at least 1. ROC and calibration are computed from them.
+        truth: `[n]` class indices.
+        labels: Class names by index.
+        decisions: `[n]` class indices, if they are not always the best class. Top-k, precision, recall, F1 and
+            confusion are computed from them. Ties are decided in favor of the lower index, as in `Classifier.classify`.
+
+    Returns:
+        All metrics.
+
+    Raises:
+        ValueError: If the shapes do not match or a probability is not finite.
     """
     expected = (max(1, len(truth)), len(labels))
     if probabilities.shape != expected:
@@ -102,31 +116,19 @@ def accuracy_metrics(
     )
 
 
-def metrics_record(metrics: AccuracyMetrics) -> dict[str, Any]:
-    """The JSON object of `metrics`."""
-    calibration = metrics.reliability
-    return {
-        "n": metrics.n,
-        "top1": metrics.top1,
-        "top5": metrics.top5,
-        **{f"macro_{name}": value for name, value in metrics.macro._asdict().items()},
-        **{f"weighted_{name}": value for name, value in metrics.weighted._asdict().items()},
-        "auc_roc": metrics.auc_roc,
-        "ece": calibration and calibration.ece,
-        "mce": calibration and calibration.mce,
-        "brier": calibration and calibration.brier,
-        "per_class": [entry._asdict() for entry in metrics.per_class],
-        "confusion": [list(row) for row in metrics.confusion],
-        "reliability": calibration and [each._asdict() for each in calibration.bins],
-        "roc": metrics.roc and [curve and [_rounded(point) for point in curve] for curve in metrics.roc],
-    }
-
-
 def rank_of_truth(
     probabilities: NDArray[np.float32], truth: NDArray[np.intp], decisions: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """`[n]` positions of the true class when the decided class comes first and the others follow, best first, ties by
-    index; 0 is a hit."""
+    """Return the rank of the true class if the decided class is first and the others follow by score, ties by index.
+
+    Args:
+        probabilities: `[n, classes]`.
+        truth: `[n]` class indices.
+        decisions: `[n]` class indices.
+
+    Returns:
+        `[n]` ranks; 0 is a hit.
+    """
     own = np.take_along_axis(probabilities, truth[:, None], axis=1)
     earlier = np.arange(probabilities.shape[1]) < truth[:, None]
     ahead = (probabilities > own) | ((probabilities == own) & earlier)
@@ -147,7 +149,7 @@ def _curves(
 
 
 def _both(truth: NDArray[np.intp], index: int) -> bool:
-    """Whether some photos show a class and others do not."""
+    """Return True if some photos show the class and others do not."""
     return 0 < int(np.count_nonzero(truth == index)) < len(truth)
 
 
@@ -156,12 +158,8 @@ def _averages(per_class: tuple[ClassMetrics, ...], weights: list[int] | None) ->
     return Averages(*means.tolist())
 
 
-def _rounded(point: RocPoint) -> list[float]:
-    return [round(rate, 4) for rate in point]
-
-
 def _confusion(truth: NDArray[np.intp], decisions: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The classes seen, and the counts `[seen, seen]` by truth and decision."""
+    """Return the classes that occur and the `[seen, seen]` counts by truth and decision."""
     seen = np.union1d(truth, decisions)
     cells = np.searchsorted(seen, truth) * len(seen) + np.searchsorted(seen, decisions)
     return seen, np.bincount(cells, minlength=len(seen) ** 2).reshape(len(seen), len(seen))
@@ -173,8 +171,15 @@ def _per_class(confusion: NDArray[np.intp], names: list[str], areas: list[float 
     # 2PR / (P + R) with the common factors canceled: no division by zero, as every class seen has a sum above 0.
     f1 = 2 * hits / (support + decided)
     return tuple(
-        ClassMetrics(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]), areas[i])
-        for i, name in enumerate(names)
+        ClassMetrics(
+            label=name,
+            precision=float(precision[index]),
+            recall=float(recall[index]),
+            f1=float(f1[index]),
+            support=int(support[index]),
+            auc_roc=areas[index],
+        )
+        for index, name in enumerate(names)
     )
 
 

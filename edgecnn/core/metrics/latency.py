@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.core.records.record import Record
 
-class LatencyStats(NamedTuple):
-    """Order statistics of `n` latencies in milliseconds; percentiles interpolate linearly between ranks."""
+
+class LatencyStats(Record):
+    """Order statistics of latencies in milliseconds. Percentiles interpolate linearly between ranks."""
 
     n: int
+    """Number of samples."""
     mean_ms: float
+    """Mean."""
     std_ms: float
+    """Sample standard deviation; 0 for a single sample."""
     min_ms: float
+    """Minimum."""
     p50_ms: float
+    """Median."""
     p90_ms: float
+    """90th percentile."""
     p95_ms: float
+    """95th percentile."""
     p99_ms: float
+    """99th percentile."""
     max_ms: float
+    """Maximum."""
 
 
 def latency_stats(samples_ms: Sequence[float] | NDArray[np.float64]) -> LatencyStats:
-    """Summarizes at least one sample; `std_ms` is the sample deviation (0 for a single sample)."""
+    """Summarize latency samples.
+
+    Args:
+        samples_ms: At least one latency in milliseconds.
+
+    Returns:
+        Their order statistics.
+
+    Raises:
+        ValueError: If there are no samples.
+    """
     samples = np.asarray(samples_ms, np.float64)
     if samples.size == 0:
         raise ValueError("no latency samples to summarize")

@@ -1,1 +1,1 @@
-"""Run folders: their records, lists and data sets."""
+"""Run folders: their records, saved results, lists and datasets."""

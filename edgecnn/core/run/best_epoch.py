@@ -1,4 +1,4 @@
-"""Which epoch of a training is the best: the one whose weights are kept."""
+"""The best epoch of a training phase: the one whose weights are kept."""
 
 from __future__ import annotations
 
@@ -9,15 +9,28 @@ from edgecnn.core.run.run_folder import EpochRecord, Phase, QatRecord
 
 
 def lowest_is_best(monitor: str) -> bool:
-    """Whether of a figure that can be monitored less is better; of all but the loss more is."""
+    """Return True if lower is better for a monitored metric.
+
+    Args:
+        monitor: Value of `TrainSettings.monitor`.
+
+    Returns:
+        True only for `val_loss`.
+    """
     return monitor == "val_loss"
 
 
 def best_epochs(history: Sequence[EpochRecord], monitor: str, qat: QatRecord | None = None) -> dict[Phase, int]:
-    """The number of the best epoch of each phase by what it monitored, the first of equals.
+    """Find the best epoch of each phase by the monitored metric; the first one wins a tie.
 
-    Of quantization-aware training it is what `qat` says, 0 for the calibrated start. A phase of which no epoch could be
-    measured has none.
+    Args:
+        history: Epochs of all phases.
+        monitor: The monitored metric.
+        qat: Result of quantization-aware training, which determines the best epoch of that phase.
+
+    Returns:
+        Epoch numbers by phase; 0 for `qat` is the calibrated start. A phase in which no epoch could be measured is
+        missing.
     """
     best: dict[Phase, EpochRecord] = {}
     for epoch in history:

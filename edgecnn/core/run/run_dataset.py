@@ -1,4 +1,4 @@
-"""The photos that a run was trained on, found again."""
+"""Loading the photos that a run was trained on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from edgecnn.core.run.run_folder import RunRecord
 
 
 def dataset_of_run(record: RunRecord, progress: Progress = silent, *, strict: bool = False) -> Dataset:
-    """The run's photos in the run's splits. Raises `DataError` if they are gone or not the same any more."""
+    """Load the photos of a run in the splits of the run.
+
+    Args:
+        record: The content of `run.json`.
+        progress: Called as photos are read.
+        strict: Refuse unreadable photos instead of skipping them.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        DataError: If the photos are missing or differ from those that the run was trained on.
+    """
     dataset = with_all_splits(
         scan_dataset(
             record.data,

@@ -1,15 +1,15 @@
-"""The run folder: what `edgecnn train` leaves and every later command starts from."""
+"""The run folder, which `edgecnn train` creates and every later command starts from."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgecnn.core.atomic import write_json, write_text
+from edgecnn.core.atomic import write_text
 from edgecnn.core.errors import InputError, first_problem
 from edgecnn.core.model_file.card import DatasetRecord
 from edgecnn.core.preprocess import PreprocessSpec
@@ -22,68 +22,99 @@ Phase = Literal["head", "fine_tune", "scratch", "qat"]
 
 
 class EpochRecord(BaseModel):
-    """One epoch of one phase. A loss that has diverged is written as text, since JSON has neither NaN nor infinity."""
+    """One epoch of one phase. A diverged value is written as text, since JSON has neither NaN nor infinity."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
     phase: Phase
+    """The phase of training."""
     epoch: int
+    """Number of the epoch within its phase, from 1."""
     loss: float
+    """Training loss."""
     accuracy: float
+    """Training accuracy."""
     val_loss: float
+    """Validation loss."""
     val_accuracy: float
+    """Validation accuracy."""
     monitored: float
-    """What `TrainSettings.monitor` names; of `qat` the validation accuracy."""
+    """The metric in `settings.monitor`; the validation accuracy for `qat`."""
     learning_rate: float
+    """Learning rate."""
 
 
 class ExecutionRecord(BaseModel):
-    """What a run was trained on, and how."""
+    """Hardware and options of a training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     device: str
-    """Such as `CPU`, or the name of a GPU."""
+    """`CPU`, or the name of a GPU."""
     replicas: int
-    """Copies of the network that were trained side by side."""
+    """Copies of the network that were trained in parallel."""
     workers: int
+    """Machines that trained together."""
     mixed_precision: bool
+    """True for float16 arithmetic on float32 weights."""
     xla: bool
+    """True if the training step was compiled with XLA."""
 
 
 class QatRecord(BaseModel):
-    """The quantization-aware part of a run; epoch 0 is the calibrated start, before any training."""
+    """The quantization-aware training of a run; epoch 0 is the calibrated start, before any training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     settings: QatSettings
+    """Options of `edgecnn qat`."""
     best_epoch: int
+    """Epoch whose weights were kept."""
     val_accuracy: float
+    """Validation accuracy of these weights."""
     start_val_accuracy: float
+    """Validation accuracy of the calibrated start."""
 
 
 class RunRecord(BaseModel):
-    """The content of `run.json`. `data` is the folder the run was trained on, as an absolute path."""
+    """The content of `run.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format_version: Literal[2] = RUN_VERSION
+    """Version of this format; any other is refused."""
     name: str
+    """Name of the run folder."""
     created: datetime
+    """Time at which the training ended."""
     status: Literal["complete", "interrupted"]
+    """`interrupted` after Ctrl-C; the weights are those of the best epoch until then."""
     backbone: str
+    """Name of the network."""
     settings: TrainSettings
+    """Options of `edgecnn train`."""
     preprocess: PreprocessSpec
+    """Preprocessing of the network's input."""
     labels: tuple[str, ...]
+    """Class names by output index."""
     data: Path
+    """Absolute path of the folder that the run was trained on."""
     dataset: DatasetRecord
+    """Fingerprint and number of photos."""
     class_counts: dict[str, dict[str, int]]
+    """Number of photos by split and class."""
     unreadable: tuple[str, ...] = ()
+    """Files that were skipped."""
     history: tuple[EpochRecord, ...] = ()
+    """Every epoch, in order."""
     metrics: dict[str, float] = {}
+    """Validation and test metrics of the trained network, named `<split>_<metric>`."""
     execution: ExecutionRecord
+    """Hardware and options of the training."""
     qat: QatRecord | None = None
+    """Quantization-aware training, after `edgecnn qat`."""
     versions: dict[str, str] = {}
+    """Version of each package that influences the result."""
 
 
 class RunFolder:
@@ -94,8 +125,10 @@ class RunFolder:
         self.record_file = path / RUN_FILE
         self.float_weights = path / "float.h5"
         self.qat_weights = path / "qat.h5"
+        self.learning_curves = path / "learning_curves.svg"
+        self.confusion_matrix = path / "confusion_matrix.svg"
         self.unfinished = path / ".unfinished"
-        """What `--resume` goes on from; gone when a run is complete."""
+        """State that `--resume` continues from; removed when the run is complete."""
         self.unfinished_qat = path / ".unfinished-qat"
         self.export = path / "export"
         self.results = path / "results"
@@ -119,7 +152,17 @@ class RunFolder:
 
 
 def read_run(path: Path) -> tuple[RunFolder, RunRecord]:
-    """Opens a run folder. Raises `InputError` for one that is not, or is of another version."""
+    """Open a run folder.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        The names of its files and the content of `run.json`.
+
+    Raises:
+        InputError: If it is not a run folder, has another version or `run.json` is invalid.
+    """
     folder = RunFolder(path)
     try:
         content = folder.record_file.read_bytes()
@@ -139,31 +182,30 @@ def read_run(path: Path) -> tuple[RunFolder, RunRecord]:
     try:
         return folder, RunRecord.model_validate_json(content)
     except ValidationError as error:
-        raise InputError(f"{folder.record_file} does not hold: {first_problem(error)}") from None
+        raise InputError(f"{folder.record_file} is invalid: {first_problem(error)}; train again") from None
 
 
 def write_run(folder: RunFolder, record: RunRecord) -> None:
-    """Writes `run.json` atomically."""
+    """Write `run.json` atomically.
+
+    Args:
+        folder: The run folder.
+        record: The content.
+
+    Raises:
+        WriteError: If the file cannot be written.
+    """
     write_text(folder.record_file, record.model_dump_json(indent=1) + "\n")
 
 
 def run_of(model: Path) -> RunFolder | None:
-    """The run folder that a model file was exported into, if it lies in one."""
+    """Find the run folder that a model was exported into.
+
+    Args:
+        model: File of the model.
+
+    Returns:
+        The run folder, or None if the file is not in the export folder of a run.
+    """
     folder = RunFolder(model.resolve().parent.parent)
     return folder if model.resolve().parent == folder.export and folder.record_file.exists() else None
-
-
-def save_result(model: Path, kind: Literal["evaluation", "benchmark"], record: dict[str, Any]) -> Path | None:
-    """Keeps a result of a model that lies in a run folder as `RUN/results/<model>.<kind>.json`, for its report."""
-    folder = run_of(model)
-    if folder is None:
-        return None
-    path = folder.results / f"{model.stem}.{kind}.json"
-    write_json(path, record)
-    return path
-
-
-def read_results(folder: RunFolder, kind: Literal["evaluation", "benchmark"]) -> list[tuple[str, dict[str, Any]]]:
-    """The saved `evaluation` or `benchmark` records of a run's models, by model name."""
-    files = sorted(folder.results.glob(f"*.{kind}.json"))
-    return [(file.name.removesuffix(f".{kind}.json"), json.loads(file.read_text())) for file in files]

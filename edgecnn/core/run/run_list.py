@@ -1,4 +1,4 @@
-"""The runs that lie below a folder, to be set side by side."""
+"""The runs below a folder, for comparison."""
 
 from __future__ import annotations
 
@@ -13,36 +13,43 @@ from edgecnn.core.errors import InputError, UnknownName
 from edgecnn.core.run.run_folder import RUN_FILE, RunRecord, read_run
 
 _LOWER_IS_BETTER = {"loss", "error", "ece"}
-"""The last word of a metric that is good when it is small; the third is the expected calibration error."""
+"""Last words of metrics for which lower is better; `ece` is the expected calibration error."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run as it was found."""
+    """A run below the folder."""
 
     path: Path
     record: RunRecord
     exported: tuple[Path, ...]
-    """Its model files, by name."""
+    """Its model files, sorted by name."""
 
 
 class RunList(NamedTuple):
-    """What lies below a folder."""
+    """The runs below a folder."""
 
     runs: tuple[ListedRun, ...]
-    """The newest first."""
+    """Newest first."""
     problems: tuple[str, ...]
-    """A line for each run folder that cannot be read, by path."""
+    """One line per run folder that cannot be read, sorted by path."""
 
 
 def list_runs(folder: Path) -> RunList:
-    """Every run at or below `folder`, hidden folders and links apart.
+    """Find every run at or below a folder, except in hidden folders and behind links.
 
-    One that is broken or of another version is a problem among the others. Raises `InputError` where `folder` is none.
+    Args:
+        folder: Folder to search.
+
+    Returns:
+        The runs; one that is broken or has another version is listed as a problem.
+
+    Raises:
+        InputError: If it is not a folder.
     """
     if not folder.is_dir():
         raise InputError(f"expected a folder with runs, got {folder}; make a run with edgecnn train DATA --out RUN")
-    found: list[ListedRun] = []
+    runs: list[ListedRun] = []
     problems: list[str] = []
     for path in _run_folders(folder, problems):
         try:
@@ -52,20 +59,35 @@ def list_runs(folder: Path) -> RunList:
         except OSError as error:
             problems.append(_reason(error))
         else:
-            found.append(ListedRun(path, record, tuple(sorted(run.export.glob("*.tflite")))))
-    found.sort(key=lambda run: run.record.created, reverse=True)
-    return RunList(tuple(found), tuple(problems))
+            runs.append(ListedRun(path, record, tuple(sorted(run.export.glob("*.tflite")))))
+    runs.sort(key=lambda run: run.record.created, reverse=True)
+    return RunList(tuple(runs), tuple(problems))
 
 
 def metric_names(runs: Iterable[ListedRun]) -> tuple[str, ...]:
-    """The metrics that any of the runs has, in the order they are first met."""
+    """Collect the names of metrics.
+
+    Args:
+        runs: The runs.
+
+    Returns:
+        Every metric that at least one of the runs has, in order of first occurrence.
+    """
     return tuple(dict.fromkeys(name for run in runs for name in run.record.metrics))
 
 
 def best_first(runs: Sequence[ListedRun], metric: str) -> tuple[ListedRun, ...]:
-    """The runs by a metric of theirs, those that lack it last.
+    """Sort runs by a metric.
 
-    More is better, except of losses and errors. Raises `UnknownName` for a metric that none of them has.
+    Args:
+        runs: The runs.
+        metric: Name of the metric. Higher is better, except for losses and errors.
+
+    Returns:
+        The best run first, runs without the metric last.
+
+    Raises:
+        UnknownName: If no run has the metric.
     """
     if runs and metric not in metric_names(runs):
         raise UnknownName("metric", metric, metric_names(runs))
@@ -76,12 +98,26 @@ def best_first(runs: Sequence[ListedRun], metric: str) -> tuple[ListedRun, ...]:
 
 
 def epochs_by_phase(record: RunRecord) -> dict[str, int]:
-    """How many epochs each phase of a training took."""
+    """Count the epochs of each phase.
+
+    Args:
+        record: The record of a run.
+
+    Returns:
+        Number of epochs by phase.
+    """
     return dict(Counter(epoch.phase for epoch in record.history))
 
 
 def run_summary_record(run: ListedRun) -> dict[str, Any]:
-    """A run as JSON has it."""
+    """Return the JSON object that `edgecnn runs --json` prints for a run.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Plain JSON values.
+    """
     record = run.record
     return {
         "path": str(run.path),
@@ -102,13 +138,13 @@ def run_summary_record(run: ListedRun) -> dict[str, Any]:
 
 
 def _run_folders(folder: Path, problems: list[str]) -> list[Path]:
-    """Folders that hold a run, by path; one that cannot be looked into becomes a problem."""
-    found: list[Path] = []
+    """Return the folders that contain a run, sorted; append a line to `problems` for each folder that is unreadable."""
+    paths: list[Path] = []
     for path, folders, files in os.walk(folder, onerror=lambda error: problems.append(_reason(error))):
         folders[:] = [name for name in folders if not name.startswith(".")]
         if RUN_FILE in files:
-            found.append(Path(path))
-    return sorted(found)
+            paths.append(Path(path))
+    return sorted(paths)
 
 
 def _reason(error: OSError) -> str:

@@ -27,6 +27,12 @@ LOG_SIZE: Final = "10MB"
 """Size at which a log is rotated."""
 LOG_KEEP: Final = 5
 """Number of rotated logs that are retained."""
+FULL_QUERIES: Final = 1024
+FULL_SECONDS: Final = 60.0
+"""Minimum queries per model and minimum duration of `edgecnn benchmark`."""
+QUICK_QUERIES: Final = 128
+QUICK_SECONDS: Final = 10.0
+"""Both minimums with `--quick`."""
 UNCERTAIN: Final = "score=0.6"
 """When the model counts as unsure of a frame: below this score."""
 UNCERTAIN_SIZE: Final = "500MB"
@@ -149,14 +155,25 @@ class EvaluateSettings(Settings):
 class BenchmarkSettings(Settings):
     """Settings of `edgecnn benchmark` in a recipe."""
 
-    quick: bool = True
-    """Lower both minimums to 128 queries and 10 s, for a first look."""
+    # The command line measures in full unless `--quick` is given.
+    quick: bool = Field(
+        default=True,
+        description=f"Lower both minimums to {QUICK_QUERIES} queries and {QUICK_SECONDS:g} s, for a first look.",
+    )
     threads: int = Field(default=THREADS, ge=1)
     """Number of interpreter threads."""
-    queries: int | None = Field(default=None, ge=1)
-    """Minimum number of queries per model; if not given, 1024 (quick: 128)."""
-    seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """Minimum duration of the measured part in seconds; if not given, 60 (quick: 10)."""
+    queries: int | None = Field(
+        default=None,
+        ge=1,
+        description=f"Minimum number of queries per model; if not given, {FULL_QUERIES} (quick: {QUICK_QUERIES}).",
+    )
+    seconds: float | None = Field(
+        default=None,
+        ge=0,
+        allow_inf_nan=False,
+        description="Minimum duration of the measured part in seconds; "
+        f"if not given, {FULL_SECONDS:g} (quick: {QUICK_SECONDS:g}).",
+    )
 
 
 class RunSettings(Settings):

@@ -1,1 +1,1 @@
-"""Plots that a training run writes."""
+"""Charts and pictures that a training run writes."""

@@ -1,4 +1,4 @@
-"""A picture of what training does to photos: each as it is prepared, and some of its random variants beside it."""
+"""A picture of augmentation: photos after preprocessing, each next to some of its random variants."""
 
 from __future__ import annotations
 
@@ -16,18 +16,27 @@ from edgecnn.training.keras import tf
 from edgecnn.training.plots.figure import new_figure, save_figure
 
 SHEET_ROWS: Final = 6
-"""So many photos are shown, if there are as many."""
+"""Maximum number of photos."""
 _VARIANTS = 7
 _CELL_INCHES = 1.5
 _GAP = 0.06
-"""Between two pictures, as a share of their width; the prepared photo stands apart by three times that."""
+"""Gap between two pictures, as a share of their width; the one after the preprocessed photo is three times as wide."""
 
 
 def photos_to_show(classes: NDArray[np.int64], seed: int, count: int = SHEET_ROWS) -> NDArray[np.int64]:
-    """Indices of at most `count` photos out of `[n]` class indices, of as many classes as there are, in their order."""
+    """Choose photos of as many classes as possible.
+
+    Args:
+        classes: `[n]` class indices.
+        seed: Seed of the choice.
+        count: Maximum number of photos.
+
+    Returns:
+        Indices of the photos, sorted by class.
+    """
     order = np.random.default_rng(seed).permutation(len(classes))
     by_class = order[np.argsort(classes[order], kind="stable")]
-    # How many of the same class come before: the first of every class is shown, then the second, and so on.
+    # Number of earlier photos of the same class: the first photo of every class is chosen, then the second, and so on.
     in_order = classes[by_class]
     earlier = np.empty(len(classes), np.int64)
     earlier[by_class] = np.arange(len(classes)) - np.searchsorted(in_order, in_order)
@@ -38,13 +47,21 @@ def photos_to_show(classes: NDArray[np.int64], seed: int, count: int = SHEET_ROW
 def write_augment_sheet(
     pixels: NDArray[np.uint8], settings: AugmentSettings, seed: int, path: Path, *, names: Sequence[str] = ()
 ) -> None:
-    """Draws prepared photos, `[n, height, width, 1 or 3]`, and variants of each as training would see them; a PNG.
+    """Write a PNG of preprocessed photos and variants of each, as training would see them.
 
-    `names`, where given, are the rows' titles, such as the photos' classes. Raises `WriteError`.
+    Args:
+        pixels: `[n, height, width, 1 or 3]`, preprocessed photos.
+        settings: Augmentation settings.
+        seed: Seed of the variants.
+        path: File to write.
+        names: Titles of the rows, such as the photos' classes.
+
+    Raises:
+        WriteError: If the file cannot be written.
     """
     sheet, columns, rows = _mosaic(pixels, settings, seed)
     height, width = sheet.shape[:2]
-    # In inches: a photo is as wide as a cell, and the titles are above and to the left of the mosaic.
+    # Inches per pixel: a photo is as wide as a cell. The titles are above and to the left of the mosaic.
     inches = _CELL_INCHES / pixels.shape[2]
     figure = new_figure(width * inches + 1.2, height * inches + 1.0)
     axes = figure.subplots()
@@ -62,7 +79,7 @@ def write_augment_sheet(
 def _mosaic(
     pixels: NDArray[np.uint8], settings: AugmentSettings, seed: int
 ) -> tuple[NDArray[np.uint8], list[float], list[float]]:
-    """The pictures on white, and where the middles of its columns and rows are, in pixels."""
+    """Return the pictures on white, and the middles of the columns and rows in pixels."""
     count, height, width, _ = pixels.shape
     gap = max(1, round(_GAP * width))
     lefts = [column * (width + gap) + (2 * gap if column else 0) for column in range(1 + _VARIANTS)]

@@ -1,4 +1,4 @@
-"""Drawing into a PNG, without a screen."""
+"""Drawing PNG pictures without a screen."""
 
 from __future__ import annotations
 
@@ -11,24 +11,34 @@ from matplotlib.figure import Figure
 from edgecnn.core.atomic import atomic_path
 
 _COMPRESSION = 3
-"""Of 9. Photos become a tenth larger than at the usual 6, in less than half the time."""
+"""Compression level, at most 9. Pictures become a tenth larger than at the default 6, in less than half the time."""
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
-    """A figure that is drawn without a screen."""
+    """Return a figure that needs no screen.
+
+    Args:
+        width_inches: Width.
+        height_inches: Height.
+
+    Returns:
+        An empty figure.
+    """
     figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a PNG, atomically. What no font here can write becomes a box. Raises `WriteError`."""
+    """Write a PNG atomically. A character that no font contains becomes a box.
+
+    Args:
+        figure: The picture.
+        path: File to write.
+
+    Raises:
+        WriteError: If the file cannot be written.
+    """
     with atomic_path(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         figure.savefig(temporary, dpi=110, format="png", pil_kwargs={"compress_level": _COMPRESSION})
-
-
-def shortened(text: str, characters: int) -> str:
-    """A text with its middle left out, if it has more than so many characters."""
-    half = (characters - 1) // 2
-    return text if len(text) <= characters else f"{text[:half]}…{text[-half:]}"

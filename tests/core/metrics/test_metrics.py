@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from edgecnn.core.labels import LabelMap
-from edgecnn.core.metrics.accuracy import MAX_CURVES, AccuracyMetrics, accuracy_metrics, metrics_record, rank_of_truth
+from edgecnn.core.metrics.accuracy import MAX_CURVES, accuracy_metrics, rank_of_truth
 
 Answers = tuple[NDArray[np.float32], NDArray[np.intp]]
 
@@ -21,7 +19,7 @@ def _labels(classes: int) -> LabelMap:
 
 @st.composite
 def answers(draw: st.DrawFn) -> Answers:
-    """Probabilities on few levels, so that they tie as quantized ones do, and truths that leave classes out."""
+    """Generate probabilities on few levels, which tie as quantized ones do, and truths that omit some classes."""
     classes = draw(st.integers(2, 7))
     n = draw(st.integers(1, 40))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -32,7 +30,7 @@ def answers(draw: st.DrawFn) -> Answers:
 
 @pytest.mark.filterwarnings("ignore:A single label was found")
 @given(answers(), st.booleans())
-def test_metrics_equal_those_of_scikit_learn(case: Answers, by_threshold: bool) -> None:
+def test_metrics_match_scikit_learn(case: Answers, by_threshold: bool) -> None:
     probabilities, truth = case
     decisions = np.where(probabilities[:, 1] >= 0.25, 1, 0) if by_threshold else probabilities.argmax(axis=1)
     labels = _labels(probabilities.shape[1])
@@ -43,14 +41,16 @@ def test_metrics_equal_those_of_scikit_learn(case: Answers, by_threshold: bool) 
     assert np.array_equal(metrics.confusion, confusion_matrix(truth, decisions, labels=seen))
     expected = np.transpose(precision_recall_fscore_support(truth, decisions, labels=seen, zero_division=0))
     assert [entry.label for entry in metrics.per_class] == [f"class {index}" for index in seen]
-    assert np.allclose([entry[1:5] for entry in metrics.per_class], expected)
+    assert np.allclose(
+        [(entry.precision, entry.recall, entry.f1, entry.support) for entry in metrics.per_class], expected
+    )
     for average in ("macro", "weighted"):
         means = precision_recall_fscore_support(truth, decisions, labels=seen, average=average, zero_division=0)
         assert np.allclose(getattr(metrics, average), means[:3])
 
 
 @given(answers())
-def test_auc_equals_that_of_scikit_learn_class_by_class(case: Answers) -> None:
+def test_auc_of_each_class_matches_scikit_learn(case: Answers) -> None:
     probabilities, truth = case
     metrics = accuracy_metrics(probabilities, truth, _labels(probabilities.shape[1]))
     areas = {entry.label: entry.auc_roc for entry in metrics.per_class if entry.auc_roc is not None}
@@ -61,21 +61,19 @@ def test_auc_equals_that_of_scikit_learn_class_by_class(case: Answers) -> None:
 
 
 @given(answers())
-def test_without_a_threshold_the_rank_is_the_place_among_all(
-    case: Answers,
-) -> None:
+def test_rank_without_a_threshold_is_the_position_in_the_sorted_scores(case: Answers) -> None:
     probabilities, truth = case
     order = np.argsort(-probabilities, axis=1, kind="stable")
     ranks = rank_of_truth(probabilities, truth, probabilities.argmax(axis=1))
     assert ranks.tolist() == np.argmax(order == truth[:, None], axis=1).tolist()
 
 
-def test_what_was_decided_comes_first_and_the_others_follow() -> None:
+def test_the_decided_class_ranks_first_and_the_others_follow_by_score() -> None:
     probabilities = np.array([[0.5, 0.3, 0.15, 0.05]] * 4, np.float32)
     assert rank_of_truth(probabilities, np.arange(4), np.full(4, 2)).tolist() == [1, 2, 0, 3]
 
 
-def test_a_decision_that_is_not_for_the_best_class_changes_what_hangs_on_decisions_alone() -> None:
+def test_a_decision_against_the_best_class_changes_only_metrics_of_decisions() -> None:
     probabilities = np.array([[0.7, 0.3], [0.9, 0.1]], np.float32)
     truth = np.array([1, 0])
     before, after = (
@@ -94,7 +92,7 @@ def test_binary_auc_is_the_same_for_both_classes() -> None:
     assert roc_auc_score(truth, positive) == 0.875
 
 
-def test_ties_go_to_the_lower_index() -> None:
+def test_ties_are_decided_in_favor_of_the_lower_index() -> None:
     probabilities = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0]], np.float32)
     assert rank_of_truth(probabilities, np.array([0, 1]), np.zeros(2, np.intp)).tolist() == [0, 1]
     assert accuracy_metrics(probabilities, np.array([0, 1]), _labels(3)).top1 == 0.5
@@ -106,7 +104,7 @@ def test_top5_counts_the_five_best_and_is_1_below_six_classes() -> None:
     assert accuracy_metrics(probabilities[:, :4], np.array([3, 2]), _labels(4)).top5 == 1.0
 
 
-def test_classes_that_no_photo_shows_or_gets_are_left_out() -> None:
+def test_classes_without_photos_and_decisions_are_omitted() -> None:
     probabilities = np.zeros((2, 1001), np.float32)
     probabilities[[0, 1], [7, 900]] = 1
     metrics = accuracy_metrics(probabilities, np.array([7, 8]), _labels(1001))
@@ -114,42 +112,17 @@ def test_classes_that_no_photo_shows_or_gets_are_left_out() -> None:
     assert metrics.confusion == ((1, 0, 0), (0, 0, 1), (0, 0, 0))
 
 
-def test_the_record_has_the_printed_keys() -> None:
-    record = metrics_record(accuracy_metrics(np.eye(3, dtype=np.float32), np.arange(3), _labels(3)))
-    assert list(record) == [
-        *("n", "top1", "top5", "macro_precision", "macro_recall", "macro_f1"),
-        *("weighted_precision", "weighted_recall", "weighted_f1", "auc_roc", "ece", "mce", "brier"),
-        *("per_class", "confusion", "reliability", "roc"),
-    ]
-    perfect = {"label": "class 0", "precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1, "auc_roc": 1.0}
-    assert record["per_class"][0] == perfect
-    assert record["confusion"] == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    assert record["reliability"] == [{"n": 3, "confidence": 1.0, "accuracy": 1.0}]
-    assert record["roc"] == [[[0, 0], [0, 1], [1, 1]]] * 3
-    assert json.loads(json.dumps(record, allow_nan=False)) == record
-
-
-def test_what_cannot_be_told_is_null_in_the_record() -> None:
-    record = metrics_record(_metrics_of_logits())
-    assert [record[key] for key in ("auc_roc", "ece", "mce", "brier", "reliability", "roc")] == [None] * 5 + [[None]]
-
-
-def _metrics_of_logits() -> AccuracyMetrics:
-    """One class only, and outputs that are no probabilities."""
-    return accuracy_metrics(np.array([[7, -3]], np.float32), np.array([0]), _labels(2))
-
-
-def test_of_many_classes_there_are_no_curves() -> None:
+def test_many_classes_have_no_curves() -> None:
     classes = MAX_CURVES + 1
     metrics = accuracy_metrics(np.eye(classes, dtype=np.float32), np.arange(classes), _labels(classes))
     assert metrics.roc is None and metrics.auc_roc == 1.0
 
 
-def test_nan_is_refused_rather_than_counted_as_right() -> None:
+def test_nan_is_refused_instead_of_counting_as_a_hit() -> None:
     with pytest.raises(ValueError, match="finite"):
         accuracy_metrics(np.full((1, 2), np.nan, np.float32), np.array([1]), _labels(2))
 
 
-def test_no_photos_is_refused() -> None:
+def test_an_empty_set_of_photos_is_refused() -> None:
     with pytest.raises(ValueError, match="shape"):
         accuracy_metrics(np.empty((0, 2), np.float32), np.empty(0, np.intp), _labels(2))

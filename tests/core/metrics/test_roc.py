@@ -16,10 +16,10 @@ Scored = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 @st.composite
-def scored(draw: st.DrawFn, most: int = 40) -> Scored:
-    """Scores on few levels or many, and two photos at least, one of each kind."""
+def scored(draw: st.DrawFn, max_photos: int = 40) -> Scored:
+    """Generate scores on few or many levels, with at least one positive and one negative photo."""
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    n = draw(st.integers(2, most))
+    n = draw(st.integers(2, max_photos))
     scores = (random.integers(0, draw(st.sampled_from([2, 4, 256, 10**6])), n) / 10**6).astype(np.float32)
     positive = random.random(n) < draw(st.floats(0.1, 0.9))
     positive[:2] = True, False
@@ -27,14 +27,14 @@ def scored(draw: st.DrawFn, most: int = 40) -> Scored:
 
 
 @given(scored())
-def test_auc_is_the_share_of_pairs_in_the_right_order(case: Scored) -> None:
+def test_auc_is_the_fraction_of_correctly_ordered_pairs(case: Scored) -> None:
     scores, positive = case
     difference = scores[positive][:, None] - scores[~positive][None, :]
     assert binary_auc(scores, positive) == pytest.approx(np.mean((difference > 0) + 0.5 * (difference == 0)))
 
 
 @given(scored())
-def test_the_curve_has_the_corners_that_scikit_learn_finds(case: Scored) -> None:
+def test_corners_of_the_curve_match_scikit_learn(case: Scored) -> None:
     scores, positive = case
     expected = {(x, y) for x, y, _ in zip(*reference_curve(positive, scores, drop_intermediate=False), strict=True)}
     curve = roc_curve(scores, positive)
@@ -43,11 +43,11 @@ def test_the_curve_has_the_corners_that_scikit_learn_finds(case: Scored) -> None
 
 
 @given(scored())
-def test_the_area_under_the_curve_is_the_auc(case: Scored) -> None:
+def test_area_under_the_curve_equals_the_auc(case: Scored) -> None:
     assert _area(roc_curve(*case)) == pytest.approx(binary_auc(*case)) == pytest.approx(roc_auc_score(*case[::-1]))
 
 
-@given(scored(most=2000))
+@given(scored(max_photos=2000))
 def test_a_long_curve_is_thinned_and_keeps_its_shape(case: Scored) -> None:
     curve = roc_curve(*case)
     assert len(curve) <= MAX_POINTS

@@ -13,7 +13,7 @@ latencies_ms = st.lists(st.floats(0, 1e5), min_size=2, max_size=200)
 
 
 @given(latencies_ms)
-def test_the_summary_is_that_of_the_standard_library(samples: list[float]) -> None:
+def test_summary_matches_the_standard_library(samples: list[float]) -> None:
     stats = latency_stats(samples)
     percentiles = statistics.quantiles(samples, n=100, method="inclusive")
     assert stats.n == len(samples)
@@ -28,13 +28,14 @@ def test_the_summary_is_that_of_the_standard_library(samples: list[float]) -> No
 def test_the_order_of_the_samples_does_not_matter(samples: list[float], random: np.random.Generator) -> None:
     shuffled = samples.copy()
     random.shuffle(shuffled)
-    assert latency_stats(shuffled) == pytest.approx(latency_stats(samples))
+    assert latency_stats(shuffled).to_json() == pytest.approx(latency_stats(samples).to_json())
 
 
-def test_one_sample_has_no_spread() -> None:
-    assert latency_stats([3.5]) == (1, 3.5, 0.0, 3.5, 3.5, 3.5, 3.5, 3.5, 3.5)
+def test_a_single_sample_has_no_deviation() -> None:
+    values = latency_stats([3.5]).to_json()
+    assert (values.pop("n"), values.pop("std_ms"), set(values.values())) == (1, 0.0, {3.5})
 
 
-def test_no_samples_have_no_summary() -> None:
+def test_an_empty_list_of_samples_is_refused() -> None:
     with pytest.raises(ValueError, match="no latency samples"):
         latency_stats(np.empty(0))

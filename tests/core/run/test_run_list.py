@@ -17,7 +17,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(trained_run: Path) -> Write:
-    """Writes the record of a trained run, with other metrics, as if it had been trained on a day of January."""
+    """Return a function that writes the record of a trained run with other metrics and a given day of January."""
     _, record = read_run(trained_run)
 
     def write_record(path: Path, day: int = 1, **metrics: float) -> Path:
@@ -32,7 +32,7 @@ def names(folder: Path) -> list[str]:
     return [run.record.name for run in list_runs(folder).runs]
 
 
-def test_runs_are_found_however_deep_the_newest_first(write: Write, tmp_path: Path) -> None:
+def test_runs_are_found_at_any_depth_newest_first(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "old", 1)
     write(tmp_path / "clothes" / "wide" / "new", 3)
     write(tmp_path / "clothes" / "middle", 2)
@@ -41,12 +41,12 @@ def test_runs_are_found_however_deep_the_newest_first(write: Write, tmp_path: Pa
     assert names(tmp_path / "clothes" / "middle") == ["middle"]
 
 
-def test_hidden_folders_hold_no_runs(write: Write, tmp_path: Path) -> None:
+def test_runs_in_hidden_folders_are_ignored(write: Write, tmp_path: Path) -> None:
     write(tmp_path / ".trash" / "gone")
     assert names(tmp_path) == []
 
 
-def test_a_run_tells_of_its_model_files_and_phases(write: Write, tmp_path: Path) -> None:
+def test_a_run_lists_its_model_files_and_phases(write: Write, tmp_path: Path) -> None:
     run = RunFolder(write(tmp_path / "cats", test_accuracy=0.5))
     run.export.mkdir()
     run.model_file("cats", "int8").write_bytes(b"1234")
@@ -58,10 +58,10 @@ def test_a_run_tells_of_its_model_files_and_phases(write: Write, tmp_path: Path)
     assert record["metrics"] == {"test_accuracy": 0.5}
 
 
-def test_runs_that_cannot_be_read_are_told_of_beside_the_others(write: Write, tmp_path: Path) -> None:
+def test_unreadable_runs_are_reported_next_to_the_others(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "good")
     for name, content in (
-        ("cut", '{"format_version": '),
+        ("truncated", '{"format_version": '),
         ("later", '{"format_version": 99}'),
         ("odd", json.dumps({"format_version": RUN_VERSION, "color": "blue"})),
     ):
@@ -69,25 +69,25 @@ def test_runs_that_cannot_be_read_are_told_of_beside_the_others(write: Write, tm
         (tmp_path / name / RUN_FILE).write_text(content)
     listed = list_runs(tmp_path)
     assert [run.record.name for run in listed.runs] == ["good"]
-    cut, later, odd = listed.problems
-    assert f"{tmp_path / 'cut' / RUN_FILE} is not valid JSON" in cut
+    truncated, later, odd = listed.problems
+    assert f"{tmp_path / 'truncated' / RUN_FILE} is not valid JSON" in truncated
     assert f"{tmp_path / 'later'} is a run folder of version 99" in later
-    assert "odd" in odd
+    assert f"{tmp_path / 'odd' / RUN_FILE} is invalid: name: Field required" in odd
     assert all("\n" not in problem for problem in listed.problems)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_may_not_be_read_is_told_of(tmp_path: Path) -> None:
+def test_a_folder_without_permission_is_reported(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0)
     assert list_runs(tmp_path).problems == (f"{tmp_path / 'locked'}: Permission denied",)
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a folder with runs, got .*runs; make a run with"):
         list_runs(tmp_path / "runs")
 
 
-def test_the_best_run_comes_first_and_one_that_was_not_measured_last(write: Write, tmp_path: Path) -> None:
+def test_the_best_run_is_first_and_a_run_without_the_metric_last(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "a", 4, test_accuracy=0.7, test_ece=0.03)
     write(tmp_path / "b", 3)
     write(tmp_path / "c", 2, test_accuracy=0.9, test_ece=0.05)
@@ -96,7 +96,7 @@ def test_the_best_run_comes_first_and_one_that_was_not_measured_last(write: Writ
     assert [run.record.name for run in best_first(runs, "test_ece")] == ["a", "c", "b"]
 
 
-def test_a_metric_that_no_run_has_is_refused_with_the_nearest(write: Write, tmp_path: Path) -> None:
+def test_an_unknown_metric_is_refused_with_a_suggestion(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "a", validation_accuracy=0.8, test_accuracy=0.7)
     runs = list_runs(tmp_path).runs
     assert metric_names(runs) == ("validation_accuracy", "test_accuracy")

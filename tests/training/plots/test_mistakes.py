@@ -17,7 +17,7 @@ LABELS = LabelMap(("$a", "b$ with a name that is far too long for one line", "c"
 
 
 def sure_of(decisions: list[int], scores: list[float]) -> NDArray[np.float32]:
-    """Probabilities over three classes that put so much on each decision."""
+    """Return probabilities over three classes with the given score for each decision."""
     probabilities = np.repeat((1 - np.array(scores, np.float32)[:, None]) / 2, 3, axis=1)
     probabilities[np.arange(len(decisions)), decisions] = scores
     return probabilities
@@ -28,7 +28,7 @@ def flat_photos(levels: list[int], channels: int) -> NDArray[np.uint8]:
 
 
 def shows(picture: Path, level: int) -> bool:
-    """Whether a large patch of that gray, give or take what drawing rounds off, is in the picture."""
+    """Return True if the picture contains a large patch of that gray, up to rounding."""
     decoded = cv2.imread(str(picture))
     assert decoded is not None
     return bool((np.abs(decoded.astype(int) - level) <= 2).all(axis=2).sum() > 5000)
@@ -39,52 +39,51 @@ def shows(picture: Path, level: int) -> bool:
     st.integers(1, 10),
     st.randoms(use_true_random=False),
 )
-def test_no_mistake_that_is_left_out_was_made_with_more_confidence(
-    probabilities: NDArray[np.float32], limit: int, random: object
-) -> None:
+def test_no_omitted_mistake_has_a_higher_score(probabilities: NDArray[np.float32], limit: int, random: object) -> None:
     truth = np.array([random.randrange(4) for _ in probabilities], np.int64)  # type: ignore[attr-defined]
-    found = most_confident_mistakes(probabilities, truth, limit)
+    mistakes = most_confident_mistakes(probabilities, truth, limit)
     decisions = probabilities.argmax(axis=1)
     wrong = [int(photo) for photo in np.flatnonzero(decisions != truth)]
-    shown = [mistake.photo for mistake in found]
-    assert len(found) == min(limit, len(wrong))
-    assert [mistake.score for mistake in found] == sorted((mistake.score for mistake in found), reverse=True)
-    for mistake in found:
+    shown = [mistake.photo for mistake in mistakes]
+    assert len(mistakes) == min(limit, len(wrong))
+    assert [mistake.score for mistake in mistakes] == sorted((mistake.score for mistake in mistakes), reverse=True)
+    for mistake in mistakes:
         assert (mistake.truth, mistake.decision) == (truth[mistake.photo], decisions[mistake.photo])
         assert mistake.decision != mistake.truth
-    left_out = [probabilities[photo].max() for photo in wrong if photo not in shown]
-    assert not left_out or max(left_out) <= found[-1].score
+    omitted = [probabilities[photo].max() for photo in wrong if photo not in shown]
+    assert not omitted or max(omitted) <= mistakes[-1].score
 
 
-def test_mistakes_of_equal_confidence_stay_in_order() -> None:
+def test_mistakes_of_equal_confidence_keep_their_order() -> None:
     probabilities = sure_of([1, 1, 1], [0.75, 0.75, 0.75])
     assert [mistake.photo for mistake in most_confident_mistakes(probabilities, np.zeros(3, np.int64))] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_picture_shows_the_wrong_photos_and_no_right_one(channels: int, tmp_path: Path) -> None:
+def test_the_picture_shows_only_wrong_photos(channels: int, tmp_path: Path) -> None:
     path = tmp_path / "mistakes.png"
     photos = flat_photos([60, 120, 180], channels)
     probabilities, truth = sure_of([0, 1, 2], [0.9, 0.8, 0.7]), np.array([0, 0, 1])
-    plot_mistakes(photos, probabilities, truth, LABELS, ["a.png", "$b.png", "c" * 80 + "$.png"], path)
+    names = ["a.png", "$b.png", "c" * 80 + "$.png"]
+    plot_mistakes(photos, probabilities, truth, path, labels=LABELS, names=names)
     assert [shows(path, level) for level in (60, 120, 180)] == [False, True, True]
 
 
-def test_of_many_mistakes_the_most_confident_24_are_shown(tmp_path: Path) -> None:
+def test_the_24_most_confident_of_many_mistakes_are_shown(tmp_path: Path) -> None:
     path = tmp_path / "mistakes.png"
     levels = list(range(10, 240, 7))[:30]
-    probabilities = sure_of([1] * 30, [0.99 - 0.01 * place for place in range(30)])
-    names = [f"{place}.png" for place in range(30)]
-    plot_mistakes(flat_photos(levels, 1), probabilities, np.zeros(30, np.int64), LABELS, names, path)
+    probabilities = sure_of([1] * 30, [0.99 - 0.01 * number for number in range(30)])
+    names = [f"{number}.png" for number in range(30)]
+    plot_mistakes(flat_photos(levels, 1), probabilities, np.zeros(30, np.int64), path, labels=LABELS, names=names)
     assert [shows(path, level) for level in levels] == [True] * 24 + [False] * 6
 
 
-def test_where_nothing_is_wrong_the_picture_says_so_in_place_of_an_older_one(tmp_path: Path) -> None:
+def test_a_picture_without_mistakes_replaces_an_older_one(tmp_path: Path) -> None:
     path = tmp_path / "mistakes.png"
     photos, probabilities = flat_photos([60], 1), sure_of([1], [0.9])
-    plot_mistakes(photos, probabilities, np.array([0]), LABELS, ["a.png"], path)
+    plot_mistakes(photos, probabilities, np.array([0]), path, labels=LABELS, names=["a.png"])
     assert shows(path, 60)
-    plot_mistakes(photos, probabilities, np.array([1]), LABELS, ["a.png"], path)
+    plot_mistakes(photos, probabilities, np.array([1]), path, labels=LABELS, names=["a.png"])
     assert not shows(path, 60)
     decoded = cv2.imread(str(path))
     assert decoded is not None and decoded.std() > 1

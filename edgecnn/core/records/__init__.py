@@ -1,0 +1,1 @@
+"""JSON formats of results: each model writes, reads and documents its format."""
