@@ -1,4 +1,4 @@
-"""From a folder of labeled photos to a live classifier on a small device, in one `.tflite` file.
+"""A live classifier from a folder of labeled photos on a small device, in one `.tflite` file.
 
 The device side, for programs of one's own:
 
