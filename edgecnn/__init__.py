@@ -1,11 +1,14 @@
-"""A live classifier from a folder of labeled photos on a small device, in one `.tflite` file.
+"""A live image classifier from a folder of labeled photos, in one `.tflite` file.
 
-The device side, for programs of one's own:
+    import edgecnn
 
-    from edgecnn import Classifier, load_model, read_image
+    edgecnn.train("photos/", "runs/clothes")
+    edgecnn.export("runs/clothes")
+    classifier = edgecnn.Classifier("runs/clothes/export/clothes-int8.tflite")
+    print(classifier.classify("photo.jpg").best)
 
-    classifier = Classifier(load_model("clothes-int8.tflite"))
-    print(classifier.classify(read_image("photo.jpg")).best)
+Names are loaded when they are first used: the device side needs no TensorFlow, and `edgecnn --help` no OpenCV.
+`docs/python.md` goes through the whole chain.
 """
 
 from __future__ import annotations
@@ -14,48 +17,116 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgecnn.core.errors import EdgecnnError
+    from edgecnn.api import benchmark, check_data, evaluate, export, load_run, qat, train
+    from edgecnn.core.errors import (
+        DataError,
+        DeviceError,
+        EdgecnnError,
+        ExportError,
+        GateFailed,
+        GateUndecided,
+        InputError,
+        Interrupted,
+        MissingDependency,
+        ModelFileError,
+        SourceError,
+        SourceLost,
+        UnknownName,
+        VerifyFailed,
+        WorkerLost,
+        WriteError,
+    )
     from edgecnn.core.frame import Frame, Prediction, Score
     from edgecnn.core.images import read_image
     from edgecnn.core.model_file.model_file import read_model_file
     from edgecnn.core.preprocess import PreprocessSpec, preprocess
-    from edgecnn.runtime.inference.classifier import Classifier, load_model
+    from edgecnn.core.settings.augment import AugmentSettings
+    from edgecnn.core.settings.command_settings import BenchmarkSettings, ExportSettings, QatSettings, TrainSettings
+    from edgecnn.core.settings.min_recall import MinRecall
+    from edgecnn.runtime.inference.classifier import Classifier, classify, load_model
+    from edgecnn.runtime.live.camera import LoopSettings
     from edgecnn.runtime.live.loop import run_loop
     from edgecnn.runtime.sources import open_source
 
-_HOMES = {
-    "Classifier": "edgecnn.runtime.inference.classifier",
-    "EdgecnnError": "edgecnn.core.errors",
-    "Frame": "edgecnn.core.frame",
-    "Prediction": "edgecnn.core.frame",
-    "PreprocessSpec": "edgecnn.core.preprocess",
-    "Score": "edgecnn.core.frame",
-    "load_model": "edgecnn.runtime.inference.classifier",
-    "open_source": "edgecnn.runtime.sources",
-    "preprocess": "edgecnn.core.preprocess",
-    "read_image": "edgecnn.core.images",
-    "read_model_file": "edgecnn.core.model_file.model_file",
-    "run_loop": "edgecnn.runtime.live.loop",
+_MODULES = {
+    "edgecnn.api": ("benchmark", "check_data", "evaluate", "export", "load_run", "qat", "train"),
+    "edgecnn.core.errors": (
+        *("DataError", "DeviceError", "EdgecnnError", "ExportError", "GateFailed", "GateUndecided", "InputError"),
+        *("Interrupted", "MissingDependency", "ModelFileError", "SourceError", "SourceLost", "UnknownName"),
+        *("VerifyFailed", "WorkerLost", "WriteError"),
+    ),
+    "edgecnn.core.frame": ("Frame", "Prediction", "Score"),
+    "edgecnn.core.images": ("read_image",),
+    "edgecnn.core.model_file.model_file": ("read_model_file",),
+    "edgecnn.core.preprocess": ("PreprocessSpec", "preprocess"),
+    "edgecnn.core.settings.augment": ("AugmentSettings",),
+    "edgecnn.core.settings.command_settings": ("BenchmarkSettings", "ExportSettings", "QatSettings", "TrainSettings"),
+    "edgecnn.core.settings.min_recall": ("MinRecall",),
+    "edgecnn.runtime.inference.classifier": ("Classifier", "classify", "load_model"),
+    "edgecnn.runtime.live.camera": ("LoopSettings",),
+    "edgecnn.runtime.live.loop": ("run_loop",),
+    "edgecnn.runtime.sources": ("open_source",),
 }
+"""Module of each public name, imported when the name is first used."""
 
-__all__ = [
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [  # Written out for type checkers and editors; a test compares it with `_MODULES`.
+    "AugmentSettings",
+    "BenchmarkSettings",
     "Classifier",
+    "DataError",
+    "DeviceError",
     "EdgecnnError",
+    "ExportError",
+    "ExportSettings",
     "Frame",
+    "GateFailed",
+    "GateUndecided",
+    "InputError",
+    "Interrupted",
+    "LoopSettings",
+    "MinRecall",
+    "MissingDependency",
+    "ModelFileError",
     "Prediction",
     "PreprocessSpec",
+    "QatSettings",
     "Score",
+    "SourceError",
+    "SourceLost",
+    "TrainSettings",
+    "UnknownName",
+    "VerifyFailed",
+    "WorkerLost",
+    "WriteError",
+    "__version__",
+    "benchmark",
+    "check_data",
+    "classify",
+    "evaluate",
+    "export",
     "load_model",
+    "load_run",
     "open_source",
     "preprocess",
+    "qat",
     "read_image",
     "read_model_file",
     "run_loop",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when first asked for, so that `edgecnn --help` need not wait for OpenCV.
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 # It takes longer than everything else here.
+
+        return version("edgecnn")
     if name not in _HOMES:
         raise AttributeError(f"module 'edgecnn' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -10,9 +10,9 @@ import typer
 
 from edgecnn.cli.benchmark_tables import print_benchmark, print_comparison
 from edgecnn.cli.console import ProgressBars, print_json, say
-from edgecnn.cli.options import Baseline, Json, Labels, Model, Preprocess
-from edgecnn.cli.remote_option import On, SshConfig, to_argv
-from edgecnn.cli.settings_options import Override, options_from
+from edgecnn.cli.options.from_settings import Override, options_from
+from edgecnn.cli.options.remote import On, SshConfig, to_argv
+from edgecnn.cli.options.shared import Baseline, Json, Labels, Model, Preprocess
 from edgecnn.core.settings.command_settings import THREADS, BenchmarkSettings
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgecnn.cli.console import print_fields, print_json, print_json_lines, say
-from edgecnn.cli.options import Json, Labels, Model, Preprocess, Threads, TopK
+from edgecnn.cli.options.shared import Json, Labels, Model, Preprocess, Threads, TopK
 from edgecnn.core.errors import DataError
 from edgecnn.core.settings.command_settings import THREADS, TOP_K
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_table, say
-from edgecnn.cli.options import Json
+from edgecnn.cli.options.shared import Json
 from edgecnn.data.csv_columns import Columns
 from edgecnn.data.shape import MIN_SIDE_PX
 

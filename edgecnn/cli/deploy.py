@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgecnn.cli.console import print_json_lines, print_table, say
-from edgecnn.cli.options import Json
+from edgecnn.cli.options.shared import Json
 from edgecnn.core.errors import DeviceError, InputError, Interrupted, UnknownName
 from edgecnn.deploy.device_files import DEFAULT_NAME, START_S
 

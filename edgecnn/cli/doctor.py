@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgecnn.cli.console import print_json, print_json_lines, print_table
-from edgecnn.cli.options import Json
+from edgecnn.cli.options.shared import Json
 from edgecnn.core.errors import EdgecnnError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_table, report_unreadable, say
-from edgecnn.cli.options import Baseline, Json, Labels, Model, Preprocess, Threads
+from edgecnn.cli.options.shared import Baseline, Json, Labels, Model, Preprocess, Threads
 from edgecnn.core.settings.command_settings import THREADS
 
 _FIGURES = (

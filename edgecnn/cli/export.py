@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json_lines, print_table, say
-from edgecnn.cli.options import SEED, Json
-from edgecnn.cli.settings_options import Override, options_from
+from edgecnn.cli.options.from_settings import Override, options_from
+from edgecnn.cli.options.shared import SEED, Json
 from edgecnn.core.errors import InputError
 from edgecnn.core.precision import PRECISIONS, Precision
 from edgecnn.core.settings.command_settings import ExportSettings, TrainSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from edgecnn.cli.console import print_json_lines, print_table
-from edgecnn.cli.options import Json
+from edgecnn.cli.options.shared import Json
 
 
 def register(app: typer.Typer) -> None:

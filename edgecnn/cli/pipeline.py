@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_json_lines, print_table, say
-from edgecnn.cli.options import Json
+from edgecnn.cli.options.shared import Json
 
 if TYPE_CHECKING:
     from edgecnn.pipeline.run import StageResult

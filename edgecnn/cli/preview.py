@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_fields, print_json, say
-from edgecnn.cli.options import AUGMENT, Json
-from edgecnn.cli.settings_options import Override, options_from
+from edgecnn.cli.options.from_settings import Override, options_from
+from edgecnn.cli.options.shared import AUGMENT, Json
 from edgecnn.core.settings.augment import augment_args
 from edgecnn.core.settings.command_settings import TrainSettings
 

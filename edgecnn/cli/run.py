@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecnn.cli.console import say
-from edgecnn.cli.environment_options import EnvironmentOptions, OptionsFrom
-from edgecnn.cli.options import Json, Labels, Model, Preprocess, TopK, delegate_option
+from edgecnn.cli.options.environment import EnvironmentOptions, OptionsFrom
+from edgecnn.cli.options.shared import Json, Labels, Model, Preprocess, TopK, delegate_option
 from edgecnn.core.errors import Interrupted, SourceLost
 from edgecnn.core.settings.command_settings import (
     LOG_KEEP,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecnn.cli.console import print_json_lines, print_table, say
-from edgecnn.cli.options import Json
+from edgecnn.cli.options.shared import Json
 
 if TYPE_CHECKING:
     from edgecnn.core.run.run_list import ListedRun

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecnn.cli.console import print_json, print_table, say
-from edgecnn.cli.options import Json
+from edgecnn.cli.options.shared import Json
 from edgecnn.core.errors import InputError
 
 if TYPE_CHECKING:

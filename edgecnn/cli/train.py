@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgecnn.cli.console import ProgressBars, print_json, print_table, report_unreadable, say
-from edgecnn.cli.options import AUGMENT, SEED, Json
-from edgecnn.cli.settings_options import Override, options_from
+from edgecnn.cli.options.from_settings import Override, options_from
+from edgecnn.cli.options.shared import AUGMENT, SEED, Json
 from edgecnn.core.settings.command_settings import QatSettings, TrainSettings
 
 if TYPE_CHECKING:

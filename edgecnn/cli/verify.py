@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgecnn.cli.console import print_json, print_table
-from edgecnn.cli.options import Delegate, Json, Model, Threads
-from edgecnn.cli.remote_option import On, SshConfig, run_on_device, to_argv
+from edgecnn.cli.options.remote import On, SshConfig, run_on_device, to_argv
+from edgecnn.cli.options.shared import Delegate, Json, Model, Threads
 from edgecnn.core.settings.command_settings import THREADS
 
 if TYPE_CHECKING:

@@ -32,10 +32,10 @@ from edgecnn.training.networks.build import build_backbone
 from edgecnn.training.networks.catalog import backbone_spec
 from edgecnn.training.networks.classifier_model import (
     attach_head,
+    check_unfreeze,
     freeze,
     head_dropout,
     is_pretrained,
-    layers_to_unfreeze,
     preprocess_spec,
 )
 from edgecnn.training.networks.weights import starting_weights
@@ -192,15 +192,10 @@ def _build(settings: TrainSettings, classes: int, execution: Execution) -> tuple
         make_repeatable(settings.seed, xla=execution.record.xla)
         model = attach_head(body, classes, head_dropout(settings))
         if settings.fine_tune_epochs:
-            _check_unfreeze(model, settings)
+            check_unfreeze(model, settings.unfreeze, settings.model)  # Now, rather than after the head is trained.
         if weights is not None:
             freeze(model)
     return model, single
-
-
-def _check_unfreeze(model: keras.Model, settings: TrainSettings) -> None:
-    """Raise `InputError` now, rather than after the head is trained, if `settings.unfreeze` is invalid."""
-    layers_to_unfreeze(model, settings.unfreeze, settings.model)
 
 
 def _journal_folder(folder: RunFolder, execution: Execution) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecnn.cli.environment_options import expand_arguments
+from edgecnn.cli.options.environment import expand_arguments
 from edgecnn.core.errors import InputError
 from tests.cli.commands import refusal, run_here
 

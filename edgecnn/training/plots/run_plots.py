@@ -17,36 +17,36 @@ from edgecnn.training.plots.mistakes import plot_mistakes
 from edgecnn.training.results import Measured
 
 
-def draw(measured: Measured, training: RunContext) -> None:
+def draw(measured: Measured, context: RunContext) -> None:
     """Write learning curves, confusion matrix and most confident mistakes, and augmented photos if there were any.
 
     Args:
         measured: The split that confusions and mistakes are from.
-        training: The training.
+        context: The training run.
 
     Raises:
         WriteError: If a file cannot be written.
     """
-    folder, history = training.folder, training.journal.history
-    write_learning_curves(history, best_epochs(history, training.monitor.name), folder.learning_curves)
+    folder, history = context.folder, context.journal.history
+    write_learning_curves(history, best_epochs(history, context.monitor.name), folder.learning_curves)
     labels = [entry.label for entry in measured.metrics.per_class]
     write_confusion_matrix(labels, measured.metrics.confusion, folder.confusion_matrix)
-    _draw_mistakes(measured, training, folder.path / "mistakes.png")
+    _draw_mistakes(measured, context, folder.path / "mistakes.png")
     if any(epoch.phase != "head" for epoch in history):
-        _draw_variants(training, folder.path / "augmentation.png")
+        _draw_variants(context, folder.path / "augmentation.png")
 
 
-def _draw_mistakes(measured: Measured, training: RunContext, path: Path) -> None:
-    examples = training.dataset.splits[measured.split]
-    pixels = cached_pixels(examples, training.spec, training.progress)
+def _draw_mistakes(measured: Measured, context: RunContext, path: Path) -> None:
+    examples = context.dataset.splits[measured.split]
+    pixels = cached_pixels(examples, context.spec, context.progress)
     names = [example.path.name for example in examples]
-    plot_mistakes(pixels, measured.probabilities, measured.truth, path, labels=training.dataset.labels, names=names)
+    plot_mistakes(pixels, measured.probabilities, measured.truth, path, labels=context.dataset.labels, names=names)
 
 
-def _draw_variants(training: RunContext, path: Path) -> None:
-    examples = training.dataset.splits[TRAIN]
-    shown = photos_to_show(classes_of(examples), training.settings.seed)
+def _draw_variants(context: RunContext, path: Path) -> None:
+    examples = context.dataset.splits[TRAIN]
+    shown = photos_to_show(classes_of(examples), context.settings.seed)
     chosen = [examples[index] for index in shown]
-    pixels = np.asarray(cached_pixels(chosen, training.spec, training.progress))
-    names = [training.dataset.labels[example.label] for example in chosen]
-    write_augment_sheet(pixels, training.settings.augment, training.settings.seed, path, names=names)
+    pixels = np.asarray(cached_pixels(chosen, context.spec, context.progress))
+    names = [context.dataset.labels[example.label] for example in chosen]
+    write_augment_sheet(pixels, context.settings.augment, context.settings.seed, path, names=names)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgecnn.cli.settings_options import Override
+from edgecnn.cli.options.from_settings import Override
 from edgecnn.core.settings.augment import parse_augment
 
 Model = Annotated[Path, typer.Argument(help="Model file (.tflite).")]

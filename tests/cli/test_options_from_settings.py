@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from typer.testing import CliRunner
 
 from edgecnn.bench.protocol import QUICK, Protocol
-from edgecnn.cli.settings_options import Override, options_from
+from edgecnn.cli.options.from_settings import Override, options_from
 from edgecnn.core.errors import InputError
 from edgecnn.core.settings.base import Settings
 from edgecnn.core.settings.command_settings import (

@@ -1,0 +1,1 @@
+"""Options of commands: shared declarations, and options generated from settings models."""
