@@ -241,7 +241,7 @@ def test_memory_is_that_of_a_separate_process(small: ModelFile) -> None:
 def test_labels_and_preprocessing_reach_the_separate_process(mobilenet_v1: ModelFile) -> None:
     measure_isolated(mobilenet_v1, threads=1, height=48, width=64)
     with pytest.raises(
-        EdgecnnError, match=r"separate process could not classify with .*: /.* does not say how to prepare images"
+        EdgecnnError, match=r"separate process could not classify with .*: /.* does not specify its preprocessing"
     ):
         measure_isolated(read_model_file(mobilenet_v1.path), threads=1, height=48, width=64)
 

@@ -183,7 +183,9 @@ def test_weights_that_cannot_be_downloaded_are_reported(
     assert outcome.status == 1
     assert outcome.errors == [outcome.log[-1]]
     assert f"the ImageNet weights {name} are not in {tmp_path}/keras/models" in outcome.log[-1]
-    assert f"fetch https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{name}" in outcome.log[-1]
+    assert (
+        f"download https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/{name}" in outcome.log[-1]
+    )
     assert not (tmp_path / "run").exists()
     assert not list(tmp_path.glob("keras/models/*"))
 

@@ -85,10 +85,11 @@ def test_a_closed_pipe_ends_a_run_quietly(color_model: Path, tmp_path: Path) -> 
     video = write_numbered_video(tmp_path / "a.avi", 2000)
     process = start("run", color_model, "--source", video, "--json")
     assert process.stdout is not None and process.stderr is not None
-    process.stdout.readline()
-    process.stdout.close()
-    logged = process.stderr.read()
-    assert process.wait(timeout=60) == 0
+    with process:
+        process.stdout.readline()
+        process.stdout.close()
+        logged = process.stderr.read()
+        assert process.wait(timeout=60) == 0
     assert "output closed: " in logged
     assert "error" not in logged and "Traceback" not in logged and "BrokenPipe" not in logged
 
@@ -96,10 +97,10 @@ def test_a_closed_pipe_ends_a_run_quietly(color_model: Path, tmp_path: Path) -> 
 def test_a_closed_pipe_ends_classify_quietly(color_model: Path, color_photos: Path) -> None:
     process = start("classify", color_model, color_photos, color_photos, color_photos, color_photos, "--json")
     assert process.stdout is not None and process.stderr is not None
-    process.stdout.readline()
-    process.stdout.close()
-    logged = process.stderr.read()
-    process.wait(timeout=60)
+    with process:
+        process.stdout.readline()
+        process.stdout.close()
+        logged = process.stderr.read()
     assert "error" not in logged and "Traceback" not in logged and "BrokenPipe" not in logged
 
 

@@ -144,10 +144,24 @@ def test_box_linear_is_a_box_average_followed_by_exact_linear(
     factor_y, factor_x = max(1, height // out_height), max(1, width // out_width)
     top, left = height % factor_y // 2, width % factor_x // 2
     boxed = image[top : top + height // factor_y * factor_y, left : left + width // factor_x * factor_x]
-    expected = cv2.resize(
-        box_average(boxed, factor_y, factor_x), (out_width, out_height), interpolation=cv2.INTER_LINEAR_EXACT
-    )
+    averaged = cv2.resize(boxed, (boxed.shape[1] // factor_x, boxed.shape[0] // factor_y), interpolation=cv2.INTER_AREA)
+    check_is_rounded_mean(averaged, boxed, factor_y, factor_x)
+    expected = cv2.resize(averaged, (out_width, out_height), interpolation=cv2.INTER_LINEAR_EXACT)
     assert np.array_equal(preprocess(image, make_spec(resize="squash", height=out_height, width=out_width)), expected)
+
+
+def check_is_rounded_mean(averaged: Image, boxed: Image, factor_y: int, factor_x: int) -> None:
+    """Check that OpenCV rounds the mean of every box to a nearest integer.
+
+    An exact tie may go either way if the reciprocal of the number of pixels is inexact in float32: OpenCV multiplies by
+    it, and a fused multiply-add rounds differently from a product followed by a rounding.
+    """
+    shape = boxed.shape[0] // factor_y, factor_y, boxed.shape[1] // factor_x, factor_x, 3
+    boxes: NDArray[np.int64] = boxed.reshape(shape).sum(axis=(1, 3), dtype=np.int64)
+    pixels = factor_y * factor_x
+    assert np.abs(2 * (averaged.astype(np.int64) * pixels - boxes)).max() <= pixels
+    if pixels & (pixels - 1) == 0:
+        assert np.array_equal(averaged, box_average(boxed, factor_y, factor_x))
 
 
 def test_rows_and_columns_outside_whole_boxes_are_dropped_evenly() -> None:

@@ -11,11 +11,14 @@ from edgecnn.core.errors import DataError, InputError, Interrupted
 from edgecnn.core.run.run_dataset import dataset_of_run
 from edgecnn.core.run.run_folder import read_run
 from edgecnn.core.settings.command_settings import QatSettings, TrainSettings
+from edgecnn.training.networks.build import build_backbone
+from edgecnn.training.networks.catalog import backbone_spec
 from edgecnn.training.networks.classifier_model import HEAD, load_float_model
 from edgecnn.training.qat import calibrated_model, load_quantization_aware_model, train_quantization_aware
 from edgecnn.training.quantization.calibration import calibrate_with
 from edgecnn.training.quantization.fake_quant_layers import QuantizedLayer, kernel_name
 from edgecnn.training.train import train
+from tests.build_once import build_once
 from tests.trained import UNMIRRORED
 
 QUICK = QatSettings(epochs=2, learning_rate=1e-2, batch_size=8, calibration_images=20)
@@ -24,16 +27,26 @@ QUICK = QatSettings(epochs=2, learning_rate=1e-2, batch_size=8, calibration_imag
 @pytest.fixture(scope="module")
 def hardly_trained(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a run with a frozen backbone and an almost untrained head."""
-    run = tmp_path_factory.mktemp("runs") / "hardly_trained"
-    train(few_digits, run, TrainSettings(height=32, epochs=1, learning_rate=1e-6, augment=UNMIRRORED))
-    return run
+
+    def build(run: Path) -> None:
+        weights = run.with_name("backbone.h5")
+        build_backbone(backbone_spec("mnist_cnn"), height=28, width=28, weights=None).save_weights(weights)
+        train(
+            few_digits,
+            run,
+            TrainSettings(model="mnist_cnn", weights=str(weights), epochs=1, learning_rate=1e-6, augment=UNMIRRORED),
+        )
+
+    return build_once(tmp_path_factory, "hardly_trained", build)
 
 
 @pytest.fixture(scope="module")
 def improved(hardly_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = shutil.copytree(hardly_trained, tmp_path_factory.mktemp("qat") / "improved")
-    train_quantization_aware(run, QUICK)
-    return run
+    def build(run: Path) -> None:
+        shutil.copytree(hardly_trained, run)
+        train_quantization_aware(run, QUICK)
+
+    return build_once(tmp_path_factory, "improved", build)
 
 
 def test_the_best_epoch_by_validation_accuracy_is_kept(improved: Path) -> None:

@@ -69,7 +69,7 @@ def test_unreadable_runs_are_reported_next_to_the_others(write: Write, tmp_path:
         (tmp_path / name / RUN_FILE).write_text(content)
     listed = list_runs(tmp_path)
     assert [run.record.name for run in listed.runs] == ["good"]
-    truncated, later, odd = listed.problems
+    later, odd, truncated = sorted(listed.problems)
     assert f"{tmp_path / 'truncated' / RUN_FILE} is not valid JSON" in truncated
     assert f"{tmp_path / 'later'} is a run folder of version 99" in later
     assert f"{tmp_path / 'odd' / RUN_FILE} is invalid: name: Field required" in odd

@@ -231,8 +231,9 @@ def test_arrays_are_reused(sides: tuple[int, ...]) -> None:
             assert len(queued._spares) <= 4
         output.unblock()
         settled(queued, 400)
-    # At most four arrays of each size are queued, one is being delivered and one is being filled.
-    assert len(arrays) <= 6 * len(sides)
+    # At most four arrays of each size are queued, one is being delivered and one is being filled. When the queue runs
+    # empty, spare arrays beyond its capacity are dropped, so there may be a few more in the course of 400 frames.
+    assert len(arrays) <= 12 * len(sides)
 
 
 def test_arrays_of_former_sizes_are_released() -> None:

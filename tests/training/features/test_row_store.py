@@ -110,10 +110,16 @@ def start(folder: Path, *batches: str, before: str = "") -> subprocess.Popen[str
     return subprocess.Popen(command, cwd=Path(__file__).parents[3], stderr=subprocess.PIPE, text=True)
 
 
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Return the exit status and the stderr of a process."""
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
 def test_two_processes_that_add_the_same_arrays_add_each_once(store: RowStore) -> None:
     letters = "abcdefghijklmnopqrst"
     both = [start(store.folder.parent, *letters), start(store.folder.parent, *letters[::-1])]
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [finish(process)[0] for process in both] == [0, 0]
     check_contains(store, *letters)
     assert (store.folder / "rows").stat().st_size == len(letters) * store.row_bytes
 
@@ -128,7 +134,7 @@ def test_two_processes_that_add_the_same_arrays_add_each_once(store: RowStore) -
 )
 def test_a_process_that_dies_while_writing_leaves_earlier_arrays_intact(store: RowStore, death: str) -> None:
     add_rows(store, rows("a"))
-    assert start(store.folder.parent, "bc", before=f"import os\n{death}").wait(60) == 9
+    assert finish(start(store.folder.parent, "bc", before=f"import os\n{death}"))[0] == 9
     check_contains(store, "a")
     add_rows(store, rows("d", "b"))
     check_contains(store, "a", "d", "b")
@@ -138,10 +144,9 @@ def test_a_full_disk_is_reported_in_one_line_and_leaves_earlier_arrays_intact(st
     pytest.importorskip("resource")
     add_rows(store, rows("a"))
     limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))"
-    process = start(store.folder.parent, "bc", before=limit)
-    assert process.wait(60) == 1
-    assert process.stderr is not None
-    assert f"WriteError: could not use the cache in {store.folder}: " in process.stderr.read().splitlines()[-1]
+    status, errors = finish(start(store.folder.parent, "bc", before=limit))
+    assert status == 1
+    assert f"WriteError: could not use the cache in {store.folder}: " in errors.splitlines()[-1]
     check_contains(store, "a")
     add_rows(store, rows("b"))
     check_contains(store, "a", "b")

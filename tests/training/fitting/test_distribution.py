@@ -82,6 +82,7 @@ def digests(results: list[tuple[int, str]]) -> list[str]:
     return [next(line for line in error.splitlines() if "trained weights" in line).split()[-1] for _, error in results]
 
 
+@pytest.mark.slow
 def test_two_workers_end_with_equal_weights_and_the_accuracy_of_one_process(few_digits: Path, tmp_path: Path) -> None:
     weights, alone = tmp_path / "pretrained.h5", tmp_path / "alone"
     build_backbone(backbone_spec("mnist_cnn"), height=28, width=28, weights=None).save_weights(weights)
@@ -99,6 +100,7 @@ def test_two_workers_end_with_equal_weights_and_the_accuracy_of_one_process(few_
     assert one == other
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_reported_and_the_run_can_be_resumed(few_digits: Path, tmp_path: Path) -> None:
     runs = [tmp_path / "chief", tmp_path / "second"]
     chief, second = start_workers(few_digits, runs, *SCRATCH_OPTIONS)
@@ -174,6 +176,7 @@ def test_mixed_precision_and_xla_are_off_without_a_gpu() -> None:
     assert (record.device, record.mixed_precision, record.xla) == ("CPU", False, False)
 
 
+@pytest.mark.slow
 def test_a_compiled_run_in_mixed_precision_is_stored_in_float32(few_digits: Path, tmp_path: Path) -> None:
     settings = TrainSettings(
         # The network has no maximum: XLA refuses its gradient if an earlier test has requested repeatable ones.

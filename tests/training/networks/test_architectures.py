@@ -18,9 +18,9 @@ from edgecnn.training.train import train
 NARROWEST = {spec.name: spec for spec in reversed(zoo())}
 LARGE = {
     *(f"efficientnet_lite{number}" for number in range(1, 5)),
-    *("alexnet", "efficientnet_b0", "googlenet", "resnet50", "vgg16", "vgg19"),
+    *("alexnet", "efficientnet_b0", "googlenet", "mobilenet_v1", "mobilenet_v2", "resnet50", "vgg16", "vgg19"),
 }
-"""Networks that take long to train and export; smaller ones of each kind are tested with every `make test`."""
+"""Networks that take long to train and export; `make test` trains the small ones and EfficientNet-Lite0."""
 NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in NARROWEST]
 
 
