@@ -27,8 +27,9 @@ demo: $(VENV)/.ready
 	$(VENV)/bin/edgecnn pipeline run quickstart
 	$(VENV)/bin/edgecnn run runs/quickstart/export/quickstart-int8.tflite --source runs/quickstart/results/test.avi --max-frames 10
 
+# The tests wait for cameras, servers and other processes more than they compute, so four of them share two cores.
 PYTEST = EDGECNN_BASE_VENV=$(abspath $(BASE_VENV)) EDGECNN_MEDIAPIPE_VENV=$(abspath $(MEDIAPIPE_VENV)) \
-	$(VENV)/bin/python -m pytest --numprocesses 2
+	$(VENV)/bin/python -m pytest --numprocesses 4
 
 # PYTEST_OPTIONS=--cov prints the coverage, which takes longer.
 test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
