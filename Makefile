@@ -36,7 +36,7 @@ test: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
 	$(PYTEST) -m "not slow" $(PYTEST_OPTIONS)
 
 test-slow: $(VENV)/.ready $(BASE_VENV)/.ready $(MEDIAPIPE_VENV)/.ready
-	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile thorough $(PYTEST_OPTIONS)
+	$(PYTEST) -m "slow or hypothesis" --hypothesis-profile thorough --timeout 1500 $(PYTEST_OPTIONS)
 
 # Tests that need one of these are skipped if it is missing: a browser, a broker, an RTSP camera, a screen, a C compiler
 # for a delegate, the emulation of a Raspberry Pi.
