@@ -11,8 +11,6 @@ from edgecnn.core.errors import DataError, InputError, Interrupted
 from edgecnn.core.run.run_dataset import dataset_of_run
 from edgecnn.core.run.run_folder import read_run
 from edgecnn.core.settings.command_settings import QatSettings, TrainSettings
-from edgecnn.training.networks.build import build_backbone
-from edgecnn.training.networks.catalog import backbone_spec
 from edgecnn.training.networks.classifier_model import HEAD, load_float_model
 from edgecnn.training.qat import calibrated_model, load_quantization_aware_model, train_quantization_aware
 from edgecnn.training.quantization.calibration import calibrate_with
@@ -29,13 +27,7 @@ def hardly_trained(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Return a run with a frozen backbone and an almost untrained head."""
 
     def build(run: Path) -> None:
-        weights = run.with_name("backbone.h5")
-        build_backbone(backbone_spec("mnist_cnn"), height=28, width=28, weights=None).save_weights(weights)
-        train(
-            few_digits,
-            run,
-            TrainSettings(model="mnist_cnn", weights=str(weights), epochs=1, learning_rate=1e-6, augment=UNMIRRORED),
-        )
+        train(few_digits, run, TrainSettings(height=32, epochs=1, learning_rate=1e-6, augment=UNMIRRORED))
 
     return build_once(tmp_path_factory, "hardly_trained", build)
 
